@@ -1,0 +1,159 @@
+"""Does gradient descent find the polynomial that made the data?
+
+\b
+    python -m experiments.train --degree 3
+    mlflow run . -P degree=3
+
+Draws batches of a known polynomial, trains one linear layer on its basis functions, and tracks the
+run in MLflow: options, curves, coefficients, plots, and the model, which loads without polyreg.
+"""
+
+from collections.abc import Iterator
+
+import click
+
+from experiments.common import Clock, available_device, progress_bar, table
+from polyreg.config import TrainConfig, command, text
+
+SAMPLE = 400  # points of the data in the plots
+
+
+@command(TrainConfig, help=__doc__)
+def main(config: TrainConfig) -> None:
+    clock = Clock()
+    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
+        from polyreg import data, sgd, tracking
+        from polyreg.least_squares import Optimum
+        from polyreg.model import PolynomialModel
+        from polyreg.polynomial import Polynomial
+
+    device = available_device(config.device, config.dtype)
+    optimum = Optimum.of(config)
+    require_headroom(optimum, config)
+    random = data.Randomness.of(config.seed)
+    stream = data.Stream(config, random, device)
+    model = PolynomialModel(config).initialize(random.weights).to(device)
+    curve = sgd.Curve()
+    try:
+        with tracking.run(config.name, config.params()) as run:
+            run.tag({"basis": config.family, "device": device, "data.sha256": data.sha256(config)})
+            run.tag({"converged": "false"})  # until it has
+            try:
+                with clock("train"), progress_bar(config.max_steps) as bar:
+                    for chunk in sgd.descend(model, stream, optimum, config):
+                        curve.append(chunk)
+                        bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
+                        bar.update(len(chunk.gap))
+            finally:  # what was measured is kept, whatever ended the training
+                with clock("curves"):
+                    run.log(
+                        {"steps": curve.steps, "learning_rate": curve.rate},
+                        {"loss/train": curve.loss, "loss/gap": curve.gap},
+                    )
+            learned = Polynomial.trained(model.weights(), curve.domain, optimum, config)
+            with clock("plots"):
+                for name, figure in figures(learned, curve, optimum, config):
+                    run.figure(figure, name)
+            with clock("model"):
+                run.model(model, learned)
+            run.coefficients(learned)
+            run.log(
+                {
+                    "coef_error/max": learned.max_error(),
+                    "condition": learned.condition,
+                    "steps_per_s": curve.steps / clock.seconds["train"],
+                    **clock.metrics(),
+                }
+            )
+            run.tag({"converged": str(curve.converged).lower()})
+    except tracking.Unreachable as error:
+        raise click.UsageError(str(error)) from error
+    except sgd.Diverged as error:
+        raise click.ClickException(str(error)) from error
+    report(learned, curve, optimum, config)
+    click.echo(run.how_to_open())
+
+
+def require_headroom(optimum, config: TrainConfig) -> None:
+    """Refuse data whose squares the dtype cannot hold, tails and excursions included."""
+    import torch
+
+    if optimum.second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
+        raise click.UsageError(
+            f"--coefficients and --noise make the mean of y^2 {optimum.second_moment:.2g}, too "
+            f"large to square in {config.dtype}; rescale y, or use --dtype float64"
+        )
+
+
+def figures(learned, curve, optimum, config: TrainConfig) -> Iterator:
+    """The fit, the curves and the residuals, by name, over a sample of the training's own data."""
+    import numpy as np
+
+    from polyreg import data, plots
+    from polyreg.tracking import thinned
+
+    def truth(x):
+        return np.polynomial.polynomial.polyval(x, config.coefficients)
+
+    x, y = data.Stream(config, data.Randomness.of(config.seed)).samples(SAMPLE)
+    grid = np.linspace(x.min(), x.max(), 400)
+    predicted = learned.predict(grid)
+    yield "fit", plots.fit((x, y), grid, truth(grid), predicted, config.name)
+    yield (
+        "loss",
+        plots.loss(
+            curve.loss,
+            curve.gap,
+            thinned(curve.steps),
+            floor=optimum.residual_variance,
+            tolerance=config.tolerance,
+            title=config.name,
+        ),
+    )
+    residual = y - learned.predict(x)
+    error = truth(grid) - predicted
+    yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
+
+
+def report(learned, curve, optimum, config: TrainConfig) -> None:
+    """Print what was learned beside the truth, and how the training ended."""
+    rows = [
+        (term, f"{true:.6g}", f"{estimate:.6g}", f"{estimate - true:+.2g}")
+        for term, true, estimate in learned.against_truth()
+    ]
+    click.echo(table(("term", "truth", "learned", "error"), rows))
+    gap, steps = curve.gap[-1], curve.steps
+    if curve.converged:
+        click.echo(f"converged in {steps:,} steps: gap {gap:.2e}, tolerance {config.tolerance:g}")
+        if gap >= config.tolerance:
+            click.echo(
+                "note: one lucky batch ended it; the expected excess over the optimum is still "
+                "above the tolerance (--stop gap waits for it)"
+            )
+    else:
+        click.echo(
+            f"warning: not converged in {steps:,} steps: gap {gap:.2e}, tolerance "
+            f"{config.tolerance:g}; {way_out(gap, optimum, config)}"
+        )
+    if optimum.residual_variance > 0:
+        click.echo(
+            f"the best polynomial of degree {config.degree} leaves a mean squared error of "
+            f"{optimum.residual_variance:.6g}"
+        )
+
+
+def way_out(gap: float, optimum, config: TrainConfig) -> str:
+    import torch
+
+    eps = torch.finfo(getattr(torch, config.dtype)).eps
+    if config.stop == "batch" and optimum.residual_variance >= config.tolerance:
+        return "a batch cannot get below the noise floor; use --stop gap, or raise --tolerance"
+    if config.dtype == "float32" and gap < 100 * eps**2 * optimum.second_moment:
+        return "float32 has no more digits; use --dtype float64, or raise --tolerance"
+    if config.learning_rate != "auto":
+        return "a constant rate may hover or crawl; use --learning-rate auto"
+    return f"raise --max-steps (now {text(config.max_steps)})"
+
+
+if __name__ == "__main__":
+    main()

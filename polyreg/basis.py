@@ -1,0 +1,126 @@
+"""Polynomial families in one variable: design matrix, quadrature, exact change to powers of x.
+
+Each family is its monic three-term recurrence, in exact rationals, and a scale:
+
+    pi_0 = 1,   pi_{k+1} = x pi_k - beta_k pi_{k-1},   phi_k = scale_k pi_k
+
+              beta_k             phi_k                orthonormal under
+    monomial  0                  x^k                  -
+    hermite   k                  He_k / sqrt(k!)      N(0, 1)
+    legendre  k^2 / (4 k^2 - 1)  sqrt(2 k + 1) P_k    uniform on [-1, 1]
+    chebyshev 1/2, then 1/4      T_k                  -
+
+An orthonormal family has scale_k = 1 / sqrt(beta_1 ... beta_k).  (DLMF 18.9; Gautschi 2004, 1.3)
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ORTHONORMAL = {"normal": "hermite", "uniform": "legendre"}
+
+
+def _beta(family: str, k: int) -> Fraction:
+    match family:
+        case "monomial":
+            return Fraction(0)
+        case "hermite":
+            return Fraction(k)
+        case "legendre":
+            return Fraction(k * k, 4 * k * k - 1)
+        case "chebyshev":
+            return Fraction(1, 2 if k == 1 else 4)
+    raise ValueError(f"unknown basis {family!r}; known: monomial, hermite, legendre, chebyshev")
+
+
+@cache
+def _scale_squared(family: str, k: int) -> Fraction:
+    if k == 0 or family == "monomial":
+        return Fraction(1)
+    if family == "chebyshev":
+        return Fraction(4) ** (k - 1)
+    return _scale_squared(family, k - 1) / _beta(family, k)
+
+
+def _scale(family: str, k: int) -> float:
+    return math.sqrt(_scale_squared(family, k))
+
+
+def design_matrix(x: Tensor, family: str, degree: int) -> Tensor:
+    """Column k holds phi_k(x), by the three-term recurrence in x's own precision.
+
+    x (...,)  ->  (..., degree + 1), same dtype and device
+    """
+    columns = [torch.ones_like(x)]
+    for k in range(degree):
+        up = math.sqrt(_scale_squared(family, k + 1) / _scale_squared(family, k))
+        column = up * x * columns[k]
+        if k and _beta(family, k):
+            ratio = _scale_squared(family, k + 1) / _scale_squared(family, k - 1)
+            column = column - float(_beta(family, k)) * math.sqrt(ratio) * columns[k - 1]
+        columns.append(column)
+    return torch.stack(columns, dim=-1)
+
+
+def quadrature(inputs: str, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss nodes and weights with E f(x) = sum_q weight_q f(node_q), x normal or uniform.
+
+    Exact for polynomials of degree 2 points - 1.   ->  (points,), (points,), float64
+    """
+    gauss = {
+        "normal": np.polynomial.hermite_e.hermegauss,
+        "uniform": np.polynomial.legendre.leggauss,
+    }[inputs]
+    nodes, weights = gauss(points)
+    return nodes, weights / weights.sum()
+
+
+def to_powers(weights: Iterable[float], family: str) -> np.ndarray:
+    """Coefficients of 1, x, x^2, ... of sum_k weights_k phi_k.
+
+    In exact rationals but for the scale's square root, and rounded once at the end.
+    weights (K,)  ->  (K,) float64
+    """
+    exact = [
+        Fraction(float(w)) * Fraction(_scale(family, k)) for k, w in enumerate(weights)
+    ]
+    return np.array([float(c) for c in _monic_to_powers(exact, family)])
+
+
+def from_powers(coefficients: Iterable[float], family: str) -> np.ndarray:
+    """Weights of phi_0, phi_1, ... of the polynomial with these coefficients of 1, x, x^2, ...
+
+    The inverse of `to_powers`, as exact.   coefficients (K,)  ->  (K,) float64
+    """
+    exact = _powers_to_monic([Fraction(float(c)) for c in coefficients], family)
+    return np.array([float(a / Fraction(_scale(family, k))) for k, a in enumerate(exact)])
+
+
+def _monic_to_powers(monic: Sequence[Fraction], family: str) -> list[Fraction]:
+    result = [Fraction(0)] * len(monic)
+    below, pi = [], [Fraction(1)]
+    for k, a in enumerate(monic):
+        for j, c in enumerate(pi):
+            result[j] += a * c
+        above = [Fraction(0), *pi]
+        for j, c in enumerate(below):
+            above[j] -= _beta(family, k) * c
+        below, pi = pi, above
+    return result
+
+
+def _powers_to_monic(coefficients: Sequence[Fraction], family: str) -> list[Fraction]:
+    # Horner: result <- x result + c, with x pi_k = pi_{k+1} + beta_k pi_{k-1}
+    result: list[Fraction] = []
+    for c in reversed(coefficients):
+        shifted = [Fraction(0), *result]
+        for k in range(1, len(result)):
+            shifted[k - 1] += _beta(family, k) * result[k]
+        shifted[0] += c
+        result = shifted
+    return result

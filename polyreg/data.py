@@ -1,0 +1,62 @@
+"""A known polynomial as a stream of batches."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SAMPLES_IN_DIGEST = 4096
+
+
+class Randomness(NamedTuple):
+    """A seed's named streams; each is independent of how much is drawn from the others."""
+
+    inputs: np.random.Generator
+    noise: np.random.Generator
+    weights: np.random.Generator
+
+    @classmethod
+    def of(cls, seed: int) -> "Randomness":
+        return cls(*map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3)))
+
+
+class Stream:
+    """Batches of y = p(x) + noise, without end; equal seeds give equal bits on every device.
+
+    Numbers are drawn and y is computed on the CPU in float64, then rounded to `dtype` and moved
+    to `device`. How many steps are taken at once does not change them.
+    """
+
+    def __init__(self, config, randomness: Randomness, device: torch.device | str = "cpu"):
+        self.config, self.device = config, device
+        self._inputs, self._noise = randomness.inputs, randomness.noise
+
+    def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The next samples: x (count,) and y (count,), float64."""
+        if self.config.inputs == "normal":
+            x = self._inputs.standard_normal(count)
+        else:
+            x = self._inputs.uniform(-1, 1, size=count)
+        y = np.polynomial.polynomial.polyval(x, self.config.coefficients)
+        return x, y + self.config.noise * self._noise.standard_normal(count)
+
+    def take(self, steps: int) -> tuple[Tensor, Tensor]:
+        """The next batches: x (steps, B, 1) and y (steps, B, 1)."""
+        shape = (steps, self.config.batch_size, 1)
+        dtype = getattr(torch, self.config.dtype)
+        x, y = self.samples(steps * self.config.batch_size)
+        return (
+            torch.from_numpy(x).reshape(shape).to(dtype).to(self.device),
+            torch.from_numpy(y).reshape(shape).to(dtype).to(self.device),
+        )
+
+
+def sha256(config) -> str:
+    """What data a run saw: the hash of its stream's first samples, x then y, as float64.
+
+    It depends on seed, inputs, coefficients and noise, not on batch size, steps, dtype or device.
+    """
+    x, y = Stream(config, Randomness.of(config.seed)).samples(SAMPLES_IN_DIGEST)
+    return hashlib.sha256(np.stack([x, y]).astype("<f8").tobytes()).hexdigest()

@@ -1,0 +1,51 @@
+"""The model: raw x in, y out, features inside."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyreg import basis
+
+
+class PolynomialModel(nn.Module):
+    """y = bias + sum_{k=1}^{degree} weight_k phi_k(x), one `nn.Linear` on the features.
+
+    x (N, 1), any real dtype  ->  (N, 1) in the weights' dtype
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.degree, self.family = config.degree, config.family
+        with warnings.catch_warnings():
+            # Degree 0, the constant alone, has no features to initialize, and torch warns of it.
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            self.linear = nn.utils.skip_init(
+                nn.Linear, config.degree, 1, dtype=getattr(torch, config.dtype)
+            )
+
+    def initialize(self, generator: np.random.Generator) -> "PolynomialModel":
+        """As nn.Linear does, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), from a generator that is given."""
+        bound = 1 / np.sqrt(max(self.degree, 1))
+        self.set_weights(torch.from_numpy(generator.uniform(-bound, bound, size=self.degree + 1)))
+        return self
+
+    def weights(self) -> Tensor:
+        """(K,): the bias, then the linear layer's weights."""
+        return torch.cat([self.linear.bias, self.linear.weight[0]]).detach()
+
+    @torch.no_grad()
+    def set_weights(self, weights: Tensor) -> None:
+        self.linear.bias.copy_(weights[:1])
+        self.linear.weight.copy_(weights[None, 1:])
+
+    def features(self, x: Tensor) -> Tensor:
+        """phi_1 ... phi_degree of x (..., 1)  ->  (..., degree); the bias is phi_0."""
+        return basis.design_matrix(x[..., 0], self.family, self.degree)[..., 1:]
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The product with a float64 one promotes whatever arrives. A plain `.to(float64)` would
+        # make torch.export freeze the example's dtype, and the reloaded model refuse all others.
+        wide = x * torch.ones(1, dtype=torch.float64, device=x.device)
+        return self.linear(self.features(wide).to(self.linear.bias.dtype))

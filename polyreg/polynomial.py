@@ -1,0 +1,99 @@
+"""The answer of a run: a polynomial with its terms, its domain and what is known of its errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from polyreg import basis, terms
+from polyreg.least_squares import Optimum
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Coefficients of 1, x, x^2, ..., and the same polynomial in the basis that did the work.
+
+    `truth`, where it is known, may be of another degree. The x of the training lay in `domain`.
+    """
+
+    coefficients: np.ndarray  # (K,)
+    weights: np.ndarray  # (K,)
+    basis: str
+    domain: tuple[float, float]
+    condition: float
+    truth: np.ndarray | None = None  # constant first
+
+    @classmethod
+    def trained(
+        cls, weights: torch.Tensor, domain: tuple[float, float], optimum: Optimum, config
+    ) -> "Polynomial":
+        """What a training on a known polynomial came to; weights (K,) of config's basis."""
+        exact = weights.to("cpu", torch.float64).numpy()
+        return cls(
+            coefficients=basis.to_powers(exact, config.family),
+            weights=exact,
+            basis=config.family,
+            domain=domain,
+            condition=optimum.condition(),
+            truth=np.array(config.coefficients),
+        )
+
+    @property
+    def terms(self) -> list[str]:
+        return terms.powers(len(self.coefficients) - 1)
+
+    def predict(self, x) -> np.ndarray:
+        """The polynomial's value at x, of any shape; float64, evaluated in its basis."""
+        x = torch.as_tensor(np.asarray(x, dtype=float))
+        phi = basis.design_matrix(x, self.basis, len(self.weights) - 1)
+        return (phi @ torch.from_numpy(self.weights)).numpy()
+
+    def against_truth(self) -> list[tuple[str, float, float]]:
+        """(term, truth, estimate) of every term that either has; one that is missing is 0."""
+        assert self.truth is not None
+        size = max(len(self.truth), len(self.coefficients))
+        truth, estimate = np.zeros(size), np.zeros(size)
+        truth[: len(self.truth)] = self.truth
+        estimate[: len(self.coefficients)] = self.coefficients
+        return list(zip(terms.powers(size - 1), truth.tolist(), estimate.tolist(), strict=True))
+
+    def max_error(self) -> float:
+        """The largest |estimate - truth| of a coefficient; a term the model lacks counts as 0."""
+        return max(abs(estimate - truth) for _, truth, estimate in self.against_truth())
+
+    def document(self) -> dict:
+        """What coefficients.json holds: a row a term of the model, and what it takes to read it."""
+        known = {} if self.truth is None else {t: true for t, true, _ in self.against_truth()}
+        return {
+            "terms": [
+                {
+                    "term": term,
+                    "estimate": float(self.coefficients[k]),
+                    "truth": known.get(term),
+                    "weight": float(self.weights[k]),
+                    "std_error": None,
+                    "low": None,
+                    "high": None,
+                }
+                for k, term in enumerate(self.terms)
+            ],
+            "basis": self.basis,
+            "domain": list(self.domain),
+            "condition": self.condition,
+        }
+
+    @classmethod
+    def from_document(cls, document: dict) -> "Polynomial":
+        def column(name: str) -> list:
+            return [row[name] for row in document["terms"]]
+
+        low, high = document["domain"]
+        return cls(
+            coefficients=np.array(column("estimate")),
+            weights=np.array(column("weight")),
+            basis=document["basis"],
+            domain=(low, high),
+            condition=document["condition"],
+            truth=None if None in column("truth") else np.array(column("truth")),
+        )
