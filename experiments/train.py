@@ -71,7 +71,9 @@ def main(config: TrainConfig) -> None:
     except sgd.Diverged as error:
         raise click.ClickException(str(error)) from error
     report(learned, curve, optimum, config)
-    click.echo(run.how_to_open())
+    click.echo(f"run     {run.id}")
+    click.echo(f"open    {run.how_to_open()}")
+    click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
 
 
 def require_headroom(optimum, config: TrainConfig) -> None:
@@ -117,28 +119,34 @@ def figures(learned, curve, optimum, config: TrainConfig) -> Iterator:
 
 def report(learned, curve, optimum, config: TrainConfig) -> None:
     """Print what was learned beside the truth, and how the training ended."""
-    rows = [
-        (term, f"{true:.6g}", f"{estimate:.6g}", f"{estimate - true:+.2g}")
-        for term, true, estimate in learned.against_truth()
-    ]
-    click.echo(table(("term", "truth", "learned", "error"), rows))
-    gap, steps = curve.gap[-1], curve.steps
+    rows = learned.against_truth()
+    columns = {
+        "term": [term for term, _, _ in rows],
+        "truth": [f"{true:.6g}" for _, true, _ in rows],
+        "best": [f"{c:.6g}" for c in optimum.coefficients] + ["-"] * len(rows),
+        "learned": [f"{c:.6g}" for c in learned.coefficients] + ["-"] * len(rows),
+        "error": [f"{estimate - true:+.2g}" for _, true, estimate in rows],
+    }
+    if not optimum.misses_terms:
+        del columns["best"]  # the best of this degree is the truth itself
+    click.echo(table(list(columns), list(zip(*columns.values(), strict=False))))
+
+    gap, steps, tolerance = curve.gap[-1], curve.steps, config.tolerance
+    optimal = "the optimum"
+    if optimum.residual_variance > 0:
+        optimal += f", whose own mean squared error is {optimum.residual_variance:.4g}"
     if curve.converged:
-        click.echo(f"converged in {steps:,} steps: gap {gap:.2e}, tolerance {config.tolerance:g}")
-        if gap >= config.tolerance:
+        click.echo(f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}")
+        if gap >= tolerance:
             click.echo(
-                "note: one lucky batch ended it; the expected excess over the optimum is still "
-                "above the tolerance (--stop gap waits for it)"
+                f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
+                "expected loss is"
             )
     else:
         click.echo(
-            f"warning: not converged in {steps:,} steps: gap {gap:.2e}, tolerance "
-            f"{config.tolerance:g}; {way_out(gap, optimum, config)}"
-        )
-    if optimum.residual_variance > 0:
-        click.echo(
-            f"the best polynomial of degree {config.degree} leaves a mean squared error of "
-            f"{optimum.residual_variance:.6g}"
+            f"warning: not converged in {steps:,} steps: expected loss {gap:.2g} above {optimal} "
+            f"(tolerance {tolerance:g}); {way_out(gap, optimum, config)}",
+            err=True,
         )
 
 

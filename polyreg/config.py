@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 MAX_DEGREE = 20
-MAX_SIZE = 1e15  # of coefficients and noise: their moments of order 40 stay far from overflow
+# Of coefficients, noise and rate: their squares and moments stay far from overflow.
+MAX_SIZE = 1e15
 
 
 def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
@@ -116,10 +117,10 @@ class TrainConfig:
         )
         require(
             self.learning_rate == "auto"
-            or (isinstance(self.learning_rate, float) and 0 < self.learning_rate < math.inf),
+            or (isinstance(self.learning_rate, float) and 0 < self.learning_rate <= MAX_SIZE),
             "learning-rate",
             self.learning_rate,
-            "must be a positive finite number, or auto",
+            f"must be a positive number up to {MAX_SIZE:g}, or auto",
         )
         require(0 <= self.momentum < 1, "momentum", self.momentum, "must be at least 0, below 1")
         require(

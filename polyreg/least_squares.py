@@ -22,6 +22,7 @@ class Optimum:
     coefficients: np.ndarray
     residual_variance: float
     second_moment: float  # E y^2
+    misses_terms: bool  # of the truth: its degree is above the model's
     design: Tensor
 
     @classmethod
@@ -46,6 +47,7 @@ class Optimum:
             coefficients=coefficients,
             residual_variance=float(truth[terms:] @ truth[terms:]) + config.noise**2,
             second_moment=float(truth @ truth) + config.noise**2,
+            misses_terms=any(config.coefficients[terms:]),
             design=mass.sqrt()[:, None] * phi,
         )
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#9fb3c8", "#d64545", "#2f6fde", "#7b8794"
+INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "#7b8794"
+POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
+LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
 
 
 def _canvas(title: str, x: str, y: str):
-    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
-    axes = figure.add_subplot()
+    # Fixed margins: matplotlib's own layout engines draw every figure twice.
+    figure = Figure(figsize=(7, 4.2), dpi=110)
+    axes = figure.add_axes((0.11, 0.125, 0.86, 0.79))
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
@@ -29,10 +32,10 @@ def fit(
 ) -> Figure:
     """The learned polynomial over the true one and a sample of the data."""
     figure, axes = _canvas(title, "x", "y")
-    axes.plot(*data, "o", ms=3, color=DATA, alpha=0.7, mew=0, label="data (a sample)")
-    axes.plot(grid, truth, color=TRUTH, lw=3, alpha=0.55, label="truth")
-    axes.plot(grid, learned, color=LEARNED, lw=1.5, label="learned")
-    axes.legend(frameon=False)
+    axes.plot(grid, truth, color=TRUTH, lw=4, alpha=0.45, label="truth")
+    axes.plot(*data, **POINTS, label="data (a sample)")
+    axes.plot(grid, learned, color=LEARNED, lw=1.6, label="learned")
+    axes.legend(**LEGEND)
     return figure
 
 
@@ -54,9 +57,9 @@ def loss(
         axes.axhline(floor, color=TRUTH, lw=1.2, ls="--", label="loss at the optimum (noise floor)")
     axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")
     axes.set_yscale("log")
-    if len(batch) > 2000:
-        axes.set_xscale("log")
-    axes.legend(frameon=False, fontsize=9)
+    axes.yaxis.set_major_formatter("{x:g}")  # the log scale's own formatter typesets: 0.1 s
+    axes.yaxis.set_minor_formatter("")
+    axes.legend(loc="upper right", **LEGEND)
     return figure
 
 
@@ -66,7 +69,7 @@ def residuals(
     """What the learned polynomial leaves of the data, and how far it is from the truth."""
     figure, axes = _canvas(title, "x", "y - learned")
     axes.axhline(0, color=QUIET, lw=1)
-    axes.plot(*data, "o", ms=3, color=DATA, alpha=0.8, mew=0, label="data (a sample)")
-    axes.plot(*error, color=TRUTH, lw=1.5, label="truth - learned")
-    axes.legend(frameon=False)
+    axes.plot(*data, **POINTS, label="data (a sample)")
+    axes.plot(*error, color=TRUTH, lw=1.6, label="truth - learned")
+    axes.legend(**LEGEND)
     return figure

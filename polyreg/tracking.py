@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -37,16 +38,20 @@ class Unreachable(Exception):
 
 
 def _require_writable(path: Path, what: str) -> None:
+    """Write a byte's worth of nothing where `path` is, or is going to be."""
     nearest = path.absolute()
     while not nearest.exists():
         nearest = nearest.parent
-    if nearest != path.absolute() and not nearest.is_dir():
-        raise Unreachable(f"{what} {path} cannot be made: {nearest} is not a folder")
-    if not os.access(nearest, os.W_OK):
+    try:
+        if path.is_file():
+            path.open("ab").close()
+        else:
+            tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
         raise Unreachable(
-            f"{what} {path} cannot be written; choose another with MLFLOW_TRACKING_URI, "
-            "like sqlite:////folder/mlflow.db"
-        )
+            f"{what} {path} cannot be written ({error.strerror}); run in a folder that can, or "
+            "set MLFLOW_TRACKING_URI, like sqlite:////folder/mlflow.db"
+        ) from error
 
 
 def _require_answer(uri: str) -> None:
@@ -74,8 +79,6 @@ def _require_store(uri: str) -> None:
     if uri.startswith("sqlite:///"):
         path = Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
         _require_writable(path, "the tracking store")
-        if not path.exists():
-            _require_writable(path.parent, "the tracking store's folder")
     elif uri.startswith(("http://", "https://")):
         _require_answer(uri)
 

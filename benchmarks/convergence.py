@@ -1,0 +1,59 @@
+"""How many steps does training take, and does it ever fail to arrive?
+
+    python -m benchmarks.convergence
+
+20 seeds each, all other options at their defaults, without MLflow; the table goes to README.
+"""
+
+import sys
+import time
+from statistics import median
+
+from polyreg import data, sgd
+from polyreg.config import TrainConfig
+from polyreg.least_squares import Optimum
+from polyreg.model import PolynomialModel
+
+SEEDS = 20
+
+
+def train(config: TrainConfig) -> sgd.Curve:
+    random = data.Randomness.of(config.seed)
+    model = PolynomialModel(config).initialize(random.weights)
+    curve = sgd.Curve()
+    for chunk in sgd.descend(model, data.Stream(config, random), Optimum.of(config), config):
+        curve.append(chunk)
+    return curve
+
+
+def row(name: str, **options) -> str:
+    steps, converged, start = [], 0, time.perf_counter()
+    for seed in range(SEEDS):
+        try:
+            curve = train(TrainConfig(seed=seed, **options))
+        except sgd.Diverged:
+            steps.append(0)
+            continue
+        steps.append(curve.steps)
+        converged += curve.converged
+    print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    return f"| {name} | {converged} of {SEEDS} | {median(steps):,.0f} | {max(steps):,} |"
+
+
+def main() -> None:
+    print("| options | converged | median steps | most steps |")
+    print("|--|--|--|--|")
+    for degree in range(9):
+        print(row(f"`degree={degree}`", degree=degree), flush=True)
+    print(row("`degree=3 noise=0.5`", degree=3, noise=0.5), flush=True)
+    print(row("`degree=8 noise=0.5`", degree=8, noise=0.5), flush=True)
+    print(row("`degree=3 momentum=0.9`", degree=3, momentum=0.9), flush=True)
+    print(row("`degree=8 momentum=0.9`", degree=8, momentum=0.9), flush=True)
+    print(row("`degree=3 basis=monomial`", degree=3, basis="monomial"), flush=True)
+    print(row("`degree=3 optimizer=adam`", degree=3, optimizer="adam"), flush=True)
+    for degree in [*range(1, 9), 10, 15, 20]:
+        print(row(f"`degree={degree} inputs=uniform`", degree=degree, inputs="uniform"), flush=True)
+
+
+if __name__ == "__main__":
+    main()

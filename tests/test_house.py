@@ -1,0 +1,79 @@
+"""The borders of the house, and the facts that a tool forces us to write twice."""
+
+import re
+import tomllib
+from dataclasses import fields
+
+import pytest
+import yaml
+
+from experiments import train
+from polyreg.config import text
+from tests.conftest import ROOT
+
+PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+COMMANDS = {"main": train.main}
+
+
+@pytest.mark.parametrize("package, home", [("mlflow", "tracking.py"), ("matplotlib", "plots.py")])
+def test_one_module_alone_imports(package, home):
+    imports = re.compile(rf"^\s*(import|from) {package}\b", re.MULTILINE)
+    files = [*(ROOT / "polyreg").glob("*.py"), *(ROOT / "experiments").glob("*.py")]
+    assert {f.name for f in files if imports.search(f.read_text())} == {home}
+
+
+def test_lower_floors_never_import_upper_ones():
+    floors = [["config", "terms"], ["basis"], ["data", "model", "least_squares"], ["sgd"],
+              ["polynomial"], ["tracking", "plots"]]  # fmt: skip
+    assert {f.stem for f in (ROOT / "polyreg").glob("*.py")} == {"__init__", *sum(floors, [])}
+    for height, floor in enumerate(floors):
+        above = {name for higher in floors[height + 1 :] for name in higher}
+        for name in floor:
+            source = (ROOT / "polyreg" / f"{name}.py").read_text()
+            lines = re.findall(r"^(?:from polyreg(?:\.\w+)?) import .*|^from polyreg\.\w+", source, re.M)
+            used = set(re.findall(r"\w+", " ".join(lines)))
+            assert not used & above, (name, used & above)
+
+
+def test_the_entry_points_are_the_commands():
+    assert PROJECT["entry_points"].keys() == COMMANDS.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_mlproject_offers_what_click_offers_and_passes_it_on(name):
+    entry, command = PROJECT["entry_points"][name], COMMANDS[name]
+    in_click = {p.name: text(p.default) for p in command.params}
+    assert {k: v["default"] for k, v in entry["parameters"].items()} == in_click
+    passed = dict(re.findall(r"--([\w-]+) \{(\w+)\}", entry["command"]))
+    assert passed == {name.replace("_", "-"): name for name in in_click}
+
+
+def test_conda_asks_for_what_pyproject_asks_for():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    assert conda["dependencies"][-1]["pip"] == declared
+    assert any(line.startswith("python=3.") for line in conda["dependencies"][:-1])
+
+
+def test_pyproject_declares_every_direct_import():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"\w+", line)[0] for line in declared}
+    sources = [f for d in ("polyreg", "experiments") for f in (ROOT / d).glob("*.py")]
+    found = {m for f in sources for m in re.findall(r"^\s*(?:import|from) (\w+)", f.read_text(), re.M)}
+    import sys
+
+    assert found - set(sys.stdlib_module_names) - {"polyreg", "experiments"} == names
+
+
+def test_readme_lists_every_option_with_its_default():
+    readme = (ROOT / "README.md").read_text()
+    for f in fields(train.TrainConfig):
+        row = re.search(rf"^\| `{f.name}` \|.*", readme, re.MULTILINE)
+        assert row and f"| `{text(f.default)}` |" in row[0], f.name
+
+
+@pytest.mark.parametrize("name", ["convergence", "speed"])
+def test_readmes_figures_are_what_the_benchmark_printed(name):
+    printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
+    assert printed.count("\n") > 5
+    assert printed in (ROOT / "README.md").read_text()

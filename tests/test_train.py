@@ -1,0 +1,221 @@
+"""The main job, read back from MLflow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import polyreg
+from experiments.train import main
+from tests.conftest import ROOT
+
+
+def train(*arguments: str):
+    return CliRunner().invoke(main, arguments)
+
+
+def only_run(experiment: str = "polyreg"):
+    [run] = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    return run
+
+
+def artifact(run, path: str) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{path}"))
+
+
+def test_the_main_job_finds_the_polynomial_and_tracks_it(store):
+    result = train("--degree", "3", "--tolerance", "1e-6")
+    assert result.exit_code == 0, result.output
+    run = only_run()
+    assert run.info.status == "FINISHED" and run.info.run_name == "degree 3 · hermite · sgd"
+    assert run.data.params["degree"] == "3" and run.data.params["learning_rate"] == "auto"
+
+    truth = [0.9, 0.5, 3, 2.4]
+    metrics, tags = run.data.metrics, run.data.tags
+    learned = [metrics[f"coef/{key}"] for key in ("1", "x", "x.2", "x.3")]
+    # A gap of 1e-6 leaves each Hermite weight within 1e-3; x takes 1 + 3 / sqrt(6) of that.
+    np.testing.assert_allclose(learned, truth, atol=1e-3 * (1 + 3 / np.sqrt(6)))
+    assert metrics["coef_error/max"] == pytest.approx(np.abs(np.subtract(learned, truth)).max())
+    assert metrics["loss/gap"] < 1e-6 and metrics["condition"] == pytest.approx(1)
+    assert 0 < metrics["learning_rate"] < 0.5
+    assert {f"time/{s}_s" for s in ("import", "train", "curves", "plots", "model")} < set(metrics)
+    assert tags["converged"] == "true" and tags["basis"] == "hermite" and tags["device"]
+    assert len(tags["data.sha256"]) == 64
+
+    for name in ("loss/train", "loss/gap"):
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+        assert sorted(m.step for m in history) == list(range(1, int(metrics["steps"]) + 1))
+
+    rows = json.loads(artifact(run, "coefficients.json").read_text())
+    assert [row["term"] for row in rows["terms"]] == ["1", "x", "x^2", "x^3"]
+    assert [row["estimate"] for row in rows["terms"]] == learned
+    assert [row["truth"] for row in rows["terms"]] == truth
+    low, high = rows["domain"]
+    assert -6 < low < -2 and 2 < high < 6 and rows["basis"] == "hermite"
+    for plot in ("fit", "loss", "residuals"):
+        assert artifact(run, f"plots/{plot}.png").stat().st_size > 5000
+
+
+def test_what_is_printed_says_what_was_learned_and_where_it_is(store):
+    output = train().output
+    run = only_run()
+    assert output.splitlines()[0].split() == ["term", "truth", "learned", "error"]
+    assert f"converged in {int(run.data.metrics['steps'])} steps" in output
+    assert f'mlflow.pytorch.load_model("runs:/{run.info.run_id}/model")' in output
+    assert f"mlflow ui    then http://127.0.0.1:5000/#/experiments/1/runs/{run.info.run_id}" in output
+
+
+def test_polyreg_load_gives_the_coefficients_and_predicts_what_the_model_predicts(store):
+    train("--dtype", "float64", "--degree", "4")
+    uri = f"runs:/{only_run().info.run_id}/model"
+    polynomial = polyreg.load(uri)
+    np.testing.assert_allclose(polynomial.truth, [0.9, 0.5, 3, 2.4, 0])
+    np.testing.assert_allclose(polynomial.coefficients, polynomial.truth, atol=0.1)
+    x = np.linspace(-2, 2, 7)[:, None]
+    served = mlflow.pyfunc.load_model(uri).predict(x)
+    np.testing.assert_allclose(polynomial.predict(x), served, rtol=1e-12)
+
+
+def test_a_model_below_the_truths_degree_ends_at_its_own_optimum_and_says_so(store):
+    result = train("--degree", "1", "--max-steps", "20000")
+    assert result.exit_code == 0
+    assert "converged in" in result.output
+    assert "above the optimum, whose own mean squared error is 52.56" in result.output
+    assert result.output.splitlines()[0].split() == ["term", "truth", "best", "learned", "error"]
+    metrics = only_run().data.metrics
+    # The best line of the cubic under N(0, 1): 0.9 + 3 E x^2, and 0.5 + 2.4 E x^4.
+    assert metrics["coef/1"] == pytest.approx(3.9, abs=1e-3**0.5)
+    assert metrics["coef/x"] == pytest.approx(7.7, abs=1e-3**0.5)
+
+
+@pytest.mark.parametrize(
+    "arguments, way_out",
+    [
+        (["--max-steps", "5"], "raise --max-steps (now 5)"),
+        (["--max-steps", "5", "--learning-rate", "1e-6"], "use --learning-rate auto"),
+        (["--max-steps", "5", "--stop", "batch", "--noise", "1"], "use --stop gap"),
+        (["--max-steps", "400", "--tolerance", "1e-15"], "use --dtype float64"),
+    ],
+)
+def test_a_run_that_cannot_converge_is_finished_with_a_plain_warning(store, arguments, way_out):
+    result = train(*arguments)
+    assert result.exit_code == 0, result.output
+    run = only_run()
+    assert run.info.status == "FINISHED" and run.data.tags["converged"] == "false"
+    [warning] = [line for line in result.output.splitlines() if line.startswith("warning:")]
+    assert way_out in warning
+
+
+def test_a_run_that_diverges_is_failed_and_keeps_its_curve(store):
+    result = train("--learning-rate", "1")
+    assert result.exit_code == 1
+    [line] = result.output.splitlines()
+    assert line.startswith("Error: diverged at step") and "largest stable rate, 0.217" in line
+    run = only_run()
+    assert run.info.status == "FAILED" and run.data.tags["converged"] == "false"
+    assert run.data.metrics["steps"] > 5 and run.data.metrics["loss/gap"] > 100
+    assert run.data.metrics["learning_rate"] == 1
+
+
+def test_degrees_line_up(store):
+    for degree in range(1, 7):
+        assert train("--degree", str(degree), "--max-steps", "50").exit_code == 0
+    found = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
+    assert len({run.info.run_name for run in found}) == 6
+    assert len({frozenset(run.data.params) for run in found}) == 1
+    common = {frozenset(k for k in run.data.metrics if not k.startswith("coef/")) for run in found}
+    assert len(common) == 1
+    assert len({run.data.tags["data.sha256"] for run in found}) == 1
+
+
+def test_a_constant_and_float64_and_momentum_and_adam_all_make_whole_runs(store):
+    for arguments in (
+        ["--degree", "0", "--dtype", "float64"],
+        ["--momentum", "0.9", "--inputs", "uniform"],
+        ["--optimizer", "adam", "--coefficients", "-1,2"],
+    ):
+        result = train(*arguments)
+        assert result.exit_code == 0 and "\nconverged" in result.output, result.output
+
+
+BAD = [
+    (["--degree", "-1"], "--degree must be 0 to 20"),
+    (["--degree", "1000"], "got 1000"),
+    (["--degree", "three"], "'three'"),
+    (["--batch-size", "0"], "--batch-size must be 1"),
+    (["--coefficients", "1,nan"], "1,nan"),
+    (["--coefficients", "1;2"], "'1;2' is not a comma list"),
+    (["--coefficients", ""], "'' is not a comma list"),
+    (["--noise", "-1"], "got -1"),
+    (["--basis", "fourier"], "'fourier'"),
+    (["--learning-rate", "0"], "got 0"),
+    (["--learning-rate", "nan"], "got nan"),
+    (["--learning-rate", "fast"], "'fast' is neither"),
+    (["--degre", "3"], "--degre"),
+    (["--coefficients", "1e15", "--noise", "1e15"], "use --dtype float64"),
+]
+
+
+@pytest.mark.parametrize("arguments, said", BAD)
+def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(folder, arguments, said):
+    result = train(*arguments)
+    assert result.exit_code == 2
+    [line] = result.output.splitlines()
+    assert line.startswith("Error: ") and said in line
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(folder, device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    result = train("--device", device)
+    assert result.exit_code == 2
+    assert f"--device {device}: torch finds none here; use --device auto" in result.output
+    assert list(folder.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_refused_before_training(folder):
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    result = train()
+    assert result.exit_code == 2
+    [line] = result.output.splitlines()
+    assert "no tracking server answers at http://127.0.0.1:9" in line
+
+
+def mlflow_run(folder: Path, *arguments: str):
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_mlflow_run_is_the_same_job_in_the_run_that_mlflow_opened(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
+    done = mlflow_run(store, "--experiment-name", "lab", "-P", "degree=2", "-P", "learning_rate=1e-2",
+                      "-P", "max_steps=50")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = only_run("lab")
+    assert run.info.status == "FINISHED" and run.info.run_name == "degree 2 · hermite · sgd"
+    assert run.data.params["learning_rate"] == "1e-2"
+    assert run.data.metrics["learning_rate"] == 0.01
+    assert train("--degree", "2", "--learning-rate", "0.01", "--max-steps", "50").exit_code == 0
+    direct = only_run()
+    assert direct.data.params.keys() == run.data.params.keys()
+    for key, value in direct.data.metrics.items():
+        if not key.startswith(("time/", "steps_per_s")):
+            assert run.data.metrics[key] == value
+    assert artifact(run, "plots/fit.png").exists()
+
+
+def test_bad_input_under_mlflow_run_ends_that_run_failed(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
+    done = mlflow_run(store, "--experiment-name", "lab", "-P", "degre=2")
+    assert done.returncode != 0
+    assert "Error: No such option" in done.stderr and "Traceback" not in done.stderr
+    assert only_run("lab").info.status == "FAILED"
