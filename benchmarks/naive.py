@@ -1,4 +1,4 @@
-"""The tutorial's loop with a tracker added the obvious way: a call a step, inferred requirements."""
+"""The tutorial's loop, tracked the obvious way: a call a step, inferred requirements."""
 
 import mlflow
 import numpy as np

@@ -75,7 +75,9 @@ def main() -> None:
     print(f"| `train --help` | {took('--help')} | {more('--help')} |")
     print(f"| `train --degree -1`, refused | {took('a wrong option')} | {more('a wrong option')} |")
     print(f"| `train --degree 3`, the whole run | {took('train --degree 3')} | |")
-    print(f"| imports, one run, one batch, one model | {took('bare')} | ours takes {ratio('bare')} |")
+    print(
+        f"| imports, one run, one batch, one model | {took('bare')} | ours takes {ratio('bare')} |"
+    )
     print(f"| the tutorial, tracked naively | {took('naive')} | ours takes {ratio('naive')} |")
     print(f"| logging two curves of 100,000 steps | {took('curve')} | |")
 

@@ -158,7 +158,7 @@ def way_out(gap: float, optimum, config: TrainConfig) -> str:
         return "a batch cannot get below the noise floor; use --stop gap, or raise --tolerance"
     if config.dtype == "float32" and gap < 100 * eps**2 * optimum.second_moment:
         return "float32 has no more digits; use --dtype float64, or raise --tolerance"
-    if config.learning_rate != "auto":
+    if config.constant_rate is not None:
         return "a constant rate may hover or crawl; use --learning-rate auto"
     return f"raise --max-steps (now {text(config.max_steps)})"
 

@@ -4,7 +4,7 @@ Conventions, true everywhere in this package:
 
     N samples    D input variables    K terms, the constant included
     B batch size    T steps
-    x (N, D)    y (N, 1)    design matrix (N, K)    coefficients (K,), constant first, low degree first
+    x (N, D)    y (N, 1)    design matrix (N, K)    coefficients (K,), constant first, low first
 
 `weights` (K,) belong to the basis that did the work, `coefficients` (K,) to the powers of x in the
 user's own units; the first is what training moves, the second is what is reported.

@@ -86,9 +86,7 @@ def to_powers(weights: Iterable[float], family: str) -> np.ndarray:
     In exact rationals but for the scale's square root, and rounded once at the end.
     weights (K,)  ->  (K,) float64
     """
-    exact = [
-        Fraction(float(w)) * Fraction(_scale(family, k)) for k, w in enumerate(weights)
-    ]
+    exact = [Fraction(float(w)) * Fraction(_scale(family, k)) for k, w in enumerate(weights)]
     return np.array([float(c) for c in _monic_to_powers(exact, family)])
 
 
@@ -103,7 +101,8 @@ def from_powers(coefficients: Iterable[float], family: str) -> np.ndarray:
 
 def _monic_to_powers(monic: Sequence[Fraction], family: str) -> list[Fraction]:
     result = [Fraction(0)] * len(monic)
-    below, pi = [], [Fraction(1)]
+    below: list[Fraction] = []
+    pi = [Fraction(1)]
     for k, a in enumerate(monic):
         for j, c in enumerate(pi):
             result[j] += a * c

@@ -147,6 +147,11 @@ class TrainConfig:
         return "hermite" if self.inputs == "normal" else "legendre"
 
     @property
+    def constant_rate(self) -> float | None:
+        """The learning rate that was given; None where it is auto."""
+        return None if isinstance(self.learning_rate, str) else self.learning_rate
+
+    @property
     def name(self) -> str:
         return f"degree {self.degree} · {self.family} · {self.optimizer}"
 

@@ -57,6 +57,8 @@ def loss(
         axes.axhline(floor, color=TRUTH, lw=1.2, ls="--", label="loss at the optimum (noise floor)")
     axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
     axes.yaxis.set_major_formatter("{x:g}")  # the log scale's own formatter typesets: 0.1 s
     axes.yaxis.set_minor_formatter("")
     axes.legend(loc="upper right", **LEGEND)

@@ -1,6 +1,5 @@
 """The answer of a run: a polynomial with its terms, its domain and what is known of its errors."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

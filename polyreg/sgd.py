@@ -130,7 +130,8 @@ def _first(holds: Tensor) -> int | None:
 
 def _optimizer(model: PolynomialModel, config: TrainConfig) -> torch.optim.Optimizer:
     # `auto` sets each step's rate itself, in _steps.
-    rate = 1 - config.momentum if config.learning_rate == "auto" else config.learning_rate
+    constant = config.constant_rate
+    rate = 1 - config.momentum if constant is None else constant
     if config.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), lr=rate)
     return torch.optim.SGD(model.parameters(), lr=rate, momentum=config.momentum)
@@ -151,11 +152,11 @@ def _rates(features: Tensor, first: int, optimum: Optimum, config: TrainConfig) 
     0.05 sqrt(E y^2) / (1 + t / 100)^(3/4).
     """
     steps = torch.arange(first, first + len(features), dtype=torch.float64, device="cpu")
-    if config.learning_rate != "auto":
-        return torch.full_like(steps, config.learning_rate)
+    if config.constant_rate is not None:
+        return torch.full_like(steps, config.constant_rate)
     if config.optimizer == "adam":
         return 0.05 * math.sqrt(optimum.second_moment) / (1 + steps / 100) ** 0.75
-    # The 1 is the constant feature's share. In float32 a long sum may be off by a few eps: harmless.
+    # The 1 is the constant feature's share.
     trace = 1 + features.square().sum((1, 2)).to("cpu", torch.float64) / features.shape[1]
     rates = 0.5 / trace
     if optimum.residual_variance > config.tolerance / 10:
@@ -166,7 +167,7 @@ def _rates(features: Tensor, first: int, optimum: Optimum, config: TrainConfig) 
 
 def _steps(model, optimizer, features, y, rates, config) -> tuple[Tensor, Tensor]:
     """Each step's loss before it (T,) and weights after it (T, K)."""
-    auto = config.learning_rate == "auto"
+    auto = config.constant_rate is None
     losses, weights = y.new_empty(len(y)), y.new_empty(len(y), model.degree + 1)
     for t, rate in enumerate(rates.tolist()):
         optimizer.zero_grad()

@@ -92,9 +92,8 @@ def _experiment() -> Any:
         experiment = client.get_experiment(experiment_id)
     else:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            experiment = client.get_experiment(client.create_experiment(name))
+        known = client.get_experiment_by_name(name)
+        experiment = known or client.get_experiment(client.create_experiment(name))
     if KIND not in experiment.tags:
         client.set_experiment_tag(experiment.experiment_id, KIND, KIND_OF_OURS)
     return experiment
@@ -112,7 +111,9 @@ class Run:
         self._client.log_batch(self.id, tags=[RunTag(*item) for item in tags.items()])
 
     def log(
-        self, metrics: Mapping[str, float], curves: Mapping[str, Sequence[float]] | None = None
+        self,
+        metrics: Mapping[str, float],
+        curves: Mapping[str, Sequence[float] | np.ndarray] | None = None,
     ) -> None:
         """Log final values, and curves whose first point belongs to step 1.
 

@@ -12,10 +12,12 @@ EPS = np.finfo(float).eps
 FAMILIES = ["monomial", "hermite", "legendre", "chebyshev"]
 VANDER = {
     "monomial": lambda x, d: np.vander(x, d + 1, increasing=True),
-    "hermite": lambda x, d: hermite_e.hermevander(x, d)
-    / [math.sqrt(math.factorial(k)) for k in range(d + 1)],
-    "legendre": lambda x, d: legendre.legvander(x, d)
-    * [math.sqrt(2 * k + 1) for k in range(d + 1)],
+    "hermite": lambda x, d: (
+        hermite_e.hermevander(x, d) / [math.sqrt(math.factorial(k)) for k in range(d + 1)]
+    ),
+    "legendre": lambda x, d: (
+        legendre.legvander(x, d) * [math.sqrt(2 * k + 1) for k in range(d + 1)]
+    ),
     "chebyshev": chebyshev.chebvander,
 }
 TO_POWERS = {
@@ -42,8 +44,10 @@ def test_the_family_of_the_inputs_is_orthonormal_under_them(inputs):
     np.testing.assert_allclose(phi.T @ (mass[:, None] * phi), np.eye(21), atol=1e3 * EPS)
 
 
-@pytest.mark.parametrize("inputs, moments", [("normal", [1, 0, 1, 0, 3, 0, 15, 0, 105]),
-                                             ("uniform", [1, 0, 1 / 3, 0, 1 / 5, 0, 1 / 7])])  # fmt: skip
+MOMENTS = {"normal": [1, 0, 1, 0, 3, 0, 15, 0, 105], "uniform": [1, 0, 1 / 3, 0, 1 / 5, 0, 1 / 7]}
+
+
+@pytest.mark.parametrize("inputs, moments", MOMENTS.items())
 def test_quadrature_gives_the_moments_of_the_inputs(inputs, moments):
     nodes, mass = basis.quadrature(inputs, 6)
     found = [mass @ nodes**k for k in range(len(moments))]

@@ -54,7 +54,7 @@ def test_auto_is_the_family_orthonormal_under_the_inputs(options, family):
     ],
 )
 def test_a_value_that_makes_no_run_is_refused_with_the_value_and_the_way_out(options, said):
-    with pytest.raises(ValueError, match="must|belongs|is a") as refused:
+    with pytest.raises(ValueError, match=r"must|belongs|is a") as refused:
         TrainConfig(**options)
     assert said in str(refused.value)
 

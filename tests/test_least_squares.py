@@ -45,9 +45,7 @@ def test_the_gap_is_the_expected_excess_loss(inputs):
     y = np.polynomial.polynomial.polyval(nodes, config.coefficients)
     answer = np.polynomial.polynomial.polyval(nodes, weights.numpy())
     loss = mass @ (y - answer) ** 2 + config.noise**2
-    assert float(optimum.gap(weights)) == pytest.approx(
-        loss - optimum.residual_variance, rel=1e-10
-    )
+    assert float(optimum.gap(weights)) == pytest.approx(loss - optimum.residual_variance, rel=1e-10)
 
 
 def test_the_gap_of_many_weights_is_each_ones_gap():

@@ -89,7 +89,9 @@ def test_auto_falls_towards_the_optimum_where_a_constant_rate_hovers(degree):
         train(degree=degree, noise=0.0, tolerance=1e-9, seed=s, max_steps=4000)[0].gap
         for s in range(5)
     ]
-    early, late = (np.mean([g[span] for g in gaps]) for span in (slice(400, 800), slice(3200, 4000)))
+    early, late = (
+        np.mean([g[span] for g in gaps]) for span in (slice(400, 800), slice(3200, 4000))
+    )
     assert late < early / 2  # 1/t: six times less
     constant = [
         train(degree=degree, learning_rate=0.05, tolerance=1e-9, seed=s, max_steps=2000)[0].gap

@@ -67,7 +67,9 @@ def test_what_is_printed_says_what_was_learned_and_where_it_is(store):
     assert output.splitlines()[0].split() == ["term", "truth", "learned", "error"]
     assert f"converged in {int(run.data.metrics['steps'])} steps" in output
     assert f'mlflow.pytorch.load_model("runs:/{run.info.run_id}/model")' in output
-    assert f"mlflow ui    then http://127.0.0.1:5000/#/experiments/1/runs/{run.info.run_id}" in output
+    assert (
+        f"mlflow ui    then http://127.0.0.1:5000/#/experiments/1/runs/{run.info.run_id}" in output
+    )
 
 
 def test_polyreg_load_gives_the_coefficients_and_predicts_what_the_model_predicts(store):
@@ -197,8 +199,8 @@ def mlflow_run(folder: Path, *arguments: str):
 
 def test_mlflow_run_is_the_same_job_in_the_run_that_mlflow_opened(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    done = mlflow_run(store, "--experiment-name", "lab", "-P", "degree=2", "-P", "learning_rate=1e-2",
-                      "-P", "max_steps=50")  # fmt: skip
+    options = ["-P", "degree=2", "-P", "learning_rate=1e-2", "-P", "max_steps=50"]
+    done = mlflow_run(store, "--experiment-name", "lab", *options)
     assert done.returncode == 0, done.stderr
     run = only_run("lab")
     assert run.info.status == "FINISHED" and run.info.run_name == "degree 2 · hermite · sgd"
