@@ -209,8 +209,8 @@ def command(config_class: type, help: str | None) -> Callable:
             made = click.option(
                 "--" + f.name.replace("_", "-"),
                 type=_click_type(f),
-                default=f.default,
-                show_default=text(f.default),
+                default=text(f.default),
+                show_default=True,
                 help=f.metadata["help"],
             )(made)
         return click.command(cls=OneLine, help=help)(made)

@@ -173,7 +173,9 @@ def test_the_chunks_do_not_show_in_the_numbers(monkeypatch):
 def test_the_model_is_left_at_the_step_that_met_the_rule():
     curve, model = train(degree=4)
     gap = Optimum.of(TrainConfig(degree=4)).gap(model.weights())
-    assert float(gap) == curve.gap[-1] < 1e-3
+    # Alone and among a chunk's others, the product may be summed in another order.
+    assert float(gap) == pytest.approx(curve.gap[-1], rel=1e-14) and gap < 1e-3
+    assert curve.gap[-2] > 1e-3
 
 
 def test_steps_used_up_end_without_convergence():
