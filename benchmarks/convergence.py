@@ -11,8 +11,8 @@ from statistics import median
 
 from polyreg import data, sgd
 from polyreg.config import TrainConfig
-from polyreg.least_squares import Optimum
 from polyreg.model import PolynomialModel
+from polyreg.optimum import Optimum
 
 SEEDS = 20
 

@@ -40,11 +40,13 @@ class Clock:
         return {f"time/{stage}_s": value for stage, value in self.seconds.items()}
 
 
-def progress_bar(steps: int):
-    """A bar on stderr, for training that takes over two seconds, where stderr is a terminal."""
+def progress_bar(total: int, unit: str):
+    """A bar on stderr, for work that takes over two seconds, where stderr is a terminal."""
     from tqdm import tqdm
 
-    return tqdm(total=steps, unit="step", delay=2, leave=False, disable=None)
+    return tqdm(
+        total=total, unit=unit, unit_scale=unit == "row", delay=2, leave=False, disable=None
+    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

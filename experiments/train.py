@@ -22,9 +22,11 @@ SAMPLE = 400  # points of the data in the plots
 def main(config: TrainConfig) -> None:
     clock = Clock()
     with clock("import"):  # here, so that --help and a wrong option need not wait for torch
+        import numpy as np
+
         from polyreg import data, sgd, tracking
-        from polyreg.least_squares import Optimum
         from polyreg.model import PolynomialModel
+        from polyreg.optimum import Optimum
         from polyreg.polynomial import Polynomial
 
     device = available_device(config.device, config.dtype)
@@ -39,7 +41,7 @@ def main(config: TrainConfig) -> None:
             run.tag({"basis": config.family, "device": device, "data.sha256": data.sha256(config)})
             run.tag({"converged": "false"})  # until it has
             try:
-                with clock("train"), progress_bar(config.max_steps) as bar:
+                with clock("train"), progress_bar(config.max_steps, "step") as bar:
                     for chunk in sgd.descend(model, stream, optimum, config):
                         curve.append(chunk)
                         bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
@@ -55,7 +57,8 @@ def main(config: TrainConfig) -> None:
                 for name, figure in figures(learned, curve, optimum, config):
                     run.figure(figure, name)
             with clock("model"):
-                run.model(model, learned)
+                example = np.linspace(*learned.domain, 3)[:, None]
+                run.model(model, learned.document(), example)
             run.coefficients(learned)
             run.log(
                 {

@@ -4,25 +4,30 @@ Each default and each help text is written here, once. Nothing heavy is imported
 and a wrong option answer at once.
 """
 
+import csv
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin
 
 import click
 
 MAX_DEGREE = 20
+MAX_FIT_DEGREE = 40
 # Of coefficients, noise and rate: their squares and moments stay far from overflow.
 MAX_SIZE = 1e15
 
 
 def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
+    """A field that is an option; without a default (MISSING) it has to be given."""
     return field(default=default, metadata={"help": help, "type": type})
 
 
 def text(value: Any) -> str:
     """The one spelling of an option's value, in `--help`, in MLproject and in MLflow's params."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(text(v) for v in value)
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
@@ -53,6 +58,24 @@ class NumberOrAuto(click.ParamType):
             return value if value == "auto" else float(value)
         except ValueError:
             self.fail(f"{value!r} is neither 'auto' nor a number", param, ctx)
+
+
+class IntegerOrAuto(click.ParamType):
+    name = "auto|integer"
+
+    def convert(self, value, param, ctx):
+        try:
+            return value if value == "auto" else int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither 'auto' nor a whole number", param, ctx)
+
+
+class Names(click.ParamType):
+    name = "a,b,..."
+
+    def convert(self, value, param, ctx):
+        # As one line of CSV: a name with a comma in it goes in double quotes.
+        return value if isinstance(value, tuple) else tuple(next(csv.reader([value]), ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +183,88 @@ class TrainConfig:
         return {name: text(value) for name, value in asdict(self).items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    data: str = knob(MISSING, "A CSV or Parquet file, a folder of them, or a glob in quotes.")
+    target: str = knob(MISSING, "The column to explain.")
+    features: tuple[str, ...] = knob(
+        (), "Columns to explain it by, comma list; by default all other numeric ones.", Names()
+    )
+    weights: str = knob("", "A column of 1/variance of each row's target; none by default.")
+    degree: int | str = knob(
+        3, f"Total degree, 0 to {MAX_FIT_DEGREE}, or auto: by cross-validation.", IntegerOrAuto()
+    )
+    max_degree: int = knob(15, "With degree auto: the largest that is tried.")
+    folds: int = knob(10, "With degree auto: the folds of the cross-validation.")
+    interaction_degree: int = knob(0, "Variables at most in one product; 0 is all of them.")
+    intercept: bool = knob(True, "Whether the polynomial has a constant term.")
+    ridge: float = knob(
+        0.0, "Penalty on the squared weights of all terms but the constant, each at unit variance."
+    )
+    precision: Literal["auto", "fast", "certified"] = knob(
+        "auto",
+        "float64 (fast), or integers (certified); auto is certified up to 10 million values of "
+        "the design matrix.",
+    )
+    level: float = knob(0.95, "Of the intervals.")
+    missing: Literal["refuse", "drop"] = knob(
+        "refuse", "Rows with missing or infinite values: refuse the table, or drop them."
+    )
+    seed: int = knob(0, "Seeds the folds and the samples; 0 is a seed.")
+    device: Literal["auto", "cpu", "cuda"] = knob("auto", "auto is a GPU where one is.")
+
+    def __post_init__(self):
+        require = _require
+        require(self.data != "", "data", "''", "must name a file, a folder or a glob")
+        require(self.target != "", "target", "''", "must name a column")
+        for name in ("degree", "max_degree"):
+            value = getattr(self, name)
+            require(
+                value == "auto" or 0 <= value <= MAX_FIT_DEGREE,
+                name.replace("_", "-"),
+                value,
+                f"must be 0 to {MAX_FIT_DEGREE}; above that no power of x has a digit left, and a "
+                "spline serves better",
+            )
+        lowest = 0 if self.intercept else 1
+        require(
+            self.top_degree >= lowest, "degree", self.top_degree, "without intercept must be 1 up"
+        )
+        require(2 <= self.folds <= 1000, "folds", self.folds, "must be 2 to 1000")
+        require(
+            self.interaction_degree >= 0,
+            "interaction-degree",
+            self.interaction_degree,
+            "must be 0 (no limit) or more",
+        )
+        require(0 <= self.ridge <= MAX_SIZE, "ridge", self.ridge, f"must be 0 to {MAX_SIZE:g}")
+        require(0 < self.level < 1, "level", self.level, "must be between 0 and 1, like 0.95")
+        require(self.seed >= 0, "seed", self.seed, "must be 0 or more")
+
+    @property
+    def top_degree(self) -> int:
+        return self.max_degree if isinstance(self.degree, str) else self.degree
+
+    def params(self) -> dict[str, str]:
+        """What MLflow stores: every option under its own name."""
+        return {name: text(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    model: str = knob(MISSING, "What MLflow calls the model: runs:/<run id>/model.")
+    data: str = knob(MISSING, "A CSV or Parquet file, a folder of them, or a glob in quotes.")
+    out: str = knob("predictions.parquet", "Where to write: .parquet or .csv.")
+    interval: Literal["prediction", "confidence"] = knob(
+        "prediction", "Of one new value, or of the mean; at the level of the fit."
+    )
+
+    def __post_init__(self):
+        _require(
+            self.out.endswith((".parquet", ".csv")), "out", self.out, "must end in .parquet or .csv"
+        )
+
+
 def _require(holds: bool, option: str, value: object, why: str) -> None:
     if not holds:
         raise ValueError(f"--{option} {why}; got {text(value)}")
@@ -192,26 +297,32 @@ def _without_usage(call: Callable, *args):
 def command(config_class: type, help: str | None) -> Callable:
     """Make `main(config)` a Click command with one option a field of `config_class`.
 
+    Options that main has of its own come after the config, by name.
     A value that the dataclass refuses ends in one line and exit code 2.
     """
 
     def decorate(main: Callable) -> click.Command:
         @functools.wraps(main)
         def from_options(**options):
+            values = {f.name: options.pop(f.name) for f in fields(config_class)}
             try:
-                config = config_class(**options)
+                config = config_class(**values)
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
-            return main(config)
+            return main(config, **options)
 
         made: Any = from_options
         for f in reversed(fields(config_class)):
+            given = (
+                {"required": True}
+                if f.default is MISSING
+                else {"default": text(f.default), "show_default": text(f.default) != ""}
+            )
             made = click.option(
                 "--" + f.name.replace("_", "-"),
                 type=_click_type(f),
-                default=text(f.default),
-                show_default=True,
                 help=f.metadata["help"],
+                **given,
             )(made)
         return click.command(cls=OneLine, help=help)(made)
 

@@ -1,69 +1,436 @@
-"""The exact least-squares answer when the distribution of x is known."""
+"""The exact least-squares answer on a table, from one pass of sums.
 
-from dataclasses import dataclass
+    survey -> Problem.of -> accumulate -> solve -> Answer
+
+`fast` sums in float64 what a pilot fit to a sample leaves, which is a step of refinement, and
+factors by Cholesky. `certified` sums in integers and solves with hundreds of bits, so that each
+coefficient is the exact one, rounded. Both change to powers of x in rationals.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from polyreg import basis
+from polyreg import exact, limbs, normal, terms
+from polyreg.config import FitConfig
+from polyreg.design import Design
+from polyreg.inference import Answer, Solution
+from polyreg.moments import ExactKernel, FastKernel, Moments, totals
+from polyreg.normal import NearlySingular, Normal
+from polyreg.selection import Selection, cross_validate, labelled
+from polyreg.table import Block, InMemory, Survey, Table
+
+CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
+CERTIFIED_TERMS = 150  # above, arithmetic on integers of hundreds of bits takes minutes
+DEPENDENT_BITS = 88  # 2^-88 of a column's square, 2^-44 of its length, is rounding of the data
+MAX_TERMS = 5000
+LARGEST, SMALLEST = 1e100, 1e-100  # of the numbers in a table: their powers stay in float64
+# What arithmetic does to a row's terms and residual, relative; then multiplied by 1 + degree.
+FAST_ERROR, EXACT_ERROR = 2.0**-52, 2.0**-103
+
+
+class Refused(ValueError):
+    """The table and the options make no fit; one line says why, and the way out."""
 
 
 @dataclass(frozen=True)
-class Optimum:
-    """The least-squares optimum of a model on a known polynomial, all in float64.
+class Problem:
+    """A design on a table, and how its sums are taken."""
 
-    weights (K,) minimise  E (p(x) + noise - sum_k weights_k phi_k(x))^2,  whose minimum is
-    `residual_variance`. Row q of `design` (Q, K) is sqrt(v_q) phi(x_q) at the Gauss node x_q of
-    weight v_q, so that design^T design = E phi(x) phi(x)^T, exactly.
-    """
-
-    weights: Tensor
-    coefficients: np.ndarray
-    residual_variance: float
-    second_moment: float  # E y^2
-    misses_terms: bool  # of the truth: its degree is above the model's
-    design: Tensor
+    config: FitConfig
+    design: Design
+    precision: str
+    pilot: np.ndarray  # (K,) what the residuals of `fast` are taken from
+    y_unit: float  # powers of two, which bring y and the weights to 1/2 at most
+    weight_unit: float | None
+    device: str
+    rows: int  # expected
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config) -> "Optimum":
-        """The optimum of `config`'s model, under its inputs, for its truth and noise.
-
-        The truth is written in the family orthonormal under the inputs, where leaving out the
-        degrees above the model's is the projection; both changes of basis are exact.
-        """
-        orthonormal = basis.ORTHONORMAL[config.inputs]
-        truth = basis.from_powers(config.coefficients, orthonormal)
-        terms = config.degree + 1
-        projected = np.zeros(terms)
-        projected[: len(truth)] = truth[:terms]
-        coefficients = basis.to_powers(projected, orthonormal)
-        nodes, mass = (
-            torch.from_numpy(a) for a in basis.quadrature(config.inputs, config.degree + 1)
+    def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
+        """Raises Refused where the table cannot have this fit, before any work."""
+        size = term_count(names, config)
+        _require_sizes(survey, names)
+        least = size if config.degree != "auto" else len(names) + 1 + config.folds
+        if survey.rows < least:
+            raise Refused(
+                f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
+                if config.degree != "auto"
+                else f"choosing the degree in {config.folds} folds needs at least {least} rows, "
+                f"got {survey.rows}; give --degree"
+            )
+        interaction = config.interaction_degree or len(names)
+        degree = config.top_degree
+        design = Design.fitted(names, survey, degree, interaction)
+        precision = chosen_precision(survey.rows, size, config)
+        weighted = survey.sample.weights is not None
+        problem = cls(
+            config=config,
+            design=design,
+            precision=precision,
+            pilot=np.zeros(size),
+            y_unit=_power_of_two(survey.y_size),
+            weight_unit=_power_of_two(survey.weight_size) if weighted else None,
+            device=device,
+            rows=survey.rows,
         )
-        phi = basis.design_matrix(nodes, config.family, config.degree)
-        return cls(
-            weights=torch.from_numpy(basis.from_powers(coefficients, config.family)),
-            coefficients=coefficients,
-            residual_variance=float(truth[terms:] @ truth[terms:]) + config.noise**2,
-            second_moment=float(truth @ truth) + config.noise**2,
-            misses_terms=any(config.coefficients[terms:]),
-            design=mass.sqrt()[:, None] * phi,
+        return problem if precision == "certified" else problem._piloted(survey.sample)
+
+    def _piloted(self, sample: Block) -> "Problem":
+        """With the sample's own fit as pilot: near enough, it need not be exact."""
+        try:
+            return replace(self, pilot=self._of_sample(sample).weights)
+        except NearlySingular:
+            return self
+
+    def certified(self, note: str) -> "Problem":
+        """The same problem, summed in integers."""
+        return replace(
+            self,
+            precision="certified",
+            pilot=np.zeros_like(self.pilot),
+            notes=(*self.notes, note),
         )
 
-    def gap(self, weights: Tensor) -> Tensor:
-        """Expected excess loss over the optimum: E (sum_k (w_k - weights_k) phi_k(x))^2.
+    def kernel(self) -> ExactKernel | FastKernel:
+        if self.precision == "certified":
+            return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
+        return FastKernel(self.design, self.pilot, self.device, self.rows)
 
-        weights (..., K), any dtype and device  ->  (...) float64, on the CPU
+    def accumulate(self, blocks: Iterable[Block]) -> dict[int, Moments]:
+        """One pass over the rows: the sums of each fold, or of them all where none are needed."""
+        first = self.kernel()
+        many = self.rows > first.rows and self.device == "cpu"
+        more = torch.get_num_threads() - 1 if many else 0
+        choosing = self.config.degree == "auto"
+        rows = (
+            labelled(blocks, self.config.folds, self.config.seed)
+            if choosing
+            else ((0, block) for block in blocks)
+        )
+        found = totals([first, *(self.kernel() for _ in range(more))], rows)
+        if not found:
+            raise Refused("the table has no rows")
+        return found
+
+    def answer(self, parts: dict[int, Moments]) -> tuple[Answer, Selection | None]:
+        """The fit, and how its degree was chosen where that was asked for."""
+        total = reduce(add, parts.values())
+        if self.config.degree != "auto":
+            return self.solve(total), None
+        selection = cross_validate(self, parts)
+        return self.solve(total, self.sizes[selection.chosen]), selection
+
+    def memory(self) -> int:
+        """Bytes of the sums and of the work on them, about."""
+        kernel = self.kernel()
+        size = len(self.pilot) + 1
+        work = kernel.rows * size * 8 * torch.get_num_threads()
+        if self.precision == "fast":
+            return work + 8 * 6 * size**2
+        return 3 * limbs.LIMBS * work + 150 * 4 * size**2
+
+    def expected_condition(self, sample: Block) -> float:
+        """Of the design matrix, by the sample; inf where float64 cannot tell it from that."""
+        try:
+            return self._of_sample(sample).condition
+        except NearlySingular:
+            return math.inf
+
+    def _of_sample(self, sample: Block) -> normal.Solved:
+        kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
+        sums = totals([kernel], [(0, sample)])[0]
+        return normal.solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many terms each degree has; those of lower degrees come first in the design."""
+        totals = [sum(e) for e in self.design.exponents]
+        first = 0 if self.config.intercept else 1
+        return {d: sum(t <= d for t in totals) for d in range(first, self.design.degree + 1)}
+
+    @cached_property
+    def constants(self) -> list[Fraction] | None:
+        """The terms' values at 0, which a polynomial without intercept must cancel."""
+        return None if self.config.intercept else self.design.powers.constants()
+
+    @cached_property
+    def _float_constants(self) -> np.ndarray | None:
+        if self.constants is None:
+            return None
+        largest = max(map(abs, self.constants))
+        return np.array([float(c / largest) for c in self.constants])
+
+    def solve(self, moments: Moments, size: int | None = None) -> Answer:
+        """The fit of the first `size` terms, all of them by default.
+
+        Raises NearlySingular where `fast` cannot tell the rank.
         """
-        error = weights.to("cpu", torch.float64) - self.weights
-        return (error @ self.design.T).square().sum(-1)
+        design = self.design if size is None else self.design.prefix(size)
+        certified = self.precision == "certified"
+        solution = (self._solve_certified if certified else self._solve_fast)(moments, design)
+        notes = self.notes
+        if solution.dependent:
+            known = len(design.exponents) - (not self.config.intercept)
+            notes += (
+                f"rank {solution.rank} of {known}: on these rows {'; '.join(solution.dependent)}. "
+                "The coefficients are the minimum-norm ones in the scaled basis, without standard "
+                "errors; the fitted values are unique",
+            )
+        return Answer(
+            design=design,
+            solution=solution,
+            target=self.config.target,
+            intercept=self.config.intercept,
+            ridge=self.config.ridge,
+            level=self.config.level,
+            precision=self.precision,
+            count=moments.count,
+            log_weights=moments.log_weights,
+            low=moments.low,
+            high=moments.high,
+            notes=notes,
+        )
 
-    def singular_values(self) -> Tensor:
-        """Of `design`, largest first (K,): the square roots of E phi phi^T's eigenvalues."""
-        return torch.linalg.svdvals(self.design)
+    def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
+        """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
+        if self.precision == "fast":
+            return Normal.of(moments.gram, self.pilot)
+        sums, y_unit, factor = self._integers(moments)
+        gram, right, square = sums[:-1, :-1], sums[:-1, -1], sums[-1, -1]
+        if centre is None:
+            step, _, _ = exact.minimum_norm(gram, right, DEPENDENT_BITS)
+            centre = exact.to_float(step) * float(y_unit)
+        step = exact.fixed([Fraction(c) / y_unit for c in centre])
+        moved = exact.product(gram, step)
+        rss = square + exact.product(step, moved - 2 * right)
+        return Normal(
+            exact.to_float(gram) * float(factor),
+            exact.to_float(right - moved) * float(factor * y_unit),
+            float(exact.rational(rss) * factor * y_unit**2),
+            centre,
+        )
 
-    def condition(self) -> float:
-        """2-norm condition number of the design matrix; 1 in the orthonormal family."""
-        values = self.singular_values()
-        return float(values[0] / values[-1])
+    def solve_float(self, sums: Normal, size: int) -> normal.Solved:
+        return normal.solve(sums, size, self.config.ridge, self._float_constants)
+
+    def _solve_fast(self, moments: Moments, design: Design) -> Solution:
+        size = len(design.exponents)
+        sums = self.centred(moments)
+        solved = self.solve_float(sums, size)
+        weights = [
+            Fraction(c) + Fraction(s) for c, s in zip(solved.centre, solved.step, strict=True)
+        ]
+        if self.constants is not None:
+            assert self._float_constants is not None
+            pivot, _ = normal.without_constant(self._float_constants[:size])
+            parts = [c * w for c, w in zip(self.constants[:size], weights, strict=True)]
+            weights[pivot] -= sum(parts, start=Fraction(0)) / self.constants[pivot]
+        lengths = np.sqrt(np.diag(sums.gram)[:size])
+        sizes = math.sqrt(max(0.0, sums.total(False))) + np.abs(solved.weights) @ lengths
+        inverse = solved.root.T @ solved.root
+        rows, largest = design.powers.scaled()
+        errors = np.abs(rows) @ (np.abs(inverse) @ (FAST_ERROR * (1 + design.degree) * lengths))
+        return Solution(
+            weights=_floats(weights),
+            coefficients=_floats(design.powers.coefficients(weights)),
+            inverse=inverse,
+            spread=_times(np.linalg.norm(rows @ solved.root.T, axis=1), largest),
+            errors=_times(errors * sizes, largest),
+            rss=solved.rss,
+            tss=sums.total(self.config.intercept),
+            rank=len(solved.root),
+            condition=solved.condition,
+        )
+
+    def _integers(self, moments: Moments) -> tuple[np.ndarray, Fraction, Fraction]:
+        """The sums in exact's fixed point, and the units of y and of the sums."""
+        factor = Fraction(1) if self.weight_unit is None else Fraction(self.weight_unit) / 2
+        return moments.gram << (exact.POINT - limbs.POINT), Fraction(self.y_unit), factor
+
+    def _solve_certified(self, moments: Moments, design: Design) -> Solution:
+        size = len(design.exponents)
+        sums, y_unit, factor = self._integers(moments)
+        gram, right, square = sums[:size, :size], sums[:size, -1], sums[-1, -1]
+        full, goal, lift = gram.copy(), right, None
+        if self.config.ridge:
+            mass = Fraction(int(4 * gram[0, 0]))
+            means = [2 * int(g) / mass for g in gram[0]]
+            variances = [int(d) / mass - m**2 for d, m in zip(np.diag(gram), means, strict=True)]
+            penalty = [Fraction(self.config.ridge) / factor * v for v in variances]
+            full[range(size), range(size)] += exact.fixed(penalty)
+        if self.constants is not None:
+            lift = _without_constant(self.constants[:size])
+            full = exact.product(exact.product(lift.T, full), lift)
+            goal = exact.product(lift.T, goal)
+        # Terms to about unit length, in powers of two: the scale in which a norm is least.
+        top = max(int(d).bit_length() for d in np.diag(full))
+        up = np.array([(top - int(d).bit_length()) // 2 for d in np.diag(full)], dtype=object)
+        scaled = full << (up[:, None] + up)
+        step, inverse, dependent = exact.minimum_norm(scaled, goal << up, DEPENDENT_BITS)
+        condition = math.nan if dependent else _condition(scaled, inverse)
+        words = _dependences(dependent, up, design, skip=lift is not None)
+        step, inverse = step << up, inverse << (up[:, None] + up)
+        if lift is not None:
+            step = exact.product(lift, step)
+            inverse = exact.product(exact.product(lift, inverse), lift.T)
+        rss = square + exact.product(step, exact.product(gram, step) - 2 * right)
+        tss = square - (0 if lift is not None else right[0] ** 2 // gram[0, 0])
+        weights = [exact.rational(s) * y_unit for s in step]
+        whole, bits = design.powers.integers()
+        squares = ((whole @ inverse) * whole).sum(1)
+        floats = exact.to_float(inverse)
+        error = EXACT_ERROR * (1 + design.degree) ** 2 * float(exact.rational(4 * gram[0, 0]))
+        error *= (1 + np.abs(exact.to_float(step)).sum()) / 4
+        rows, largest = design.powers.scaled()
+        return Solution(
+            weights=_floats(weights),
+            coefficients=_floats(design.powers.coefficients(weights)),
+            inverse=floats / float(factor),
+            spread=np.array(
+                [
+                    exact.root(max(Fraction(0), exact.rational(v)) / 4**b / factor)
+                    for v, b in zip(squares, bits, strict=True)
+                ]
+            ),
+            errors=_times(np.abs(rows) @ np.abs(floats).sum(1) * error, largest, y_unit),
+            rss=float(max(Fraction(0), exact.rational(rss)) * factor * y_unit**2),
+            tss=float(exact.rational(tss) * factor * y_unit**2),
+            rank=len(full) - len(dependent),
+            condition=condition,
+            dependent=words,
+        )
+
+
+def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Answer:
+    """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
+    survey = table.survey(config.seed)
+    return run(Problem.of(survey, table.names, config, device), table.blocks)[1]
+
+
+def run(
+    problem: Problem, blocks: Callable[[], Iterable[Block]]
+) -> tuple[Problem, Answer, Selection | None]:
+    """One pass over blocks(), or a second one with integers where float64 cannot tell the rank."""
+    try:
+        return problem, *problem.answer(problem.accumulate(blocks()))
+    except NearlySingular:
+        problem = problem.certified(escalation(problem))
+        return problem, *problem.answer(problem.accumulate(blocks()))
+
+
+def escalation(problem: Problem) -> str:
+    """Why a fast fit is done again with integers; raises Refused where there are too many terms."""
+    size = len(problem.design.exponents)
+    if size > CERTIFIED_TERMS:
+        raise Refused(
+            f"float64 cannot tell whether the {size} terms depend on each other, and certified "
+            f"fits have at most {CERTIFIED_TERMS}; lower --degree or --interaction-degree, leave "
+            "out features that follow from others, or give --ridge"
+        )
+    return "float64 could not tell whether the terms depend on each other: certified took over"
+
+
+def term_count(names: Sequence[str], config: FitConfig) -> int:
+    """Raises Refused above MAX_TERMS."""
+    interaction = config.interaction_degree or len(names)
+    size = terms.count(len(names), config.top_degree, interaction)
+    if size > MAX_TERMS:
+        raise Refused(
+            f"{len(names)} variables at degree {config.top_degree} make {size:,} terms, more than "
+            f"{MAX_TERMS:,}; lower --degree, set --interaction-degree, or name fewer --features"
+        )
+    if size > CERTIFIED_TERMS and config.precision == "certified":
+        raise Refused(
+            f"--precision certified has at most {CERTIFIED_TERMS} terms, got {size:,}; use fast, "
+            "or lower --degree"
+        )
+    return size
+
+
+def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
+    if config.precision != "auto":
+        return config.precision
+    small = rows * size <= CERTIFIED_VALUES and size <= CERTIFIED_TERMS
+    return "certified" if small else "fast"
+
+
+def _require_sizes(survey: Survey, names: Sequence[str]) -> None:
+    for name, low, high in zip(names, survey.low, survey.high, strict=True):
+        if low == high:
+            raise Refused(
+                f"feature {name} is constant ({low:g} on every row), as the constant term already "
+                "is; leave it out of --features"
+            )
+        if max(abs(low), abs(high)) > LARGEST or high - low < SMALLEST:
+            raise Refused(
+                f"feature {name} runs from {low:g} to {high:g}, where powers overflow; rescale it"
+            )
+    if survey.y_size > LARGEST:
+        raise Refused(f"the target reaches {survey.y_size:g}, where squares overflow; rescale it")
+
+
+def _power_of_two(size: float) -> float:
+    """At least twice the size."""
+    return 2.0 ** (math.frexp(size)[1] + 1) if size else 1.0
+
+
+def _without_constant(constants: Sequence[Fraction]) -> np.ndarray:
+    """As normal.without_constant, in integers."""
+    pivot = max(range(len(constants)), key=lambda t: abs(constants[t]))
+    lift = np.delete(exact.identity(len(constants)), pivot, axis=1)
+    rest = [-c / constants[pivot] for t, c in enumerate(constants) if t != pivot]
+    lift[pivot] = exact.fixed(rest)
+    return lift
+
+
+def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
+    """Of the design matrix at unit columns; the inverse knows its small eigenvalues."""
+    lengths = np.sqrt(np.diag(exact.to_float(gram)))
+    large = np.linalg.eigvalsh(exact.to_float(gram) / lengths[:, None] / lengths)[-1]
+    small = np.linalg.eigvalsh(exact.to_float(inverse) * lengths[:, None] * lengths)[-1]
+    return math.sqrt(large * small)
+
+
+def _dependences(dependent: dict, up: np.ndarray, design: Design, skip: bool) -> tuple[str, ...]:
+    """In words, what the dependent terms are: as polynomials in the others, where that is short."""
+    words = []
+    size = len(design.exponents)
+    for j, factors in dependent.items():
+        if skip:  # places are those of a lifted basis: name the term only
+            words.append(f"{design.terms[j + 1]} follows from other terms")
+            continue
+        weights = [Fraction(0)] * size
+        weights[j] = Fraction(1)
+        for k, factor in factors.items():
+            weights[k] = -factor * Fraction(2) ** int(up[k] - up[j])
+        relation = design.powers.coefficients(weights)
+        others = {t: float(-c / relation[j]) for t, c in enumerate(relation) if c and t != j}
+        ranges = max((abs(v) for v in others.values()), default=0)
+        shown = {t: v for t, v in others.items() if abs(v) > 1e-9 * ranges}
+        name = design.terms[j]
+        if sum(design.exponents[j]) == 1 and len(shown) <= 4:
+            told = " + ".join(
+                f"{v:.6g}" if t == 0 else f"{v:.6g}*{design.terms[t]}" for t, v in shown.items()
+            )
+            words.append(f"{name} is {told or '0'}")
+        else:
+            words.append(f"{name} follows from lower terms")
+    return tuple(words)
+
+
+def _floats(values: Sequence[Fraction]) -> np.ndarray:
+    return np.array([float(v) for v in values])
+
+
+def _times(values: np.ndarray, rows: Sequence[Fraction], unit: Fraction | int = 1) -> np.ndarray:
+    """values (K,) times exact factors that float64 alone might not hold."""
+    pairs = zip(values.tolist(), rows, strict=True)
+    return np.array([float(Fraction(v) * row * unit) for v, row in pairs])

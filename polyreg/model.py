@@ -1,4 +1,4 @@
-"""The model: raw x in, y out, features inside."""
+"""The models: raw x in, y out, features inside."""
 
 import warnings
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from polyreg import basis
+from polyreg.design import products
 
 
 class PolynomialModel(nn.Module):
@@ -45,7 +46,28 @@ class PolynomialModel(nn.Module):
         return basis.design_matrix(x[..., 0], self.family, self.degree)[..., 1:]
 
     def forward(self, x: Tensor) -> Tensor:
-        # The product with a float64 one promotes whatever arrives. A plain `.to(float64)` would
-        # make torch.export freeze the example's dtype, and the reloaded model refuse all others.
-        wide = x * torch.ones(1, dtype=torch.float64, device=x.device)
-        return self.linear(self.features(wide).to(self.linear.bias.dtype))
+        return self.linear(self.features(_wide(x)).to(self.linear.bias.dtype))
+
+
+class FittedModel(nn.Module):
+    """y = sum_t weight_t term_t(x) of an exact fit, its scaling inside.
+
+    x (N, D), any real dtype  ->  (N, 1), float64
+    """
+
+    places: Tensor
+
+    def __init__(self, answer):
+        super().__init__()
+        self.recurrences = answer.design.recurrences
+        self.register_buffer("places", answer.design.places)
+        self.weights = nn.Parameter(torch.from_numpy(answer.solution.weights))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return products(self.recurrences, self.places, _wide(x)) @ self.weights[:, None]
+
+
+def _wide(x: Tensor) -> Tensor:
+    # The product with a float64 one promotes whatever arrives. A plain `.to(float64)` would
+    # make torch.export freeze the example's dtype, and the reloaded model refuse all others.
+    return x * torch.ones(1, dtype=torch.float64, device=x.device)

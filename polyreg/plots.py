@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "#7b8794"
 POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
@@ -74,4 +75,110 @@ def residuals(
     axes.plot(*data, **POINTS, label="data (a sample)")
     axes.plot(*error, color=TRUTH, lw=1.6, label="truth - learned")
     axes.legend(**LEGEND)
+    return figure
+
+
+def band(
+    data: tuple[np.ndarray, np.ndarray],
+    grid: np.ndarray,
+    prediction: np.ndarray,
+    confidence: tuple[np.ndarray, np.ndarray],
+    new: tuple[np.ndarray, np.ndarray],
+    *,
+    level: float,
+    names: tuple[str, str],
+    title: str,
+) -> Figure:
+    """The fit over a sample of the table, with confidence and prediction bands (low, high)."""
+    figure, axes = _canvas(title, *names)
+    percent = f"{100 * level:g} %"
+    axes.fill_between(grid, *new, color=LEARNED, alpha=0.10, lw=0, label=f"{percent} prediction")
+    axes.fill_between(
+        grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence"
+    )
+    axes.plot(*data, **POINTS, label="data")
+    axes.plot(grid, prediction, color=LEARNED, lw=1.6, label="fit")
+    axes.legend(**LEGEND)
+    return figure
+
+
+def observed(
+    predicted: np.ndarray, y: np.ndarray, half: np.ndarray, *, level: float, name: str, title: str
+) -> Figure:
+    """What was observed against what the fit says, with the half width of its prediction band."""
+    figure, axes = _canvas(title, f"fitted {name}", name)
+    order = predicted.argsort()
+    line = predicted[order]
+    axes.fill_between(
+        line,
+        line - half[order],
+        line + half[order],
+        color=LEARNED,
+        alpha=0.12,
+        lw=0,
+        label=f"{100 * level:g} % prediction",
+    )
+    axes.plot(line, line, color=LEARNED, lw=1.4, label="observed = fitted")
+    axes.plot(predicted, y, **POINTS, label="data")
+    axes.legend(**LEGEND)
+    return figure
+
+
+def fit_residuals(x: np.ndarray, residual: np.ndarray, name: str, title: str) -> Figure:
+    """Residuals in units of their standard deviation: two thirds within 1, 95 % within 2."""
+    figure, axes = _canvas(title, name, "residual / residual SD")
+    axes.axhspan(-2, 2, color=LEARNED, alpha=0.07, lw=0)
+    axes.axhline(0, color=QUIET, lw=1)
+    axes.plot(x, residual, **POINTS)
+    return figure
+
+
+def quantiles(normal: np.ndarray, residual: np.ndarray, title: str) -> Figure:
+    """Q-Q plot: sorted residuals against the normal quantiles they would have; same shape."""
+    figure, axes = _canvas(title, "normal quantile", "residual / residual SD")
+    axes.plot(normal, normal, color=TRUTH, lw=1.4, alpha=0.7, label="normal")
+    axes.plot(normal, residual, **POINTS, label="data")
+    axes.legend(**LEGEND)
+    return figure
+
+
+def selection(
+    degrees: Sequence[int],
+    mse: np.ndarray,
+    std_error: np.ndarray,
+    criteria: dict[str, np.ndarray],
+    *,
+    chosen: int,
+    best: int,
+    title: str,
+) -> Figure:
+    """Cross-validated error by degree, and what the information criteria say beside it."""
+    figure = Figure(figsize=(9, 4.2), dpi=110)
+    left = figure.add_axes((0.085, 0.125, 0.40, 0.79))
+    right = figure.add_axes((0.585, 0.125, 0.40, 0.79))
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(color="#e4e7eb", linewidth=0.6)
+        axes.set_xlabel("degree", color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.axvline(chosen, color=TRUTH, lw=6, alpha=0.18, label=f"chosen: {chosen}")
+    left.set_title(title, loc="left", color=INK, fontsize=11)
+    left.set_ylabel("cross-validated mean squared error", color=INK)
+    left.errorbar(
+        degrees, mse, std_error, color=LEARNED, lw=1.4, marker="o", ms=4, capsize=3,
+        label="mean, one standard error",
+    )  # fmt: skip
+    at = list(degrees).index(best)
+    left.axhline(mse[at] + std_error[at], color=QUIET, lw=1, ls=":", label="least + one error")
+    if mse.min() > 0 and mse.max() > 20 * mse.min():
+        left.set_yscale("log")
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_formatter("")
+    for (name, values), color in zip(criteria.items(), (LEARNED, DATA), strict=True):
+        right.plot(degrees, values - np.nanmin(values), color=color, marker="o", ms=4, label=name)
+    right.set_yscale("symlog", linthresh=10)
+    right.yaxis.set_major_formatter("{x:g}")
+    right.set_ylabel("above its least", color=INK)
+    for axes in (left, right):
+        axes.legend(**LEGEND)
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from polyreg import basis, terms
-from polyreg.least_squares import Optimum
+from polyreg.optimum import Optimum
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,27 @@ class Polynomial:
     def terms(self) -> list[str]:
         return terms.powers(len(self.coefficients) - 1)
 
-    def predict(self, x) -> np.ndarray:
-        """The polynomial's value at x, of any shape; float64, evaluated in its basis."""
-        x = torch.as_tensor(np.asarray(x, dtype=float))
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return ("x",)
+
+    def predict(self, x, interval: str | None = None):
+        """The polynomial's value at x, of any shape; float64, evaluated in its basis.
+
+        Training knows no errors: where an interval is asked for, its bounds are nan, and x is
+        (N, 1)  ->  prediction (N,), low (N,), high (N,)
+        """
+        x = torch.from_numpy(np.array(x, dtype=float, order="C"))
         phi = basis.design_matrix(x, self.basis, len(self.weights) - 1)
-        return (phi @ torch.from_numpy(self.weights)).numpy()
+        found = (phi @ torch.from_numpy(self.weights)).numpy()
+        if interval is None:
+            return found
+        return found[:, 0], *np.full((2, len(found)), np.nan)
+
+    def extrapolated(self, x) -> np.ndarray:
+        """Which rows of x (N, 1) lie outside the domain  ->  (N,) bool."""
+        low, high = self.domain
+        return ((x < low) | (x > high)).any(axis=1)
 
     def against_truth(self) -> list[tuple[str, float, float]]:
         """(term, truth, estimate) of every term that either has; one that is missing is 0."""

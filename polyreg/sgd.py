@@ -12,8 +12,8 @@ from torch import Tensor
 from polyreg import basis
 from polyreg.config import TrainConfig, text
 from polyreg.data import Stream
-from polyreg.least_squares import Optimum
 from polyreg.model import PolynomialModel
+from polyreg.optimum import Optimum
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.

@@ -1,11 +1,59 @@
 """Which monomials a model has, and their names."""
 
+import itertools
+import math
+import re
+from collections.abc import Sequence
+
+Exponents = tuple[int, ...]
+
 
 def powers(degree: int) -> list[str]:
     """Names of 1, x, ..., x^degree, as tables write them."""
-    return ["1", "x", *(f"x^{k}" for k in range(2, degree + 1))][: degree + 1]
+    return [name((k,), ["x"]) for k in range(degree + 1)]
 
 
-def key(term: str) -> str:
-    """A term's name inside an MLflow key, where ^ and * are not allowed: x^2 -> x.2"""
-    return term.replace("^", ".").replace("*", ":")
+def name(exponents: Exponents, variables: Sequence[str]) -> str:
+    """A term as tables write it: 1, x, x^2, a^2*b."""
+    pairs = zip(variables, exponents, strict=True)
+    factors = [v if e == 1 else f"{v}^{e}" for v, e in pairs if e]
+    return "*".join(factors) or "1"
+
+
+def keys(terms: Sequence[str]) -> list[str]:
+    """Names inside MLflow keys, where ^ and * are not allowed: x^2 -> x.2, a^2*b -> a.2:b
+
+    What else MLflow refuses becomes _; names that this makes equal are numbered.
+    """
+    found: list[str] = []
+    for term in terms:
+        key = re.sub(r"[^\w.: -]", "_", term.replace("^", ".").replace("*", ":"))
+        twins = sum(re.fullmatch(re.escape(key) + r"(_\d+)?", other) is not None for other in found)
+        found.append(f"{key}_{twins + 1}" if twins else key)
+    return found
+
+
+def count(variables: int, degree: int, interaction: int) -> int:
+    """How many exponents `total_degree` returns, without making them.
+
+    sum_j C(D, j) C(degree, j): j of the D variables, with at least one power each.
+    """
+    most = min(variables, degree, interaction)
+    return sum(math.comb(variables, j) * math.comb(degree, j) for j in range(most + 1))
+
+
+def total_degree(variables: int, degree: int, interaction: int) -> list[Exponents]:
+    """All exponents (e_1, ..., e_D) of total degree at most `degree`, the constant first.
+
+    At most `interaction` of the variables appear in one product. Ordered by total degree, so that
+    a lower degree's terms come first.
+    """
+    found = []
+    for active in range(min(variables, degree, interaction) + 1):
+        for chosen in itertools.combinations(range(variables), active):
+            # Cuts of 0 ... degree into `active` positive parts and a rest.
+            for cuts in itertools.combinations(range(1, degree + 1), active):
+                parts = [high - low for low, high in zip((0, *cuts), cuts, strict=False)]
+                powers = dict(zip(chosen, parts, strict=True))
+                found.append(tuple(powers.get(v, 0) for v in range(variables)))
+    return sorted(found, key=lambda e: (sum(e), [-power for power in e]))

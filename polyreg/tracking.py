@@ -1,5 +1,6 @@
 """Everything polyreg says to MLflow. No other module imports mlflow."""
 
+import json
 import math
 import os
 import re
@@ -16,16 +17,18 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 import numpy as np
 import torch
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature, get_model_info
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial
-from polyreg.terms import key
+from polyreg.terms import keys
 
 EXPERIMENT = "polyreg"
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
+DIGEST = 36  # characters at most of a dataset's digest; the whole hash is a tag
 CALL = 1000  # metrics at most in one call of log_batch
 PROBE_SECONDS = 5
 # Without this tag MLflow's page opens an experiment in its view for language models.
@@ -128,30 +131,59 @@ class Run:
         for start in range(0, len(batch), CALL):
             self._client.log_batch(self.id, metrics=batch[start : start + CALL])
 
-    def coefficients(self, polynomial: Polynomial) -> None:
+    def by_degree(self, degrees: Sequence[int], curves: Mapping[str, np.ndarray]) -> None:
+        """Log curves whose steps are the degrees."""
+        now = time.time_ns() // 1_000_000
+        batch = [
+            Metric(name, float(value), now, degree)
+            for name, values in curves.items()
+            for degree, value in zip(degrees, values, strict=True)
+            if math.isfinite(value)
+        ]
+        self._client.log_batch(self.id, metrics=batch)
+
+    def dataset(
+        self, source: str, sha256: str, schema: Sequence[tuple[str, str]], rows: int
+    ) -> None:
+        """Log the table that was read: its columns (name, Arrow type), rows, and whole hash."""
+        columns = Schema([ColSpec(_column_type(kind), name) for name, kind in schema])
+        table = Dataset(
+            name=Path(source).name or source,
+            digest=sha256[:DIGEST],
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            schema=json.dumps({"mlflow_colspec": columns.to_dict()}),
+            profile=json.dumps({"num_rows": rows, "sha256": sha256}),
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(self.id, datasets=[DatasetInput(table, [context])])
+
+    def coefficients(self, polynomial: Polynomial | Answer) -> None:
         self._client.log_dict(self.id, polynomial.document(), "coefficients.json")
-        rows = zip(polynomial.terms, polynomial.coefficients, strict=True)
-        self.log({f"coef/{key(term)}": value for term, value in rows})
+        rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
+        self.log({f"coef/{key}": value for key, value in rows})
 
     def figure(self, figure, name: str) -> None:
         self._client.log_figure(self.id, figure, f"plots/{name}.png")
 
-    def model(self, module: torch.nn.Module, polynomial: Polynomial) -> None:
+    def model(self, module: torch.nn.Module, document: dict, example: np.ndarray) -> None:
         """Log `module`, on the CPU, in MLflow's pt2 format: no pickle, no polyreg to load it.
 
-        It maps x (N, 1) to y (N, 1); its metadata is what `load` reads.
+        It maps x (N, D) to y (N, 1); example (at least 2, D) is such an x. `load` reads `document`.
         """
         dtype = np.dtype(str(next(module.parameters()).dtype).removeprefix("torch."))
-        column = Schema([TensorSpec(dtype, (-1, 1))])
         version = torch.__version__.partition("+")[0]
         mlflow.pytorch.log_model(
             module.to("cpu"),
             name="model",
-            input_example=np.linspace(-1, 1, 3, dtype=dtype)[:, None],
-            signature=ModelSignature(inputs=column, outputs=column),
+            input_example=example.astype(dtype),
+            signature=ModelSignature(
+                inputs=Schema([TensorSpec(dtype, (-1, example.shape[1]))]),
+                outputs=Schema([TensorSpec(dtype, (-1, 1))]),
+            ),
             pip_requirements=[f"torch=={version}", f"numpy=={np.__version__}"],
             serialization_format="pt2",
-            metadata={"polyreg": polynomial.document()},
+            metadata={"polyreg": document},
         )
 
     def how_to_open(self) -> str:
@@ -180,9 +212,21 @@ def thinned(points: int) -> list[int]:
     return sorted({int(i) for i in np.concatenate([even, ratios]).round()})
 
 
+def _column_type(arrow: str) -> DataType:
+    if arrow.startswith(("int", "uint")):
+        return DataType.long
+    if arrow.startswith(("float", "double", "half", "decimal")):
+        return DataType.double
+    return DataType.boolean if arrow == "bool" else DataType.string
+
+
 @contextmanager
-def run(name: str, params: Mapping[str, str]) -> Iterator[Run]:
+def run(
+    name: str, params: Mapping[str, str], discard: tuple[type[Exception], ...] = ()
+) -> Iterator[Run]:
     """Open a run, or take up the one that `mlflow run` opened; an error ends it FAILED.
+
+    An error of `discard` is bad input that only reading it all can find: it leaves no run behind.
 
     Params that `mlflow run` logged already stay as the user typed them. Raises Unreachable, before
     there is a run, when the store or the artifact folder cannot take one.
@@ -200,22 +244,38 @@ def run(name: str, params: Mapping[str, str]) -> Iterator[Run]:
     except MlflowException as error:
         line = " ".join(str(error).split())
         raise Unreachable(f"{mlflow.get_tracking_uri()}: {line}") from error
-    with active:
-        client, run_id = mlflow.MlflowClient(), active.info.run_id
-        if started_by_mlflow and RANDOM_NAME.fullmatch(active.info.run_name or ""):
-            client.update_run(run_id, name=name)
-        known = active.data.params
-        fresh = [Param(key, value) for key, value in params.items() if key not in known]
-        client.log_batch(run_id, params=fresh)
-        yield Run(active.info)
+    try:
+        with active:
+            yield _prepared(active, name if started_by_mlflow else None, params)
+    except discard:
+        if not started_by_mlflow:
+            mlflow.MlflowClient().delete_run(active.info.run_id)
+        raise
 
 
-def load(model_uri: str) -> Polynomial:
+def _prepared(active: Any, name: str | None, params: Mapping[str, str]) -> Run:
+    """With its params, and the telling name in place of MLflow's random one."""
+    client, run_id = mlflow.MlflowClient(), active.info.run_id
+    if name and RANDOM_NAME.fullmatch(active.info.run_name or ""):
+        client.update_run(run_id, name=name)
+    known = active.data.params
+    fresh = [Param(key, value) for key, value in params.items() if key not in known]
+    client.log_batch(run_id, params=fresh)
+    return Run(active.info)
+
+
+def load(model_uri: str) -> Polynomial | Answer:
     """The polynomial behind a logged model: coefficients, domain, prediction.
 
+    A fit's has standard errors and intervals besides. Raises ValueError where there is none.
     model_uri: what MLflow takes, like runs:/<run id>/model
     """
-    metadata = get_model_info(model_uri).metadata or {}
-    if "polyreg" not in metadata:
+    try:
+        document = (get_model_info(model_uri).metadata or {}).get("polyreg")
+    except (MlflowException, OSError) as error:
+        line = " ".join(str(error).split())
+        raise ValueError(f"no model at {model_uri}: {line}") from error
+    if document is None:
         raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
-    return Polynomial.from_document(metadata["polyreg"])
+    kind = Answer if isinstance(document["basis"], dict) else Polynomial
+    return kind.from_document(document)

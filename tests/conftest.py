@@ -1,5 +1,7 @@
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -36,3 +38,19 @@ def store(folder, made_store) -> Path:
     """That folder with an empty store in it."""
     shutil.copy(made_store, folder / "mlflow.db")
     return folder
+
+
+def only_run(experiment: str = "polyreg"):
+    [run] = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    return run
+
+
+def artifact(run, path: str) -> Path:
+    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{path}"))
+
+
+def mlflow_run(folder: Path, *arguments: str):
+    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip

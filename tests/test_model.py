@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from polyreg import basis
-from polyreg.config import TrainConfig
-from polyreg.model import PolynomialModel
+from polyreg.config import FitConfig, TrainConfig
+from polyreg.least_squares import fit
+from polyreg.model import FittedModel, PolynomialModel
+from polyreg.table import InMemory
 
 
 def model(**options) -> PolynomialModel:
@@ -43,3 +45,48 @@ def test_initial_weights_are_those_of_nn_linear_in_distribution_and_follow_the_s
 def test_any_real_x_is_taken_and_the_answer_has_the_weights_dtype(dtype):
     answer = model()(torch.ones(2, 1, dtype=dtype))
     assert answer.shape == (2, 1) and answer.dtype == torch.float32
+
+
+def answer(variables: int, intercept: bool = True, degree: int = 4):
+    rng = np.random.default_rng(1)
+    columns = [1e6 + rng.uniform(size=200), rng.normal(size=200), rng.exponential(size=200)]
+    columns = columns[:variables]
+    y = sum(np.sin(c) for c in columns) + rng.normal(size=200)
+    config = FitConfig(data="memory", target="y", degree=degree, intercept=intercept)
+    return fit(InMemory(columns, y), config), torch.from_numpy(np.stack(columns, axis=1))
+
+
+@pytest.mark.parametrize("variables, intercept, degree", [(1, True, 4), (2, False, 3), (3, True, 3),
+                                                          (1, True, 0)])  # fmt: skip
+def test_a_fitted_model_predicts_what_its_answer_does(variables, intercept, degree):
+    found, x = answer(variables, intercept, degree)
+    y = FittedModel(found)(x)
+    assert y.shape == (200, 1) and y.dtype == torch.float64
+    # The same products, summed in an order that may differ.
+    q = found.design.matrix(x).abs().numpy()
+    near = 2.0**-52 * q.shape[1] * (q @ np.abs(found.solution.weights))
+    assert (np.abs(y[:, 0].detach().numpy() - found.predict(x.numpy())) <= near).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.float64])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_fitted_model_takes_any_real_x_and_computes_in_float64(dtype, rows):
+    found, _ = answer(2)
+    x = (torch.arange(2 * rows).reshape(rows, 2) + torch.tensor([1_000_000, 0])).to(dtype)
+    y = FittedModel(found)(x)
+    assert y.shape == (rows, 1) and y.dtype == torch.float64
+    expected = found.predict(x.to(torch.float64).numpy())
+    np.testing.assert_allclose(y[:, 0].detach().numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+def test_a_fitted_model_survives_export_with_any_number_of_rows_and_dtype(variables, tmp_path):
+    found, x = answer(variables)
+    module = FittedModel(found)
+    program = torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    torch.export.save(program, tmp_path / "model.pt2")
+    again = torch.export.load(tmp_path / "model.pt2").module()
+    for rows in (1, 2, 77, 200):
+        assert torch.equal(again(x[:rows]), module(x[:rows]))
+    assert again(x[:3].float()).dtype == torch.float64
+    assert torch.equal(again(x[:3].float()), module(x[:3].float()))

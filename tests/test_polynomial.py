@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polyreg.config import TrainConfig
-from polyreg.least_squares import Optimum
+from polyreg.optimum import Optimum
 from polyreg.polynomial import Polynomial
 
 

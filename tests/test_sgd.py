@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from polyreg import basis, data, sgd
 from polyreg.config import TrainConfig
-from polyreg.least_squares import Optimum
 from polyreg.model import PolynomialModel
+from polyreg.optimum import Optimum
 
 SEEDS = 20
 

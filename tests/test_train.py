@@ -1,9 +1,6 @@
 """The main job, read back from MLflow."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -12,20 +9,11 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments.train import main
-from tests.conftest import ROOT
+from tests.conftest import artifact, mlflow_run, only_run
 
 
 def train(*arguments: str):
     return CliRunner().invoke(main, arguments)
-
-
-def only_run(experiment: str = "polyreg"):
-    [run] = mlflow.search_runs(experiment_names=[experiment], output_format="list")
-    return run
-
-
-def artifact(run, path: str) -> Path:
-    return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{path}"))
 
 
 def test_the_main_job_finds_the_polynomial_and_tracks_it(store):
@@ -188,13 +176,6 @@ def test_a_server_that_is_not_there_is_refused_before_training(folder):
     assert result.exit_code == 2
     [line] = result.output.splitlines()
     assert "no tracking server answers at http://127.0.0.1:9" in line
-
-
-def mlflow_run(folder: Path, *arguments: str):
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
-    return subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
 
 
 def test_mlflow_run_is_the_same_job_in_the_run_that_mlflow_opened(store, monkeypatch):

@@ -1,0 +1,229 @@
+"""Which polynomial explains a column of the table, and how far can it be trusted?
+
+\b
+    python -m experiments.fit --data calibration.csv --target y --degree 3
+    mlflow run . -e fit -P data=calibration.csv -P target=y
+
+Reads CSV or Parquet as a stream, solves least squares exactly, and tracks the fit in MLflow:
+coefficients with standard errors and intervals, plots with bands, and the model.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from experiments.common import Clock, available_device, progress_bar, table
+from polyreg.config import FitConfig, command
+
+POINTS = 2000  # of the sample in the plots
+
+
+@command(FitConfig, help=__doc__)
+@click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing else.")
+def main(config: FitConfig, dry_run: bool) -> None:
+    clock = Clock()
+    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
+        from polyreg import least_squares, tracking
+        from polyreg.files import BadTable
+        from polyreg.table import Table
+
+    bad = (BadTable, least_squares.Refused)
+    try:
+        device = available_device(config.device, "float64")
+        rows = Table.open(
+            config.data, config.target, config.features, config.weights or None, config.missing
+        )
+        least_squares.term_count(rows.names, config)
+        with clock("survey"):
+            survey = rows.survey(config.seed)
+            problem = least_squares.Problem.of(survey, rows.names, config, device)
+        if dry_run:
+            return report_plan(problem, rows, survey)
+        name = f"{config.target} · degree {config.degree}"
+        with tracking.run(name, config.params(), discard=bad) as run:
+            with clock("fit"), progress_bar(survey.rows, "row") as bar:
+                problem, answer, selection = least_squares.run(
+                    problem, lambda: counted(rows.blocks(), bar)
+                )
+            digest = rows.sha256()
+            run.dataset(config.data, digest, rows.schema, answer.count + rows.missing_rows)
+            run.tag(
+                {
+                    "data.sha256": digest,
+                    "device": device,
+                    "basis": "orthogonal under the table",
+                    "precision": answer.precision,
+                    "full_rank": str(answer.rank == len(answer.terms)).lower(),
+                }
+            )
+            with clock("plots"):
+                for plot, figure in figures(answer, selection, survey.sample, name):
+                    run.figure(figure, plot)
+            with clock("model"):
+                log_model(run, answer)
+            run.coefficients(answer)
+            if selection:
+                run.by_degree(
+                    selection.degrees,
+                    {
+                        "cv/mse": selection.mse,
+                        "cv/std_error": selection.std_error,
+                        "cv/aic": selection.aic,
+                        "cv/bic": selection.bic,
+                    },
+                )
+            run.log(metrics(answer, rows.missing_rows) | clock.metrics())
+    except (*bad, tracking.Unreachable) as error:
+        raise click.UsageError(str(error)) from error
+    report(answer, selection)
+    click.echo(f"run      {run.id}")
+    click.echo(f"open     {run.how_to_open()}")
+    click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+
+
+def counted(blocks: Iterable, bar: Any) -> Iterator:
+    for block in blocks:
+        yield block
+        bar.update(len(block.y))
+
+
+def log_model(run: Any, answer: Any) -> None:
+    import numpy as np
+
+    from polyreg.model import FittedModel
+
+    run.model(FittedModel(answer), answer.document(), np.linspace(answer.low, answer.high, 3))
+
+
+def metrics(answer: Any, missing: int) -> dict[str, float]:
+    """What is compared between fits; what is not finite is left out."""
+    from polyreg.terms import keys
+
+    errors = zip(keys(answer.terms), answer.std_errors, strict=True)
+    return {
+        "degree": answer.design.degree,
+        "rows": answer.count,
+        "rows_missing": missing,
+        "rank": answer.rank,
+        "condition": answer.condition,
+        "residual_sd": answer.residual_sd,
+        "r2": answer.r2,
+        "adjusted_r2": answer.adjusted_r2,
+        "aic": answer.aic,
+        "bic": answer.bic,
+        "digits/min": answer.digits.min(),
+        **{f"std_error/{key}": value for key, value in errors},
+    }
+
+
+def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
+    """The fit with its bands, the residuals, their quantiles, the choice of the degree; by name."""
+    import numpy as np
+    from scipy.special import ndtri
+
+    from polyreg import plots
+
+    every = max(1, len(sample.y) // POINTS)
+    x = np.column_stack([column[::every] for column in sample.x])
+    y = sample.y[::every]
+    fitted, low, _ = answer.predict(x, "prediction")
+    names, level = answer.design.names, answer.level
+    if len(names) == 1:
+        grid = np.linspace(answer.low[0], answer.high[0], 400)
+        curve, *confidence = answer.predict(grid, "confidence")
+        _, *new = answer.predict(grid, "prediction")
+        yield (
+            "fit",
+            plots.band(
+                (x[:, 0], y),
+                grid,
+                curve,
+                tuple(confidence),
+                tuple(new),
+                level=level,
+                names=(names[0], answer.target),
+                title=title,
+            ),
+        )
+    else:
+        yield (
+            "fit",
+            plots.observed(fitted, y, fitted - low, level=level, name=answer.target, title=title),
+        )
+    weights = 1 if sample.weights is None else sample.weights[::every]
+    scale = answer.residual_sd if answer.residual_sd > 0 else 1.0
+    residual = (y - fitted) * np.sqrt(weights) / scale
+    across, name = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
+    yield "residuals", plots.fit_residuals(across, residual, name, title)
+    normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
+    yield "quantiles", plots.quantiles(normal, np.sort(residual), title)
+    if selection:
+        yield (
+            "selection",
+            plots.selection(
+                selection.degrees,
+                selection.mse,
+                selection.std_error,
+                {"AIC": selection.aic, "BIC": selection.bic},
+                chosen=selection.chosen,
+                best=selection.best,
+                title=title,
+            ),
+        )
+
+
+def report_plan(problem: Any, rows: Any, survey: Any) -> None:
+    """What a fit would do."""
+    terms = problem.design.terms
+    shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
+    plan = {
+        "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes",
+        "rows": f"{survey.rows:,}",
+        "terms": f"{len(terms):,}: {shown}",
+        "precision": problem.precision,
+        "memory": f"{problem.memory():,} bytes, whatever the rows",
+        "device": problem.device,
+        "condition": f"about {problem.expected_condition(survey.sample):.3g}, in the scaled basis",
+    }
+    for what, value in plan.items():
+        click.echo(f"{what:<11}{value}")
+
+
+def report(answer: Any, selection: Any) -> None:
+    """Print the equation, the table of coefficients, and what is known of the fit."""
+    click.echo(answer.equation())
+    click.echo("")
+    percent = f"{100 * answer.level:g} %"
+    rows = [
+        [term, f"{c:.10g}", f"{error:.3g}", f"{low:.6g}", f"{high:.6g}", f"{digits:.1f}"]
+        for term, c, error, (low, high), digits in zip(
+            answer.terms,
+            answer.coefficients,
+            answer.std_errors,
+            answer.intervals(),
+            answer.digits,
+            strict=True,
+        )
+    ]
+    header = ["term", "estimate", "std error", f"{percent} low", "high", "digits"]
+    click.echo(
+        table(header, rows if answer.has_errors else [[*r[:2], "-", "-", "-", r[5]] for r in rows])
+    )
+    click.echo("")
+    terms = len(answer.terms)
+    determined = f"condition {answer.condition:.3g}"
+    if answer.rank < terms:
+        determined = f"rank {answer.rank} of {terms}"
+    click.echo(
+        f"{answer.count:,} rows, residual SD {answer.residual_sd:.6g}, R2 {answer.r2:.10g}, "
+        f"{determined}, {answer.precision}"
+    )
+    if selection:
+        click.echo(selection.sentence())
+    for note in answer.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+if __name__ == "__main__":
+    main()

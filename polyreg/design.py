@@ -1,0 +1,268 @@
+"""Basis functions made for a table: near-orthonormal under its rows, exactly convertible to powers.
+
+Each variable has its own three-term recurrence; a term is a product over the variables:
+
+    q_0 = 1/2,   q_{k+1} = scale_k (z - shift_k) q_k - decay_k q_{k-1},   z = (x - centre) / radius
+    term(e_1, ..., e_D) = 2^(m - 1) prod_{e_d > 0} q_{e_d}(x_d),   m variables with e_d > 0
+
+Shifts and decays come from the Stieltjes procedure on a sample (Gautschi 2004, 2.2), rounded to a
+few bits; radius and scales are powers of two. So the basis is orthogonal only nearly, which is all
+that conditioning needs, while a step of the recurrence, and the change to powers of x, are exact in
+short integers. Every |term| is at most 1/2 where its variables stay in [low, high].
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyreg import terms
+from polyreg.terms import Exponents
+
+SHORT = 2.0**12  # shifts and decays are multiples of 1 / SHORT
+BOUND = 0.495  # of |q_k|, on the grid that is checked; between its points it grows by under 1 %
+MIXED_IN = 1e-8  # weight of Chebyshev's points: where the sample has too few, they take over
+STIELTJES_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """The q_k of one variable."""
+
+    centre: float
+    radius: float  # a power of two, at least eight half widths: |z| <= 1/8 or so
+    shifts: tuple[float, ...]
+    scales: tuple[float, ...]
+    decays: tuple[float, ...]
+
+    @classmethod
+    def fitted(
+        cls, x: np.ndarray, mass: np.ndarray, low: float, high: float, degree: int
+    ) -> "Recurrence":
+        """Nearly orthogonal under the points x (n,) of weights mass (n,), for x in [low, high]."""
+        half = high / 2 - low / 2
+        radius = 2.0 ** (math.ceil(math.log2(half)) + 3)
+        centre = radius * (round((low / 2 + high / 2) / radius * SHORT) / SHORT)
+        angles = np.cos(np.linspace(0, np.pi, 32 * (degree + 1)))
+        grid = (low - centre) / radius + (1 - angles) * half / radius
+        mixed = grid[::4]
+        z = np.concatenate([(x - centre) / radius, mixed, grid])
+        mu = np.concatenate(
+            [mass / mass.sum(), np.full(len(mixed), MIXED_IN / len(mixed)), np.zeros(len(grid))]
+        )
+        q, below = np.full_like(z, 0.5), np.zeros_like(z)
+        shifts, scales, decays = [], [], []
+        for k in range(degree):
+            weighted = mu * q
+            shift = round(float(weighted @ (z * q) / (weighted @ q)) * SHORT) / SHORT
+            above = (z - shift) * q
+            decay = float(mu @ (above * below) / (mu @ below**2)) if k else 0.0
+            size = np.abs(above - decay * below).max()
+            scale = 2.0 ** min(8, math.floor(math.log2(BOUND / size)))
+            decay = round(scale * decay * SHORT) / SHORT
+            q, below = scale * above - decay * below, q
+            if np.abs(q).max() > BOUND:  # the rounded decay, by its last bit
+                q, scale, decay = q / 2, scale / 2, math.floor(decay * SHORT / 2) / SHORT
+                q = scale * above - decay * below
+            shifts.append(shift)
+            scales.append(scale)
+            decays.append(decay)
+        return cls(centre, radius, tuple(shifts), tuple(scales), tuple(decays))
+
+    def columns(self, x: Tensor) -> Tensor:
+        """2 q_0 ... 2 q_degree  at x (N,)  ->  (N, degree + 1), float64."""
+        z = (x - self.centre) / self.radius
+        found = [torch.ones_like(z)]
+        for shift, scale, decay in zip(self.shifts, self.scales, self.decays, strict=True):
+            column = scale * (z - shift) * found[-1]
+            found.append(column - decay * found[-2] if decay else column)
+        return torch.stack(found, dim=-1)
+
+    def powers(self) -> list[list[Fraction]]:
+        """Row k holds the coefficients of 2 q_k in 1, x, x^2, ..., exactly."""
+        below, here = [Fraction(0)], [Fraction(1)]
+        rows = [here]
+        for shift, scale, decay in zip(self.shifts, self.scales, self.decays, strict=True):
+            slope = Fraction(scale) / Fraction(self.radius)
+            constant = -Fraction(scale) * Fraction(shift) - slope * Fraction(self.centre)
+            above = [Fraction(0)] * (len(here) + 1)
+            for j, c in enumerate(here):
+                above[j] += constant * c
+                above[j + 1] += slope * c
+            for j, c in enumerate(below):
+                above[j] -= Fraction(decay) * c
+            below, here = here, above
+            rows.append(here)
+        return rows
+
+
+@dataclass(frozen=True)
+class Design:
+    """The terms of a model, as basis functions of the table's variables."""
+
+    names: tuple[str, ...]  # of the variables (D,)
+    exponents: tuple[Exponents, ...]  # (K,), the constant first
+    recurrences: tuple[Recurrence, ...]  # (D,)
+
+    @classmethod
+    def fitted(cls, names: Sequence[str], survey, degree: int, interaction: int) -> "Design":
+        """A design for the table that was surveyed, of total degree at most `degree`."""
+        sample = survey.sample
+        every = max(1, len(sample.x[0]) // STIELTJES_ROWS)
+        mass = np.ones(len(sample.x[0][::every]))
+        if sample.weights is not None:  # half by weight, half by rows: no row counts for nothing
+            weights = sample.weights[::every]
+            mass = weights / weights.sum() + mass / len(mass)
+        return cls(
+            tuple(names),
+            tuple(terms.total_degree(len(names), degree, interaction)),
+            tuple(
+                Recurrence.fitted(x[::every], mass, float(low), float(high), degree)
+                for x, low, high in zip(sample.x, survey.low, survey.high, strict=True)
+            ),
+        )
+
+    @property
+    def degree(self) -> int:
+        return max(map(sum, self.exponents))
+
+    @property
+    def terms(self) -> list[str]:
+        return [terms.name(e, self.names) for e in self.exponents]
+
+    def prefix(self, size: int) -> "Design":
+        """The first `size` terms: those of a lower degree."""
+        exponents = self.exponents[:size]
+        top = sum(exponents[-1])
+        short = (
+            Recurrence(r.centre, r.radius, r.shifts[:top], r.scales[:top], r.decays[:top])
+            for r in self.recurrences
+        )
+        return Design(self.names, exponents, tuple(short))
+
+    @cached_property
+    def factors(self) -> list[tuple[int, int] | None]:
+        """Each term as a product of two earlier ones; None where it is a power of one variable."""
+        place = {e: k for k, e in enumerate(self.exponents)}
+        found: list[tuple[int, int] | None] = []
+        for e in self.exponents:
+            active = [d for d, power in enumerate(e) if power]
+            if len(active) < 2:
+                found.append(None)
+                continue
+            pure = tuple(power if d == active[-1] else 0 for d, power in enumerate(e))
+            rest = tuple(0 if d == active[-1] else power for d, power in enumerate(e))
+            found.append((place[rest], place[pure]))
+        return found
+
+    @cached_property
+    def pure(self) -> list[list[int]]:
+        """For each variable, the places of its powers 0, 1, 2, ... among the terms."""
+        place = {e: k for k, e in enumerate(self.exponents)}
+        top, size = self.degree, len(self.names)
+        return [
+            [place[tuple(k if v == d else 0 for v in range(size))] for k in range(top + 1)]
+            for d in range(size)
+        ]
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(D, K): the power of each variable in each term."""
+        return torch.tensor(self.exponents).T.contiguous()
+
+    def matrix(self, x: Tensor) -> Tensor:
+        """The design matrix of rows x (N, D)  ->  (N, K), float64."""
+        return products(self.recurrences, self.places.to(x.device), x)
+
+    @cached_property
+    def powers(self) -> "Powers":
+        return Powers(self)
+
+    def document(self) -> dict:
+        return {
+            "variables": list(self.names),
+            "exponents": [list(e) for e in self.exponents],
+            "recurrences": [asdict(r) for r in self.recurrences],
+        }
+
+    @classmethod
+    def from_document(cls, document: dict) -> "Design":
+        return cls(
+            tuple(document["variables"]),
+            tuple(tuple(e) for e in document["exponents"]),
+            tuple(
+                Recurrence(
+                    r["centre"], r["radius"], *map(tuple, (r["shifts"], r["scales"], r["decays"]))
+                )
+                for r in document["recurrences"]
+            ),
+        )
+
+
+def products(recurrences: Sequence[Recurrence], places: Tensor, x: Tensor) -> Tensor:
+    """Terms of the powers places (D, K), as basis functions, at x (N, D)  ->  (N, K), float64."""
+    result = 0.5 * recurrences[0].columns(x[:, 0])[:, places[0]]
+    for d, recurrence in enumerate(recurrences[1:], start=1):
+        result = result * recurrence.columns(x[:, d])[:, places[d]]
+    return result
+
+
+class Powers:
+    """The change from the terms of a design to monomials, in exact rationals.
+
+    Row j belongs to monomial j and holds what each term t contributes to it, where it does:
+    coefficient_j = sum_t rows[j][t] weight_t.
+    """
+
+    def __init__(self, design: Design):
+        place = {e: k for k, e in enumerate(design.exponents)}
+        single = [r.powers() for r in design.recurrences]
+        self.rows: list[dict[int, Fraction]] = [{} for _ in design.exponents]
+        for t, e in enumerate(design.exponents):
+            products: dict[Exponents, Fraction] = {(): Fraction(1, 2)}
+            for d, power in enumerate(e):
+                products = {
+                    (*low, j): c * a
+                    for low, c in products.items()
+                    for j, a in enumerate(single[d][power])
+                    if a
+                }
+            for low, c in products.items():
+                self.rows[place[low]][t] = c
+
+    def coefficients(self, weights: Sequence[Fraction]) -> list[Fraction]:
+        return [
+            sum((c * weights[t] for t, c in row.items()), start=Fraction(0)) for row in self.rows
+        ]
+
+    def constants(self) -> list[Fraction]:
+        """The value of each term where all variables are 0 (K,)."""
+        return [self.rows[0].get(t, Fraction(0)) for t in range(len(self.rows))]
+
+    def scaled(self) -> tuple[np.ndarray, list[Fraction]]:
+        """Rows divided by their largest entry (K, K), float64, and that entry (K,).
+
+        The entries themselves can be beyond float64.
+        """
+        dense = np.zeros((len(self.rows), len(self.rows)))
+        largest = [max(map(abs, row.values())) for row in self.rows]
+        for j, row in enumerate(self.rows):
+            for t, c in row.items():
+                dense[j, t] = float(c / largest[j])
+        return dense, largest
+
+    def integers(self) -> tuple[np.ndarray, list[int]]:
+        """Rows as Python integers (K, K), and the bits behind the point of each row (K,)."""
+        dense = np.zeros((len(self.rows), len(self.rows)), dtype=object)
+        bits = []
+        for j, row in enumerate(self.rows):
+            # Denominators are powers of two.
+            bits.append(max(c.denominator for c in row.values()).bit_length() - 1)
+            for t, c in row.items():
+                dense[j, t] = c.numerator << (bits[j] - c.denominator.bit_length() + 1)
+        return dense, bits

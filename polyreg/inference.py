@@ -1,0 +1,343 @@
+"""The answer of a fit: coefficients with what is known of their errors.
+
+Conventions are those of statsmodels: s^2 = rss / (N - rank), Student's t with N - rank degrees of
+freedom, AIC = 2 rank - 2 log L and BIC = rank log N - 2 log L of the Gaussian likelihood.
+"""
+
+import base64
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import stdtr, stdtrit
+
+from polyreg.design import Design
+
+INTERVALS = ("confidence", "prediction")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What least squares leaves to inference; K terms of `design`, weights w of the rows.
+
+    `inverse` is (sum w q q^T)^-1 of the basis functions; `spread` (K,) the root of its diagonal
+    after the change to powers of x; `errors` (K,) bounds what arithmetic did to the coefficients.
+    `dependent` names terms that are combinations of others on these rows, in words.
+    """
+
+    weights: np.ndarray  # (K,) of the basis functions
+    coefficients: np.ndarray  # (K,) of the powers of x
+    inverse: np.ndarray  # (K, K)
+    spread: np.ndarray
+    errors: np.ndarray
+    rss: float
+    tss: float
+    rank: int
+    condition: float
+    dependent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A fitted polynomial in D variables; coefficients are those of the powers of x.
+
+    With ridge, or where the rank is below the number of terms, single coefficients have no
+    standard errors: they are nan.
+    """
+
+    design: Design
+    solution: Solution
+    target: str
+    intercept: bool
+    ridge: float
+    level: float  # of the intervals
+    precision: str  # that was used: fast or certified
+    count: int  # rows
+    log_weights: float  # sum of the logarithms of the weights
+    low: np.ndarray  # (D,) the domain of the rows
+    high: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def _shown(self) -> slice:
+        # Without an intercept the constant is 0 by definition, and no term of the model.
+        return slice(0 if self.intercept else 1, None)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.design.names
+
+    @property
+    def exponents(self) -> list[tuple[int, ...]]:
+        return list(self.design.exponents[self._shown])
+
+    @property
+    def terms(self) -> list[str]:
+        return self.design.terms[self._shown]
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        return self.solution.coefficients[self._shown]
+
+    @property
+    def rank(self) -> int:
+        return self.solution.rank
+
+    @property
+    def condition(self) -> float:
+        """2-norm condition number of the design matrix, its columns at unit length."""
+        return self.solution.condition
+
+    @property
+    def free(self) -> int:
+        """Degrees of freedom of the residuals."""
+        return self.count - self.rank
+
+    @property
+    def has_errors(self) -> bool:
+        return self.free > 0 and not self.ridge and self.rank == len(self.coefficients)
+
+    @property
+    def residual_sd(self) -> float:
+        """sqrt(rss / (N - rank)), in units of y (of y sqrt(weight)); nan without freedom."""
+        return math.sqrt(self.solution.rss / self.free) if self.free else math.nan
+
+    @property
+    def std_errors(self) -> np.ndarray:
+        if not self.has_errors:
+            return np.full(len(self.coefficients), np.nan)
+        return self.solution.spread[self._shown] * self.residual_sd
+
+    @property
+    def t(self) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.coefficients / self.std_errors
+
+    @property
+    def p(self) -> np.ndarray:
+        """Two-sided, of the hypothesis that the coefficient is 0."""
+        return 2 * stdtr(max(self.free, 1), -np.abs(self.t))
+
+    def intervals(self, level: float | None = None) -> np.ndarray:
+        """Confidence intervals of the coefficients  ->  (K, 2)."""
+        half = self._quantile(level) * self.std_errors
+        return np.stack([self.coefficients - half, self.coefficients + half], axis=1)
+
+    def _quantile(self, level: float | None) -> float:
+        level = self.level if level is None else level
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1; got {level}")
+        return float(stdtrit(self.free, (1 + level) / 2)) if self.free else math.nan
+
+    def covariance(self) -> np.ndarray:
+        """Of the coefficients (K, K)."""
+        if not self.has_errors:
+            return np.full((len(self.coefficients),) * 2, np.nan)
+        rows, largest = self.design.powers.scaled()
+        values, vectors = np.linalg.eigh(self.solution.inverse)
+        half = rows @ (vectors * np.sqrt(np.maximum(values, 0)))
+        half *= np.array([float(c) for c in largest])[:, None] * self.residual_sd
+        return (half @ half.T)[self._shown, self._shown]
+
+    @property
+    def digits(self) -> np.ndarray:
+        """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.9.
+
+        They belong to the table's float64 numbers as they are: what the table's own rounding and
+        noise leave uncertain, the standard errors say.
+        """
+        found = []
+        pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
+        for value, error in pairs:
+            relative = error / abs(value) if value else (math.inf if error else 0.0)
+            found.append(min(15.9, max(0.0, -math.log10(relative + 2.0**-53))))
+        return np.array(found)
+
+    @property
+    def r2(self) -> float:
+        """1 - rss / tss, tss about the mean where there is an intercept, else about 0."""
+        if self.solution.tss <= 0:
+            return math.nan
+        return 1 - self.solution.rss / self.solution.tss
+
+    @property
+    def adjusted_r2(self) -> float:
+        rows = self.count - (1 if self.intercept else 0)
+        return 1 - rows / self.free * (1 - self.r2) if self.free else math.nan
+
+    @property
+    def aic(self) -> float:
+        return information(self.count, self.rank, self.solution.rss, self.log_weights)[0]
+
+    @property
+    def bic(self) -> float:
+        return information(self.count, self.rank, self.solution.rss, self.log_weights)[1]
+
+    def predict(self, x, interval: str | None = None, level: float | None = None):
+        """The polynomial at x (N, D), or (N,) where D is 1  ->  (N,)
+
+        With interval "confidence" (of the mean) or "prediction" (of one new y, of weight 1), at
+        `level`, by default the fit's:  ->  prediction (N,), low (N,), high (N,)
+        """
+        q = self._matrix(x)
+        found = q @ self.solution.weights
+        if interval is None:
+            return found
+        if interval not in INTERVALS:
+            raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
+        if self.ridge:
+            variance = np.full_like(variance, np.nan)
+        half = self._quantile(level) * self.residual_sd
+        half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
+        return found, found - half, found + half
+
+    def extrapolated(self, x) -> np.ndarray:
+        """Which rows of x (N, D) lie outside the ranges that the fit saw  ->  (N,) bool."""
+        x = self._rows(x)
+        return ((x < self.low) | (x > self.high)).any(axis=1)
+
+    def _rows(self, x) -> np.ndarray:
+        x = np.array(
+            x, dtype=float, order="C"
+        )  # torch takes neither views in reverse nor read-only
+        size = len(self.design.names)
+        x = x.reshape(-1, 1) if size == 1 else np.atleast_2d(x)
+        if x.ndim != 2 or x.shape[1] != size:
+            raise ValueError(f"x must be (N, {size}): {', '.join(self.design.names)}")
+        return x
+
+    def _matrix(self, x) -> np.ndarray:
+        return self.design.matrix(torch.from_numpy(self._rows(x))).numpy()
+
+    def equation(self) -> str:
+        """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
+        text = ""
+        for term, value in zip(self.terms, self.coefficients, strict=True):
+            if value == 0 and len(self.terms) > 1:
+                continue
+            size = repr(abs(float(value)))
+            factor = size if term == "1" else f"{size}*{term}"
+            if not text:
+                text = f"-{factor}" if value < 0 else factor
+            else:
+                text += f" - {factor}" if value < 0 else f" + {factor}"
+        return f"{self.target} = {text or 0}"
+
+    def document(self) -> dict:
+        """What coefficients.json holds: a row a term, and what it takes to predict from it."""
+        columns = zip(
+            self.terms,
+            *(a.tolist() for a in (self.coefficients, self.std_errors, self.t, self.p)),
+            self.intervals().tolist(),
+            self.digits.tolist(),
+            strict=True,
+        )
+        return {
+            "target": self.target,
+            "terms": [
+                {
+                    "term": term,
+                    "estimate": estimate,
+                    "truth": None,
+                    "std_error": _finite(error),
+                    "t": _finite(t),
+                    "p": _finite(p),
+                    "low": _finite(low),
+                    "high": _finite(high),
+                    "digits": round(digits, 1),
+                }
+                for term, estimate, error, t, p, (low, high), digits in columns
+            ],
+            "domain": {
+                name: [float(low), float(high)]
+                for name, low, high in zip(self.design.names, self.low, self.high, strict=True)
+            },
+            "condition": _finite(self.condition),
+            "rank": self.rank,
+            "rows": self.count,
+            "rss": self.solution.rss,
+            "tss": self.solution.tss,
+            "log_weights": self.log_weights,
+            "residual_sd": _finite(self.residual_sd),
+            "intercept": self.intercept,
+            "ridge": self.ridge,
+            "level": self.level,
+            "precision": self.precision,
+            "notes": list(self.notes),
+            "basis": self.design.document()
+            | {
+                "weights": self.solution.weights.tolist(),
+                "inverse": _packed(self.solution.inverse),
+            },
+        }
+
+    @classmethod
+    def from_document(cls, document: dict) -> "Answer":
+        def column(name: str) -> np.ndarray:
+            values = [row[name] for row in document["terms"]]
+            return np.array([math.nan if v is None else v for v in values], dtype=float)
+
+        ranges = np.array(list(document["domain"].values()), dtype=float)
+        design = Design.from_document(document["basis"])
+        intercept, coefficients = document["intercept"], column("estimate")
+        free = document["rows"] - document["rank"]
+        sd = math.sqrt(document["rss"] / free) if free else math.nan
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = column("std_error") / sd
+        errors = np.abs(coefficients) * 10 ** -column("digits")
+        front = [] if intercept else [0.0]
+        size = len(design.exponents)
+        return cls(
+            design=design,
+            solution=Solution(
+                weights=np.array(document["basis"]["weights"]),
+                coefficients=np.array([*front, *coefficients]),
+                inverse=_unpacked(document["basis"]["inverse"], size),
+                spread=np.array([*front, *spread]),
+                errors=np.array([*front, *errors]),
+                rss=document["rss"],
+                tss=document["tss"],
+                rank=document["rank"],
+                condition=_number(document["condition"]),
+            ),
+            low=ranges[:, 0],
+            high=ranges[:, 1],
+            count=document["rows"],
+            notes=tuple(document["notes"]),
+            **{
+                name: document[name]
+                for name in ("target", "intercept", "ridge", "level", "precision", "log_weights")
+            },
+        )
+
+
+def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:
+    """AIC and BIC; nan for an exact fit, whose likelihood is infinite."""
+    if rss <= 0:
+        return math.nan, math.nan
+    log_likelihood = (log_weights - count * (math.log(2 * math.pi * rss / count) + 1)) / 2
+    return 2 * (rank - log_likelihood), rank * math.log(count) - 2 * log_likelihood
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _packed(symmetric: np.ndarray) -> str:
+    """The upper triangle as base64 of little-endian float64: as text it would be twice as long."""
+    upper = symmetric[np.triu_indices(len(symmetric))]
+    return base64.b64encode(upper.astype("<f8").tobytes()).decode()
+
+
+def _unpacked(packed: str, size: int) -> np.ndarray:
+    result = np.zeros((size, size))
+    upper = np.triu_indices(size)
+    result[upper] = np.frombuffer(base64.b64decode(packed), dtype="<f8")
+    result.T[upper] = result[upper]
+    return result

@@ -1,0 +1,116 @@
+"""Predictions for new rows from a logged model."""
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import polyreg
+from experiments import fit, train
+from experiments.predict import main
+from tests.conftest import only_run
+
+
+def predict(*arguments: str):
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def model(store) -> str:
+    random = np.random.default_rng(0)
+    data = pd.DataFrame({"a": random.uniform(size=80), "b": random.normal(size=80)})
+    data["y"] = 1 + data.a * data.b + random.normal(0, 0.1, 80)
+    data.to_csv("known.csv", index=False)
+    arguments = ["--data", "known.csv", "--target", "y", "--degree", "2"]
+    assert CliRunner().invoke(fit.main, arguments).exit_code == 0
+    return f"runs:/{only_run().info.run_id}/model"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_are_matched_by_name_and_four_are_added(model, ending):
+    new = pd.DataFrame({"label": ["u", "v", "w"], "b": [0, 1, 2], "a": [0.5, 0.25, 7.0]})
+    new.to_csv("new.csv", index=False)
+    result = predict("--model", model, "--data", "new.csv", "--out", f"out.{ending}")
+    assert result.exit_code == 0, result.output
+    out = pd.read_csv("out.csv") if ending == "csv" else pd.read_parquet("out.parquet")
+    added = ["prediction", "low", "high", "extrapolated"]
+    assert list(out) == ["label", "b", "a", *added] and list(out.label) == ["u", "v", "w"]
+    expected = polyreg.load(model).predict(new[["a", "b"]].to_numpy(float), interval="prediction")
+    np.testing.assert_allclose(out[added[:3]].to_numpy().T, expected, rtol=1e-12)
+    assert out.extrapolated.tolist() == [False, False, True]
+    assert "warning: 1 outside the range" in result.output
+
+
+def test_a_confidence_interval_is_narrower(model):
+    pd.DataFrame({"a": [0.5], "b": [0.0]}).to_parquet("new.parquet")
+    arguments = ["--model", model, "--data", "new.parquet"]
+    widths = []
+    for interval in ("confidence", "prediction"):
+        assert predict(*arguments, "--interval", interval).exit_code == 0
+        out = pd.read_parquet("predictions.parquet")
+        widths.append(float(out.high[0] - out.low[0]))
+    assert widths[0] < widths[1]
+
+
+def test_a_missing_value_has_no_prediction(model):
+    pd.DataFrame({"a": [0.5, None, 0.5], "b": [0.0, 1.0, np.inf]}).to_csv("new.csv", index=False)
+    result = predict("--model", model, "--data", "new.csv")
+    assert result.exit_code == 0 and "warning: 2 without a prediction" in result.output
+    out = pd.read_parquet("predictions.parquet")
+    assert out.prediction.notna().tolist() == [True, False, False]
+    assert out.extrapolated.isna().tolist() == [False, True, True]
+
+
+def test_a_long_table_is_predicted_in_parts_and_in_order(model):
+    random = np.random.default_rng(1)
+    x = random.uniform(size=(300_000, 2))
+    pd.DataFrame(x, columns=["b", "a"]).to_parquet("new.parquet", row_group_size=70_000)
+    assert predict("--model", model, "--data", "new.parquet").exit_code == 0
+    out = pd.read_parquet("predictions.parquet")
+    expected = polyreg.load(model).predict(x[:, ::-1])
+    np.testing.assert_allclose(out.prediction, expected, rtol=1e-12)
+
+
+def test_a_trained_model_predicts_without_intervals(store):
+    assert CliRunner().invoke(train.main, []).exit_code == 0
+    pd.DataFrame({"x": [0.0, 50.0]}).to_csv("new.csv", index=False)
+    uri = f"runs:/{only_run().info.run_id}/model"
+    assert predict("--model", uri, "--data", "new.csv").exit_code == 0
+    out = pd.read_parquet("predictions.parquet")
+    np.testing.assert_allclose(out.prediction, polyreg.load(uri).predict([0.0, 50.0]))
+    assert out.low.isna().all() and out.extrapolated.tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--model", "runs:/none/model"], "no model at runs:/none/model"),
+        (["--data", "none.csv"], "none.csv"),
+        (["--data", "other.csv"], "no column 'a'"),
+        (["--data", "text.csv"], "row 2"),
+        (["--data", "taken.csv"], "has a column low already"),
+        (["--out", "out.txt"], "must end in .parquet or .csv"),
+        (["--out", "none/out.csv"], "none/out.csv"),
+        (["--out", "new.csv"], "is the data itself"),
+        (["--interval", "wide"], "'wide'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2_and_writes_nothing(model, store, arguments, said):
+    new = pd.DataFrame({"a": [0.5, 0.5], "b": [0.0, 1.0]})
+    new.to_csv("new.csv", index=False)
+    new.rename(columns={"a": "c"}).to_csv("other.csv", index=False)
+    new.assign(low=1).to_csv("taken.csv", index=False)
+    new.assign(a=["1", "one"]).to_csv("text.csv", index=False)
+    before = {f.name for f in store.iterdir()}
+    result = predict("--model", model, "--data", "new.csv", "--out", "out.csv", *arguments)
+    assert result.exit_code == 2, result.output
+    [line] = result.output.splitlines()
+    assert line.startswith("Error: ") and said in line
+    assert {f.name for f in store.iterdir()} == before
+
+
+def test_only_what_polyreg_saved_is_taken(store):
+    with pytest.raises(ValueError, match="no model at runs:/none/model"):
+        polyreg.load("runs:/none/model")
+    assert mlflow.search_experiments()
