@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from experiments.common import Clock, available_device, progress_bar, table
-from polyreg.config import FitConfig, command
+from polyreg.config import FitConfig, Refused, command
 
 POINTS = 2000  # of the sample in the plots
 
@@ -28,7 +28,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
         from polyreg.files import BadTable
         from polyreg.table import Table
 
-    bad = (BadTable, least_squares.Refused)
+    bad = (BadTable, Refused)
     try:
         device = available_device(config.device, "float64")
         rows = Table.open(

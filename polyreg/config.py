@@ -19,6 +19,10 @@ MAX_FIT_DEGREE = 40
 MAX_SIZE = 1e15
 
 
+class Refused(ValueError):
+    """The options and the table make no fit; one line says why, and the way out."""
+
+
 def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given."""
     return field(default=default, metadata={"help": help, "type": type})

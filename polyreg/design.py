@@ -27,7 +27,6 @@ from polyreg.terms import Exponents
 SHORT = 2.0**12  # shifts and decays are multiples of 1 / SHORT
 BOUND = 0.495  # of |q_k|, on the grid that is checked; between its points it grows by under 1 %
 MIXED_IN = 1e-8  # weight of Chebyshev's points: where the sample has too few, they take over
-STIELTJES_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -113,16 +112,14 @@ class Design:
     def fitted(cls, names: Sequence[str], survey, degree: int, interaction: int) -> "Design":
         """A design for the table that was surveyed, of total degree at most `degree`."""
         sample = survey.sample
-        every = max(1, len(sample.x[0]) // STIELTJES_ROWS)
-        mass = np.ones(len(sample.x[0][::every]))
+        mass = np.full(len(sample.x[0]), 1 / len(sample.x[0]))
         if sample.weights is not None:  # half by weight, half by rows: no row counts for nothing
-            weights = sample.weights[::every]
-            mass = weights / weights.sum() + mass / len(mass)
+            mass += sample.weights / sample.weights.sum()
         return cls(
             tuple(names),
             tuple(terms.total_degree(len(names), degree, interaction)),
             tuple(
-                Recurrence.fitted(x[::every], mass, float(low), float(high), degree)
+                Recurrence.fitted(x, mass, float(low), float(high), degree)
                 for x, low, high in zip(sample.x, survey.low, survey.high, strict=True)
             ),
         )

@@ -14,6 +14,7 @@ from scipy.special import stdtr, stdtrit
 
 from polyreg.design import Design
 
+ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 INTERVALS = ("confidence", "prediction")
 
 
@@ -142,7 +143,7 @@ class Answer:
 
     @property
     def digits(self) -> np.ndarray:
-        """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.9.
+        """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.95.
 
         They belong to the table's float64 numbers as they are: what the table's own rounding and
         noise leave uncertain, the standard errors say.
@@ -151,7 +152,7 @@ class Answer:
         pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
         for value, error in pairs:
             relative = error / abs(value) if value else (math.inf if error else 0.0)
-            found.append(min(15.9, max(0.0, -math.log10(relative + 2.0**-53))))
+            found.append(max(0.0, -math.log10(relative + ROUNDING)))
         return np.array(found)
 
     @property
@@ -203,7 +204,8 @@ class Answer:
             x, dtype=float, order="C"
         )  # torch takes neither views in reverse nor read-only
         size = len(self.design.names)
-        x = x.reshape(-1, 1) if size == 1 else np.atleast_2d(x)
+        if x.ndim < 2:
+            x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
         if x.ndim != 2 or x.shape[1] != size:
             raise ValueError(f"x must be (N, {size}): {', '.join(self.design.names)}")
         return x
@@ -246,7 +248,7 @@ class Answer:
                     "p": _finite(p),
                     "low": _finite(low),
                     "high": _finite(high),
-                    "digits": round(digits, 1),
+                    "digits": digits,
                 }
                 for term, estimate, error, t, p, (low, high), digits in columns
             ],
@@ -269,6 +271,7 @@ class Answer:
             "basis": self.design.document()
             | {
                 "weights": self.solution.weights.tolist(),
+                "spread": self.solution.spread.tolist(),
                 "inverse": _packed(self.solution.inverse),
             },
         }
@@ -282,11 +285,7 @@ class Answer:
         ranges = np.array(list(document["domain"].values()), dtype=float)
         design = Design.from_document(document["basis"])
         intercept, coefficients = document["intercept"], column("estimate")
-        free = document["rows"] - document["rank"]
-        sd = math.sqrt(document["rss"] / free) if free else math.nan
-        with np.errstate(divide="ignore", invalid="ignore"):
-            spread = column("std_error") / sd
-        errors = np.abs(coefficients) * 10 ** -column("digits")
+        errors = np.abs(coefficients) * np.maximum(0, 10 ** -column("digits") - ROUNDING)
         front = [] if intercept else [0.0]
         size = len(design.exponents)
         return cls(
@@ -295,7 +294,7 @@ class Answer:
                 weights=np.array(document["basis"]["weights"]),
                 coefficients=np.array([*front, *coefficients]),
                 inverse=_unpacked(document["basis"]["inverse"], size),
-                spread=np.array([*front, *spread]),
+                spread=np.array(document["basis"]["spread"]),
                 errors=np.array([*front, *errors]),
                 rss=document["rss"],
                 tss=document["tss"],

@@ -15,10 +15,9 @@ from functools import cached_property, reduce
 from operator import add
 
 import numpy as np
-import torch
 
 from polyreg import exact, limbs, normal, terms
-from polyreg.config import FitConfig
+from polyreg.config import FitConfig, Refused
 from polyreg.design import Design
 from polyreg.inference import Answer, Solution
 from polyreg.moments import ExactKernel, FastKernel, Moments, totals
@@ -30,13 +29,10 @@ CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certifie
 CERTIFIED_TERMS = 150  # above, arithmetic on integers of hundreds of bits takes minutes
 DEPENDENT_BITS = 88  # 2^-88 of a column's square, 2^-44 of its length, is rounding of the data
 MAX_TERMS = 5000
-LARGEST, SMALLEST = 1e100, 1e-100  # of the numbers in a table: their powers stay in float64
+# Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
+POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES = 120, 80, 60
 # What arithmetic does to a row's terms and residual, relative; then multiplied by 1 + degree.
 FAST_ERROR, EXACT_ERROR = 2.0**-52, 2.0**-103
-
-
-class Refused(ValueError):
-    """The table and the options make no fit; one line says why, and the way out."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,15 @@ class Problem:
     weight_unit: float | None
     device: str
     rows: int  # expected
+    low: np.ndarray  # (D,) the domain of the rows
+    high: np.ndarray
     notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
         size = term_count(names, config)
-        _require_sizes(survey, names)
+        _require_sizes(survey, names, config)
         least = size if config.degree != "auto" else len(names) + 1 + config.folds
         if survey.rows < least:
             raise Refused(
@@ -80,6 +78,8 @@ class Problem:
             weight_unit=_power_of_two(survey.weight_size) if weighted else None,
             device=device,
             rows=survey.rows,
+            low=survey.low,
+            high=survey.high,
         )
         return problem if precision == "certified" else problem._piloted(survey.sample)
 
@@ -106,16 +106,13 @@ class Problem:
 
     def accumulate(self, blocks: Iterable[Block]) -> dict[int, Moments]:
         """One pass over the rows: the sums of each fold, or of them all where none are needed."""
-        first = self.kernel()
-        many = self.rows > first.rows and self.device == "cpu"
-        more = torch.get_num_threads() - 1 if many else 0
         choosing = self.config.degree == "auto"
         rows = (
             labelled(blocks, self.config.folds, self.config.seed)
             if choosing
             else ((0, block) for block in blocks)
         )
-        found = totals([first, *(self.kernel() for _ in range(more))], rows)
+        found = totals(self.kernel(), rows)
         if not found:
             raise Refused("the table has no rows")
         return found
@@ -132,7 +129,7 @@ class Problem:
         """Bytes of the sums and of the work on them, about."""
         kernel = self.kernel()
         size = len(self.pilot) + 1
-        work = kernel.rows * size * 8 * torch.get_num_threads()
+        work = kernel.rows * size * 8
         if self.precision == "fast":
             return work + 8 * 6 * size**2
         return 3 * limbs.LIMBS * work + 150 * 4 * size**2
@@ -146,7 +143,7 @@ class Problem:
 
     def _of_sample(self, sample: Block) -> normal.Solved:
         kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
-        sums = totals([kernel], [(0, sample)])[0]
+        sums = totals(kernel, [(0, sample)])[0]
         return normal.solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
 
     @property
@@ -194,8 +191,8 @@ class Problem:
             precision=self.precision,
             count=moments.count,
             log_weights=moments.log_weights,
-            low=moments.low,
-            high=moments.high,
+            low=self.low,
+            high=self.high,
             notes=notes,
         )
 
@@ -276,7 +273,7 @@ class Problem:
         scaled = full << (up[:, None] + up)
         step, inverse, dependent = exact.minimum_norm(scaled, goal << up, DEPENDENT_BITS)
         condition = math.nan if dependent else _condition(scaled, inverse)
-        words = _dependences(dependent, up, design, skip=lift is not None)
+        words = _dependences(dependent, up, design, self.constants and self.constants[:size])
         step, inverse = step << up, inverse << (up[:, None] + up)
         if lift is not None:
             step = exact.product(lift, step)
@@ -362,19 +359,28 @@ def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
     return "certified" if small else "fast"
 
 
-def _require_sizes(survey: Survey, names: Sequence[str]) -> None:
-    for name, low, high in zip(names, survey.low, survey.high, strict=True):
+def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
+    degree = max(1, config.top_degree)
+    for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
         if low == high:
             raise Refused(
                 f"feature {name} is constant ({low:g} on every row), as the constant term already "
                 "is; leave it out of --features"
             )
-        if max(abs(low), abs(high)) > LARGEST or high - low < SMALLEST:
+        sizes = (max(abs(low), abs(high)), high / 2 - low / 2)
+        if degree * max(abs(math.log10(size)) for size in sizes) > POWER_DECADES:
             raise Refused(
-                f"feature {name} runs from {low:g} to {high:g}, where powers overflow; rescale it"
+                f"feature {name} runs from {low:g} to {high:g}, whose powers up to {degree} leave "
+                "float64; rescale it"
             )
-    if survey.y_size > LARGEST:
-        raise Refused(f"the target reaches {survey.y_size:g}, where squares overflow; rescale it")
+    for what, size, decades in (
+        (f"target {config.target}", survey.y_size, TARGET_DECADES),
+        (f"weight {config.weights}", survey.weight_size, WEIGHT_DECADES),
+    ):
+        if size and abs(math.log10(size)) > decades:
+            raise Refused(
+                f"the {what} reaches {size:g} in size, whose squares leave float64; rescale it"
+            )
 
 
 def _power_of_two(size: float) -> float:
@@ -382,9 +388,13 @@ def _power_of_two(size: float) -> float:
     return 2.0 ** (math.frexp(size)[1] + 1) if size else 1.0
 
 
+def _pivot(constants: Sequence[Fraction]) -> int:
+    return max(range(len(constants)), key=lambda t: abs(constants[t]))
+
+
 def _without_constant(constants: Sequence[Fraction]) -> np.ndarray:
     """As normal.without_constant, in integers."""
-    pivot = max(range(len(constants)), key=lambda t: abs(constants[t]))
+    pivot = _pivot(constants)
     lift = np.delete(exact.identity(len(constants)), pivot, axis=1)
     rest = [-c / constants[pivot] for t, c in enumerate(constants) if t != pivot]
     lift[pivot] = exact.fixed(rest)
@@ -399,28 +409,34 @@ def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
     return math.sqrt(large * small)
 
 
-def _dependences(dependent: dict, up: np.ndarray, design: Design, skip: bool) -> tuple[str, ...]:
+def _dependences(
+    dependent: dict, up: np.ndarray, design: Design, constants: Sequence[Fraction] | None
+) -> tuple[str, ...]:
     """In words, what the dependent terms are: as polynomials in the others, where that is short."""
+    places = list(range(len(design.exponents)))
+    if constants is not None:
+        places.remove(_pivot(constants))
     words = []
-    size = len(design.exponents)
     for j, factors in dependent.items():
-        if skip:  # places are those of a lifted basis: name the term only
-            words.append(f"{design.terms[j + 1]} follows from other terms")
-            continue
-        weights = [Fraction(0)] * size
-        weights[j] = Fraction(1)
+        weights = [Fraction(0)] * len(design.exponents)
+        weights[places[j]] = Fraction(1)
         for k, factor in factors.items():
-            weights[k] = -factor * Fraction(2) ** int(up[k] - up[j])
-        relation = design.powers.coefficients(weights)
-        others = {t: float(-c / relation[j]) for t, c in enumerate(relation) if c and t != j}
-        ranges = max((abs(v) for v in others.values()), default=0)
-        shown = {t: v for t, v in others.items() if abs(v) > 1e-9 * ranges}
-        name = design.terms[j]
-        if sum(design.exponents[j]) == 1 and len(shown) <= 4:
-            told = " + ".join(
-                f"{v:.6g}" if t == 0 else f"{v:.6g}*{design.terms[t]}" for t, v in shown.items()
+            weights[places[k]] = -factor * Fraction(2) ** int(up[k] - up[j])
+        if constants is not None:
+            rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
+            weights[_pivot(constants)] = -rest / constants[_pivot(constants)]
+        relation = [float(c) for c in design.powers.coefficients(weights)]
+        # The highest term that takes part is what the others make.
+        largest = max(map(abs, relation))
+        taking_part = [t for t, c in enumerate(relation) if abs(c) > 1e-9 * largest]
+        last = taking_part.pop()
+        name = design.terms[last]
+        if sum(design.exponents[last]) == 1 and len(taking_part) <= 4:
+            told = (
+                f"{-relation[t] / relation[last]:.6g}{f'*{design.terms[t]}' * (t > 0)}"
+                for t in taking_part
             )
-            words.append(f"{name} is {told or '0'}")
+            words.append(f"{name} is {' + '.join(told) or '0'}")
         else:
             words.append(f"{name} follows from lower terms")
     return tuple(words)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 LIMBS, BITS = 5, 21
 ROWS = 2**11  # in one exact product
-UNITS = [2.0 ** (-BITS * (i + 1)) for i in range(LIMBS + 1)]
+UNITS = [2.0 ** (-BITS * (i + 1)) for i in range(LIMBS)]
 POINT = BITS * (LIMBS + 1)  # the integers of `gram` count units of 2^-POINT
 
 
@@ -28,49 +28,54 @@ def _rounded(values: Tensor, unit: float, out: Tensor) -> None:
 
 def split(values: Tensor, out: Tensor) -> None:
     """values (n,), below 2^29 in size, into limbs (LIMBS, n); what is left in them is the error."""
-    for unit, limb in zip(UNITS, out, strict=False):
+    for unit, limb in zip(UNITS, out, strict=True):
         _rounded(values, unit, limb)
         values.sub_(limb)
 
 
-def carry(product: Tensor, spare: Tensor) -> None:
-    """Bring each limb of product (LIMBS + 1, n) to 21 bits; the last one is rounded away."""
-    for i in range(LIMBS, 0, -1):
-        _rounded(product[i], UNITS[i - 1], spare)
-        product[i - 1].add_(spare)
-        if i < LIMBS:
-            product[i].sub_(spare)
-
-
 def multiply(a: Tensor, b: Tensor, product: Tensor) -> None:
-    """a b of limbs (LIMBS, n) into product (LIMBS + 1, n), which is left to `carry`."""
-    product[0].zero_()
-    torch.mul(a[0], b, out=product[1:])
+    """a b, all (LIMBS, n); product is one limb further down and left to `carry`.
+
+    Its limb i counts units of 2^(-21 (i + 2)), in up to 45 bits.
+    """
+    torch.mul(a[0], b, out=product)
     for i in range(1, LIMBS):
-        product[i + 1 :].addcmul_(a[i], b[: LIMBS - i])
+        product[i:].addcmul_(a[i], b[: LIMBS - i])
+
+
+def carry(product: Tensor, spare: Tensor, out: Tensor) -> None:
+    """A product into limbs of 21 bits, out (LIMBS, n); what is below the last is rounded away."""
+    for i in range(LIMBS - 1, 0, -1):
+        _rounded(product[i], UNITS[i], spare)
+        if i + 1 < LIMBS:
+            torch.sub(product[i], spare, out=out[i + 1])
+        product[i - 1].add_(spare)
+    _rounded(product[0], UNITS[0], out[0])
+    torch.sub(product[0], out[0], out=out[1])
 
 
 def gram(left: Tensor, right: Tensor) -> np.ndarray:
     """left right^T, exactly but for limbs below the last.
 
     (LIMBS, K, n), both contiguous  ->  (K, K) Python integers, in units of 2^-POINT
-    n is at most ROWS, or a multiple of it. `left is right` spares half of the work.
+    n is at most ROWS, or up to 2^8 times it. `left is right` spares half of the work.
     """
     _, terms, n = left.shape
     parts = max(1, n // ROWS)
-    total = np.zeros((terms, terms), dtype=object)
+    levels = torch.zeros(LIMBS, terms, terms, dtype=torch.int64, device=left.device)
     for i in range(LIMBS):
         first = i if left is right else 0
         if first >= LIMBS - i:
             break
-        # (parts, K, rows) (parts, rows, K * limbs)
+        # (parts, K, rows) (parts, rows, limbs * K)
         rows = left[i].reshape(terms, parts, n // parts).transpose(0, 1)
         columns = right[first : LIMBS - i].reshape(-1, parts, n // parts).permute(1, 2, 0)
         blocks = torch.bmm(rows, columns).reshape(parts, terms, -1, terms)
         for j in range(first, LIMBS - i):
-            # Units of 2^(-21 (i + j + 2)): integers below 2^53, and sums of at most 2^10 of them.
-            units = blocks[:, :, j - first] * 2.0 ** (BITS * (i + j + 2))
-            exact = units.to(torch.int64).sum(0).cpu().numpy().astype(object)
-            exact <<= BITS * (LIMBS - 1 - i - j)
-            total += exact if left is not right or i == j else exact + exact.T
+            # In units of 2^(-21 (i + j + 2)), integers below 2^52: an int64 holds hundreds of them.
+            exact = (blocks[:, :, j - first] * 2.0 ** (BITS * (i + j + 2))).to(torch.int64).sum(0)
+            levels[i + j] += exact if left is not right or i == j else exact + exact.T
+    total = np.zeros((terms, terms), dtype=object)
+    for level in levels.cpu().numpy():
+        total = (total << BITS) + level.astype(object)
     return total

@@ -9,10 +9,7 @@ row's weight (1 without weights), it is the symmetric (K + 1, K + 1) matrix
 with a pilot of 0: then merging is associative to the last bit, on any device and in any order.
 """
 
-import queue
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,85 +20,45 @@ from polyreg import limbs
 from polyreg.design import Design
 from polyreg.table import Block
 
-# Rows at once: what stays in a core's cache, below the size at which torch splits single operations
-# over threads, which costs more than it brings; whole blocks are spread over threads instead.
+# Rows at once, and numbers in their terms: about what stays in a core's cache.
 FAST_ROWS, FAST_NUMBERS = 2**14, 2**18
-EXACT_PARTS, EXACT_NUMBERS = 4, 2**20
+EXACT_PARTS, EXACT_NUMBERS = 8, 2**22
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over `count` rows; x lay in [low, high] (D,)."""
+    """Sums over `count` rows."""
 
     count: int
     gram: np.ndarray  # (K + 1, K + 1), float64 or Python integers
     log_weights: float
-    low: np.ndarray
-    high: np.ndarray
 
     def __add__(self, other: "Moments") -> "Moments":
         return Moments(
             self.count + other.count,
             self.gram + other.gram,
             self.log_weights + other.log_weights,
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-        )
-
-    def __sub__(self, part: "Moments") -> "Moments":
-        """Without the rows of `part`; the range of x is left as it was."""
-        return Moments(
-            self.count - part.count,
-            self.gram - part.gram,
-            self.log_weights - part.log_weights,
-            self.low,
-            self.high,
         )
 
 
 def totals(
-    kernels: Sequence["FastKernel | ExactKernel"], rows: Iterable[tuple[int, Block]]
+    kernel: "FastKernel | ExactKernel", rows: Iterable[tuple[int, Block]]
 ) -> dict[int, Moments]:
-    """The sums by label, each in the order of its rows; every kernel works in a thread of its own.
+    """The sums by label, each in the order of its rows.
 
-    torch's own threads are off meanwhile.
+    torch's threads are off meanwhile: pieces of this size are done before a second thread is there,
+    and on a busy machine each operation would wait for it.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         found: dict[int, Moments] = {}
-        for label, part in _in_order(kernels, pieces(rows, kernels[0].rows)):
+        for label, piece in pieces(rows, kernel.rows):
+            part = kernel(piece)
             found[label] = found[label] + part if label in found else part
         return found
     finally:
         torch.set_num_threads(threads)
-
-
-def _in_order(kernels: Sequence, rows: Iterable) -> Iterator[tuple[int, Moments]]:
-    if len(kernels) == 1:
-        for label, block in rows:
-            yield label, kernels[0](block)
-        return
-    idle: queue.SimpleQueue = queue.SimpleQueue()
-    for kernel in kernels:
-        idle.put(kernel)
-
-    def work(block: Block) -> Moments:
-        kernel = idle.get()
-        try:
-            return kernel(block)
-        finally:
-            idle.put(kernel)
-
-    with ThreadPoolExecutor(len(kernels)) as pool:
-        waiting: deque = deque()
-        for label, block in rows:
-            waiting.append((label, pool.submit(work, block)))
-            if len(waiting) > 2 * len(kernels):
-                label, done = waiting.popleft()
-                yield label, done.result()
-        for label, done in waiting:
-            yield label, done.result()
 
 
 def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int, Block]]:
@@ -119,8 +76,6 @@ def _described(rows: Block, gram: np.ndarray) -> Moments:
         count=len(rows.x[0]),
         gram=gram,
         log_weights=0.0 if rows.weights is None else float(np.log(rows.weights).sum()),
-        low=np.array([column.min() for column in rows.x]),
-        high=np.array([column.max() for column in rows.x]),
     )
 
 
@@ -142,23 +97,24 @@ class FastKernel:
             ]
             for r in design.recurrences
         ]
-        self._host = np.empty(self.rows)
+        self._host = torch.empty(self.rows, dtype=torch.float64)
 
-    def _from_host(self, count: int, target: Tensor) -> Tensor:
-        return target.copy_(torch.from_numpy(self._host[:count]))
+    def _load(self, column: np.ndarray, less: float, out: Tensor) -> Tensor:
+        """column - less into out; numpy reads it, since torch takes no read-only memory."""
+        here = out if out.device.type == "cpu" else self._host[: len(column)]
+        np.subtract(column, less, out=here.numpy())
+        return out if here is out else out.copy_(here)
 
     @torch.inference_mode()
     def __call__(self, rows: Block) -> Moments:
         n = len(rows.x[0])
-        q, (z, u), host = self._q[:, :n], self._spare[:, :n], self._host[:n]
+        q, z, u = self._q[:, :n], self._spare[0, :n], self._spare[1, :n]
         for column, r, places, shifts in zip(
             rows.x, self.design.recurrences, self.design.pure, self._shifts, strict=True
         ):
-            np.subtract(column, r.centre, out=host)
-            np.multiply(host, 1 / r.radius, out=host)
-            self._from_host(n, z)
+            self._load(column, r.centre, z)
             for k, shift in enumerate(shifts):
-                torch.add(shift, z, alpha=r.scales[k], out=u)
+                torch.add(shift, z, alpha=r.scales[k] / r.radius, out=u)
                 above = q[places[k + 1]]
                 torch.mul(u, q[places[k]], out=above)
                 if k:
@@ -167,13 +123,8 @@ class FastKernel:
             if factors:
                 torch.mul(q[factors[0]], q[factors[1]], out=q[place]).mul_(2)
         assert rows.y is not None
-        np.copyto(host, rows.y)
-        residual = self._from_host(n, q[-1])
-        residual.addmv_(q[:-1].T, self._pilot, alpha=-1)
-        left = q
-        if rows.weights is not None:
-            np.copyto(host, rows.weights)
-            left = q * self._from_host(n, u)
+        self._load(rows.y, 0.0, q[-1]).addmv_(q[:-1].T, self._pilot, alpha=-1)
+        left = q if rows.weights is None else q * self._load(rows.weights, 0.0, u)
         return _described(rows, (left @ q.T).cpu().numpy())
 
 
@@ -199,7 +150,6 @@ class ExactKernel:
                 (limbs.LIMBS, terms, n),
                 (limbs.LIMBS, n),
                 (limbs.LIMBS, n),
-                (limbs.LIMBS + 1, n),
                 (n,),
             ]
             self._work = {
@@ -212,7 +162,7 @@ class ExactKernel:
         count = len(rows.x[0])
         # Rows of zeros fill the last part; they add nothing to the sums.
         n = count if count <= limbs.ROWS else -(-count // limbs.ROWS) * limbs.ROWS
-        q, z, u, product, spare = self._buffers(n)
+        q, z, product, spare = self._buffers(n)
         q[0, 0] = 0.5
         q[:, :, count:] = 0
 
@@ -229,18 +179,19 @@ class ExactKernel:
                 split(column / r.radius, z)
                 z[0].sub_(r.centre / r.radius)  # a few bits only
             for k in range(len(r.shifts)):
-                torch.mul(z, r.scales[k], out=u)
-                u[0, :count].sub_(r.scales[k] * r.shifts[k])
-                limbs.multiply(u, q[:, places[k]], product)
+                # z -> scale_k (z - shift_k), from what it was at k - 1: the scales are mostly equal
+                before, shift = (r.scales[k - 1], r.shifts[k - 1]) if k else (1.0, 0.0)
+                if r.scales[k] != before:
+                    z.mul_(r.scales[k] / before)
+                z[0, :count].sub_(r.scales[k] * (r.shifts[k] - shift))
+                limbs.multiply(z, q[:, places[k]], product)
                 if k:
-                    product[1:].add_(q[:, places[k - 1]], alpha=-r.decays[k])
-                limbs.carry(product, spare)
-                q[:, places[k + 1]] = product[:-1]
+                    product.add_(q[:, places[k - 1]], alpha=-r.decays[k])
+                limbs.carry(product, spare, q[:, places[k + 1]])
         for place, factors in enumerate(self.design.factors):
             if factors:
                 limbs.multiply(q[:, factors[0]], q[:, factors[1]], product)
-                limbs.carry(product.mul_(2), spare)
-                q[:, place] = product[:-1]
+                limbs.carry(product.mul_(2), spare, q[:, place])
         assert rows.y is not None
         split(rows.y / self.y_unit, q[:, -1])
         return _described(rows, limbs.gram(self._weighted(q, rows, split), q))
@@ -248,11 +199,10 @@ class ExactKernel:
     def _weighted(self, q: Tensor, rows: Block, split: Callable) -> Tensor:
         if rows.weights is None or self.weight_unit is None:
             return q
-        _, _, u, product, spare = self._buffers(q.shape[-1])
-        split(rows.weights / self.weight_unit, u)
+        _, factor, product, spare = self._buffers(q.shape[-1])
+        split(rows.weights / self.weight_unit, factor)
         left = torch.empty_like(q)
         for k in range(q.shape[1]):
-            limbs.multiply(u, q[:, k], product)
-            limbs.carry(product.mul_(2), spare)
-            left[:, k] = product[:-1]
+            limbs.multiply(factor, q[:, k], product)
+            limbs.carry(product.mul_(2), spare, left[:, k])
         return left

@@ -49,7 +49,7 @@ class Normal:
             return self.about(centre).rss
         centre[0] = self.centre[0]
         about = self.about(centre)
-        return about.rss - float(about.right[0] ** 2 / about.gram[0, 0])
+        return about.rss - float(about.right[0] / about.gram[0, 0] * about.right[0])
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def solve(
     With `constants`, the terms' values at 0, among the polynomials that are 0 there. Minimises
     rss + ridge sum_t variance_t weight_t^2. Raises NearlySingular.
     """
+    if not (np.isfinite(normal.gram).all() and np.isfinite(normal.right).all()):
+        raise NearlySingular
     centre = np.zeros_like(normal.centre)
     centre[:size] = normal.centre[:size]
     lift = None
@@ -96,15 +98,18 @@ def solve(
     gram, right, centre = about.gram[:size, :size], about.right[:size], centre[:size]
     penalty = ridge * about.variances()[:size]
     full, goal = gram + np.diag(penalty), right - penalty * centre
+    diagonal = cancelled = np.diag(full)
     if lift is not None:
+        # What the lift cancels counts as well: its rounding is that of the larger numbers.
+        cancelled = np.diag(abs(lift).T @ abs(full) @ abs(lift))
         full, goal = lift.T @ full @ lift, lift.T @ goal
-    diagonal = np.diag(full)
-    if not (np.isfinite(full).all() and (diagonal > 0).all()):
+        diagonal = np.diag(full)
+    if not ((diagonal > 0).all() and (diagonal > FLAT * cancelled).all()):
         raise NearlySingular
     scale = 1 / np.sqrt(diagonal)
     scaled = full * scale[:, None] * scale
     values = np.linalg.eigvalsh(scaled)
-    if values[0] < FLAT:
+    if values[0] < FLAT * (cancelled / diagonal).max():
         raise NearlySingular
     lower = np.linalg.cholesky(scaled)
     root = np.linalg.inv(lower) * scale

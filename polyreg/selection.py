@@ -12,6 +12,7 @@ from operator import add
 
 import numpy as np
 
+from polyreg.config import Refused
 from polyreg.inference import information
 from polyreg.moments import Moments
 from polyreg.normal import NearlySingular, Normal
@@ -113,6 +114,11 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
         criteria = information(total.count, free, rss, total.log_weights)
         aic.append(criteria[0])
         bic.append(criteria[1])
+    if not degrees:
+        raise Refused(
+            "no degree can be told apart by cross-validation: the features depend on each other, "
+            "or on too few rows; give --degree, or leave out --features"
+        )
     found = np.array(mse)
     return Selection(
         degrees=degrees,

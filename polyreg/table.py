@@ -9,7 +9,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Thread
 from typing import NamedTuple
@@ -206,7 +206,9 @@ class InMemory(_Rows):
         self.rows = len(self._arrays[0])
 
     def survey(self, seed: int = 0) -> Survey:
-        if not self.rows or not all(math.isfinite(a.sum()) for a in self._arrays):
+        with np.errstate(over="ignore", invalid="ignore"):
+            clean = all(math.isfinite(a.sum()) for a in self._arrays)
+        if not (self.rows and clean) or (self.weights and self._arrays[-1].min() <= 0):
             return super().survey(seed)
         arrays = self._arrays
         if self.rows > SAMPLE:
@@ -263,7 +265,7 @@ class Table(_Rows):
 
         The sample is then of at most four row groups, spread evenly, or more where these are small.
         """
-        if self.format == "csv":
+        if self.format == "csv" or self.missing == "drop":  # bounds are those of the rows that stay
             return super().survey(seed)
         groups, rows, bounds = [], [], []
         for file in self._files:
@@ -291,7 +293,7 @@ class Table(_Rows):
         self._require_unchanged()
         self._begin_hash()
         for file, group, before in groups or [(file, None, 0) for file in self._files]:
-            for batch in file.batches(self.columns, group):
+            for batch in _ahead(file.batches(self.columns, group)):
                 for start in range(0, batch.num_rows, BLOCK_ROWS):  # short rows of a CSV
                     part = batch.slice(start, BLOCK_ROWS)
                     yield _Place(file.name, before + start), [_float64(c) for c in part.columns]
@@ -332,6 +334,15 @@ class Table(_Rows):
             return digests[0]
         lines = (f"{d}  {f.name}\n" for d, f in zip(digests, self._files, strict=True))
         return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
+
+
+def _ahead(items: Iterator) -> Iterator:
+    """The same items, each made in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = reader.submit(next, items, None)
+            yield item
 
 
 def _is_number(kind: pa.DataType) -> bool:

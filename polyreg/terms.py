@@ -27,9 +27,13 @@ def keys(terms: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for term in terms:
-        key = re.sub(r"[^\w.: -]", "_", term.replace("^", ".").replace("*", ":"))
-        twins = sum(re.fullmatch(re.escape(key) + r"(_\d+)?", other) is not None for other in found)
-        found.append(f"{key}_{twins + 1}" if twins else key)
+        plain = re.sub(r"[^\w.: -]", "_", term.replace("^", ".").replace("*", ":"))
+        plain = re.sub(r"^\.+$", "_", plain)  # . and .. would be folders
+        key, twins = plain, 1
+        while key in found:
+            twins += 1
+            key = f"{plain}_{twins}"
+        found.append(key)
     return found
 
 
