@@ -9,7 +9,6 @@ high (the interval's bounds), and extrapolated, true where a variable is outside
 model was fitted on. Where a value is missing, so is the prediction.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ ADDED = ("prediction", "low", "high", "extrapolated")
 
 @command(PredictConfig, help=__doc__)
 def main(config: PredictConfig) -> None:
-    # The bar of one small file tells nothing; MLflow reads this when it is imported.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from polyreg import tracking
     from polyreg.files import BadTable, write
     from polyreg.table import Table

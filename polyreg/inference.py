@@ -14,6 +14,7 @@ from scipy.special import stdtr, stdtrit
 
 from polyreg.design import Design
 
+BAND_TERMS = 1000  # up to which a saved answer knows its bands: 5,000 terms have 100 MB of them
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 INTERVALS = ("confidence", "prediction")
 
@@ -229,6 +230,7 @@ class Answer:
 
     def document(self) -> dict:
         """What coefficients.json holds: a row a term, and what it takes to predict from it."""
+        size = len(self.design.exponents)
         columns = zip(
             self.terms,
             *(a.tolist() for a in (self.coefficients, self.std_errors, self.t, self.p)),
@@ -272,7 +274,7 @@ class Answer:
             | {
                 "weights": self.solution.weights.tolist(),
                 "spread": self.solution.spread.tolist(),
-                "inverse": _packed(self.solution.inverse),
+                "inverse": _packed(self.solution.inverse) if size <= BAND_TERMS else None,
             },
         }
 
@@ -334,8 +336,10 @@ def _packed(symmetric: np.ndarray) -> str:
     return base64.b64encode(upper.astype("<f8").tobytes()).decode()
 
 
-def _unpacked(packed: str, size: int) -> np.ndarray:
-    result = np.zeros((size, size))
+def _unpacked(packed: str | None, size: int) -> np.ndarray:
+    result = np.full((size, size), np.nan)
+    if packed is None:
+        return result
     upper = np.triu_indices(size)
     result[upper] = np.frombuffer(base64.b64decode(packed), dtype="<f8")
     result.T[upper] = result[upper]

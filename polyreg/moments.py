@@ -21,6 +21,7 @@ from polyreg.design import Design
 from polyreg.table import Block
 
 # Rows at once, and numbers in their terms: about what stays in a core's cache.
+MANY_TERMS = 100
 FAST_ROWS, FAST_NUMBERS = 2**14, 2**18
 EXACT_PARTS, EXACT_NUMBERS = 8, 2**22
 
@@ -46,11 +47,12 @@ def totals(
 ) -> dict[int, Moments]:
     """The sums by label, each in the order of its rows.
 
-    torch's threads are off meanwhile: pieces of this size are done before a second thread is there,
-    and on a busy machine each operation would wait for it.
+    Of a few terms, with torch's threads off: pieces are done before a second thread is there, and
+    on a busy machine each operation would wait for it.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if len(kernel.design.exponents) < MANY_TERMS:
+        torch.set_num_threads(1)
     try:
         found: dict[int, Moments] = {}
         for label, piece in pieces(rows, kernel.rows):

@@ -19,15 +19,19 @@ import numpy as np
 import torch
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature, get_model_info
+from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial
 from polyreg.terms import keys
 
+# Its bars of one small file tell nothing; MLflow reads this at every transfer.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
 EXPERIMENT = "polyreg"
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
+DOCUMENT = Path("extra_files/polyreg.json")  # of a logged model: what `load` reads
 DIGEST = 36  # characters at most of a dataset's digest; the whole hash is a tag
 CALL = 1000  # metrics at most in one call of log_batch
 PROBE_SECONDS = 5
@@ -173,18 +177,21 @@ class Run:
         """
         dtype = np.dtype(str(next(module.parameters()).dtype).removeprefix("torch."))
         version = torch.__version__.partition("+")[0]
-        mlflow.pytorch.log_model(
-            module.to("cpu"),
-            name="model",
-            input_example=example.astype(dtype),
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(dtype, (-1, example.shape[1]))]),
-                outputs=Schema([TensorSpec(dtype, (-1, 1))]),
-            ),
-            pip_requirements=[f"torch=={version}", f"numpy=={np.__version__}"],
-            serialization_format="pt2",
-            metadata={"polyreg": document},
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / DOCUMENT.name
+            file.write_text(json.dumps(document))
+            mlflow.pytorch.log_model(
+                module.to("cpu"),
+                name="model",
+                input_example=example.astype(dtype),
+                signature=ModelSignature(
+                    inputs=Schema([TensorSpec(dtype, (-1, example.shape[1]))]),
+                    outputs=Schema([TensorSpec(dtype, (-1, 1))]),
+                ),
+                pip_requirements=[f"torch=={version}", f"numpy=={np.__version__}"],
+                serialization_format="pt2",
+                extra_files=[str(file)],
+            )
 
     def how_to_open(self) -> str:
         """The command or the address that shows this run in a browser."""
@@ -271,11 +278,12 @@ def load(model_uri: str) -> Polynomial | Answer:
     model_uri: what MLflow takes, like runs:/<run id>/model
     """
     try:
-        document = (get_model_info(model_uri).metadata or {}).get("polyreg")
+        folder = Path(mlflow.artifacts.download_artifacts(model_uri))
     except (MlflowException, OSError) as error:
         line = " ".join(str(error).split())
         raise ValueError(f"no model at {model_uri}: {line}") from error
-    if document is None:
+    if not (folder / DOCUMENT).is_file():
         raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
+    document = json.loads((folder / DOCUMENT).read_text())
     kind = Answer if isinstance(document["basis"], dict) else Polynomial
     return kind.from_document(document)
