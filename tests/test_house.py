@@ -88,7 +88,7 @@ def test_readme_lists_every_option_with_its_default(name):
             assert f"| `{text(option.default)}` |".replace("| `` |", "| |") in row[0]
 
 
-@pytest.mark.parametrize("name", ["speed"])
+@pytest.mark.parametrize("name", ["speed", "fit"])
 def test_readmes_figures_are_what_the_benchmark_printed(name):
     printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
     assert printed.count("\n") > 5
@@ -99,3 +99,12 @@ def test_every_training_arrives_as_readme_says():
     rows = (ROOT / "benchmarks" / "convergence.md").read_text().strip().splitlines()[2:]
     assert len(rows) > 20
     assert [row for row in rows if "| 20 of 20 |" not in row] == []
+
+
+def test_every_fit_has_the_digits_that_readme_says():
+    rows = (ROOT / "benchmarks" / "accuracy.md").read_text().strip().splitlines()[2:]
+    assert len(rows) == 23
+    for row in rows:
+        certified, fast, *peers = row.strip("| ").split(" | ")[1:]
+        assert float(certified) >= 15.9, row
+        assert all(float(fast) >= float(peer) for peer in peers if peer != "-"), row
