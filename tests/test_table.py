@@ -319,7 +319,7 @@ def test_blocks_of_short_rows_are_no_longer_than_others(tmp_path):
 
 
 def test_a_parquet_file_of_one_row_group_is_never_whole_in_memory(tmp_path):
-    x = np.random.default_rng(0).standard_normal(2_000_000)
+    x = np.random.default_rng(0).standard_normal(4_000_000)
     pq.write_table(pa.table({"x": x, "y": x}), tmp_path / "t.parquet", row_group_size=len(x))
     table, before = Table.open(str(tmp_path / "t.parquet"), "y"), pa.total_allocated_bytes()
     held = [pa.total_allocated_bytes() - before for _ in table.blocks()]
