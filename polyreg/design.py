@@ -263,3 +263,14 @@ class Powers:
             for t, c in row.items():
                 dense[j, t] = c.numerator << (bits[j] - c.denominator.bit_length() + 1)
         return dense, bits
+
+
+def floats(values: Sequence[Fraction]) -> np.ndarray:
+    """(K,) float64, each rounded once."""
+    return np.array([float(v) for v in values])
+
+
+def times(values: np.ndarray, rows: Sequence[Fraction], unit: Fraction | int = 1) -> np.ndarray:
+    """values (K,) times exact factors that float64 alone might not hold."""
+    pairs = zip(values.tolist(), rows, strict=True)
+    return np.array([float(Fraction(v) * row * unit) for v, row in pairs])

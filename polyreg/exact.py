@@ -7,6 +7,7 @@ over 200 correct bits in an inverse.
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,8 @@ def identity(size: int) -> np.ndarray:
     return result
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def product(a: np.ndarray, b: np.ndarray) -> Any:
+    """Of matrices and vectors, as @; of two vectors a Python integer."""
     return (a @ b) >> POINT
 
 

@@ -16,23 +16,20 @@ from operator import add
 
 import numpy as np
 
-from polyreg import exact, limbs, normal, terms
+from polyreg import certified, fast, limbs, terms
 from polyreg.config import FitConfig, Refused
 from polyreg.design import Design
-from polyreg.inference import Answer, Solution
+from polyreg.inference import Answer
 from polyreg.moments import ExactKernel, FastKernel, Moments, totals
-from polyreg.normal import NearlySingular, Normal
+from polyreg.normal import NearlySingular, Normal, Solved, solve
 from polyreg.selection import Selection, cross_validate, labelled
 from polyreg.table import Block, InMemory, Survey, Table
 
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
 CERTIFIED_TERMS = 150  # above, arithmetic on integers of hundreds of bits takes minutes
-DEPENDENT_BITS = 88  # 2^-88 of a column's square, 2^-44 of its length, is rounding of the data
 MAX_TERMS = 5000
 # Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
 POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES = 120, 80, 60
-# What arithmetic does to a row's terms and residual, relative; then multiplied by 1 + degree.
-FAST_ERROR, EXACT_ERROR = 2.0**-52, 2.0**-103
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Problem:
         except NearlySingular:
             return self
 
-    def certified(self, note: str) -> "Problem":
+    def in_integers(self, note: str) -> "Problem":
         """The same problem, summed in integers."""
         return replace(
             self,
@@ -141,10 +138,10 @@ class Problem:
         except NearlySingular:
             return math.inf
 
-    def _of_sample(self, sample: Block) -> normal.Solved:
+    def _of_sample(self, sample: Block) -> Solved:
         kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
         sums = totals(kernel, [(0, sample)])[0]
-        return normal.solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
+        return solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -158,21 +155,19 @@ class Problem:
         """The terms' values at 0, which a polynomial without intercept must cancel."""
         return None if self.config.intercept else self.design.powers.constants()
 
-    @cached_property
-    def _float_constants(self) -> np.ndarray | None:
-        if self.constants is None:
-            return None
-        largest = max(map(abs, self.constants))
-        return np.array([float(c / largest) for c in self.constants])
-
     def solve(self, moments: Moments, size: int | None = None) -> Answer:
         """The fit of the first `size` terms, all of them by default.
 
         Raises NearlySingular where `fast` cannot tell the rank.
         """
         design = self.design if size is None else self.design.prefix(size)
-        certified = self.precision == "certified"
-        solution = (self._solve_certified if certified else self._solve_fast)(moments, design)
+        constants = self.constants and self.constants[: len(design.exponents)]
+        if self.precision == "certified":
+            sums = self._sums(moments).prefix(len(design.exponents))
+            solution = certified.solution(sums, design, self.config.ridge, constants)
+        else:
+            normal = self.centred(moments)
+            solution = fast.solution(normal, design, self.config.ridge, constants)
         notes = self.notes
         if solution.dependent:
             known = len(design.exponents) - (not self.config.intercept)
@@ -200,110 +195,14 @@ class Problem:
         """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
         if self.precision == "fast":
             return Normal.of(moments.gram, self.pilot)
-        sums, y_unit, factor = self._integers(moments)
-        gram, right, square = sums[:-1, :-1], sums[:-1, -1], sums[-1, -1]
-        if centre is None:
-            step, _, _ = exact.minimum_norm(gram, right, DEPENDENT_BITS)
-            centre = exact.to_float(step) * float(y_unit)
-        step = exact.fixed([Fraction(c) / y_unit for c in centre])
-        moved = exact.product(gram, step)
-        rss = square + exact.product(step, moved - 2 * right)
-        return Normal(
-            exact.to_float(gram) * float(factor),
-            exact.to_float(right - moved) * float(factor * y_unit),
-            float(exact.rational(rss) * factor * y_unit**2),
-            centre,
-        )
+        return self._sums(moments).normal(centre)
 
-    def solve_float(self, sums: Normal, size: int) -> normal.Solved:
-        return normal.solve(sums, size, self.config.ridge, self._float_constants)
+    def _sums(self, moments: Moments) -> certified.Sums:
+        return certified.Sums.of(moments, self.y_unit, self.weight_unit)
 
-    def _solve_fast(self, moments: Moments, design: Design) -> Solution:
-        size = len(design.exponents)
-        sums = self.centred(moments)
-        solved = self.solve_float(sums, size)
-        weights = [
-            Fraction(c) + Fraction(s) for c, s in zip(solved.centre, solved.step, strict=True)
-        ]
-        if self.constants is not None:
-            assert self._float_constants is not None
-            pivot, _ = normal.without_constant(self._float_constants[:size])
-            parts = [c * w for c, w in zip(self.constants[:size], weights, strict=True)]
-            weights[pivot] -= sum(parts, start=Fraction(0)) / self.constants[pivot]
-        lengths = np.sqrt(np.diag(sums.gram)[:size])
-        sizes = math.sqrt(max(0.0, sums.total(False))) + np.abs(solved.weights) @ lengths
-        inverse = solved.root.T @ solved.root
-        rows, largest = design.powers.scaled()
-        errors = np.abs(rows) @ (np.abs(inverse) @ (FAST_ERROR * (1 + design.degree) * lengths))
-        return Solution(
-            weights=_floats(weights),
-            coefficients=_floats(design.powers.coefficients(weights)),
-            inverse=inverse,
-            spread=_times(np.linalg.norm(rows @ solved.root.T, axis=1), largest),
-            errors=_times(errors * sizes, largest),
-            rss=solved.rss,
-            tss=sums.total(self.config.intercept),
-            rank=len(solved.root),
-            condition=solved.condition,
-        )
-
-    def _integers(self, moments: Moments) -> tuple[np.ndarray, Fraction, Fraction]:
-        """The sums in exact's fixed point, and the units of y and of the sums."""
-        factor = Fraction(1) if self.weight_unit is None else Fraction(self.weight_unit) / 2
-        return moments.gram << (exact.POINT - limbs.POINT), Fraction(self.y_unit), factor
-
-    def _solve_certified(self, moments: Moments, design: Design) -> Solution:
-        size = len(design.exponents)
-        sums, y_unit, factor = self._integers(moments)
-        gram, right, square = sums[:size, :size], sums[:size, -1], sums[-1, -1]
-        full, goal, lift = gram.copy(), right, None
-        if self.config.ridge:
-            mass = Fraction(int(4 * gram[0, 0]))
-            means = [2 * int(g) / mass for g in gram[0]]
-            variances = [int(d) / mass - m**2 for d, m in zip(np.diag(gram), means, strict=True)]
-            penalty = [Fraction(self.config.ridge) / factor * v for v in variances]
-            full[range(size), range(size)] += exact.fixed(penalty)
-        if self.constants is not None:
-            lift = _without_constant(self.constants[:size])
-            full = exact.product(exact.product(lift.T, full), lift)
-            goal = exact.product(lift.T, goal)
-        # Terms to about unit length, in powers of two: the scale in which a norm is least.
-        top = max(int(d).bit_length() for d in np.diag(full))
-        up = np.array([(top - int(d).bit_length()) // 2 for d in np.diag(full)], dtype=object)
-        scaled = full << (up[:, None] + up)
-        step, inverse, dependent = exact.minimum_norm(scaled, goal << up, DEPENDENT_BITS)
-        condition = math.nan if dependent else _condition(scaled, inverse)
-        words = _dependences(dependent, up, design, self.constants and self.constants[:size])
-        step, inverse = step << up, inverse << (up[:, None] + up)
-        if lift is not None:
-            step = exact.product(lift, step)
-            inverse = exact.product(exact.product(lift, inverse), lift.T)
-        rss = square + exact.product(step, exact.product(gram, step) - 2 * right)
-        tss = square - (0 if lift is not None else right[0] ** 2 // gram[0, 0])
-        weights = [exact.rational(s) * y_unit for s in step]
-        whole, bits = design.powers.integers()
-        squares = ((whole @ inverse) * whole).sum(1)
-        floats = exact.to_float(inverse)
-        error = EXACT_ERROR * (1 + design.degree) ** 2 * float(exact.rational(4 * gram[0, 0]))
-        error *= (1 + np.abs(exact.to_float(step)).sum()) / 4
-        rows, largest = design.powers.scaled()
-        return Solution(
-            weights=_floats(weights),
-            coefficients=_floats(design.powers.coefficients(weights)),
-            inverse=floats / float(factor),
-            spread=np.array(
-                [
-                    exact.root(max(Fraction(0), exact.rational(v)) / 4**b / factor)
-                    for v, b in zip(squares, bits, strict=True)
-                ]
-            ),
-            errors=_times(np.abs(rows) @ np.abs(floats).sum(1) * error, largest, y_unit),
-            rss=float(max(Fraction(0), exact.rational(rss)) * factor * y_unit**2),
-            tss=float(exact.rational(tss) * factor * y_unit**2),
-            rank=len(full) - len(dependent),
-            condition=condition,
-            dependent=words,
-        )
+    def solve_float(self, sums: Normal, size: int) -> Solved:
+        scaled = None if self.constants is None else fast.unit_scaled(self.constants[:size])
+        return solve(sums, size, self.config.ridge, scaled)
 
 
 def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Answer:
@@ -319,7 +218,7 @@ def run(
     try:
         return problem, *problem.answer(problem.accumulate(blocks()))
     except NearlySingular:
-        problem = problem.certified(escalation(problem))
+        problem = problem.in_integers(escalation(problem))
         return problem, *problem.answer(problem.accumulate(blocks()))
 
 
@@ -386,67 +285,3 @@ def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> N
 def _power_of_two(size: float) -> float:
     """At least twice the size."""
     return 2.0 ** (math.frexp(size)[1] + 1) if size else 1.0
-
-
-def _pivot(constants: Sequence[Fraction]) -> int:
-    return max(range(len(constants)), key=lambda t: abs(constants[t]))
-
-
-def _without_constant(constants: Sequence[Fraction]) -> np.ndarray:
-    """As normal.without_constant, in integers."""
-    pivot = _pivot(constants)
-    lift = np.delete(exact.identity(len(constants)), pivot, axis=1)
-    rest = [-c / constants[pivot] for t, c in enumerate(constants) if t != pivot]
-    lift[pivot] = exact.fixed(rest)
-    return lift
-
-
-def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
-    """Of the design matrix at unit columns; the inverse knows its small eigenvalues."""
-    lengths = np.sqrt(np.diag(exact.to_float(gram)))
-    large = np.linalg.eigvalsh(exact.to_float(gram) / lengths[:, None] / lengths)[-1]
-    small = np.linalg.eigvalsh(exact.to_float(inverse) * lengths[:, None] * lengths)[-1]
-    return math.sqrt(large * small)
-
-
-def _dependences(
-    dependent: dict, up: np.ndarray, design: Design, constants: Sequence[Fraction] | None
-) -> tuple[str, ...]:
-    """In words, what the dependent terms are: as polynomials in the others, where that is short."""
-    places = list(range(len(design.exponents)))
-    if constants is not None:
-        places.remove(_pivot(constants))
-    words = []
-    for j, factors in dependent.items():
-        weights = [Fraction(0)] * len(design.exponents)
-        weights[places[j]] = Fraction(1)
-        for k, factor in factors.items():
-            weights[places[k]] = -factor * Fraction(2) ** int(up[k] - up[j])
-        if constants is not None:
-            rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
-            weights[_pivot(constants)] = -rest / constants[_pivot(constants)]
-        relation = [float(c) for c in design.powers.coefficients(weights)]
-        # The highest term that takes part is what the others make.
-        largest = max(map(abs, relation))
-        taking_part = [t for t, c in enumerate(relation) if abs(c) > 1e-9 * largest]
-        last = taking_part.pop()
-        name = design.terms[last]
-        if sum(design.exponents[last]) == 1 and len(taking_part) <= 4:
-            told = (
-                f"{-relation[t] / relation[last]:.6g}{f'*{design.terms[t]}' * (t > 0)}"
-                for t in taking_part
-            )
-            words.append(f"{name} is {' + '.join(told) or '0'}")
-        else:
-            words.append(f"{name} follows from lower terms")
-    return tuple(words)
-
-
-def _floats(values: Sequence[Fraction]) -> np.ndarray:
-    return np.array([float(v) for v in values])
-
-
-def _times(values: np.ndarray, rows: Sequence[Fraction], unit: Fraction | int = 1) -> np.ndarray:
-    """values (K,) times exact factors that float64 alone might not hold."""
-    pairs = zip(values.tolist(), rows, strict=True)
-    return np.array([float(Fraction(v) * row * unit) for v, row in pairs])

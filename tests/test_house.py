@@ -26,7 +26,7 @@ def test_lower_floors_never_import_upper_ones():
         ["config", "terms", "files", "limbs", "exact", "normal"],
         ["table", "basis", "design"],
         ["data", "model", "optimum", "moments", "inference"],
-        ["sgd", "selection", "polynomial"],
+        ["sgd", "selection", "polynomial", "certified", "fast"],
         ["least_squares"],
         ["tracking", "plots"],
     ]

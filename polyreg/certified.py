@@ -1,0 +1,171 @@
+"""The answer from integer sums: exact, then rounded once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from polyreg import exact, limbs
+from polyreg.design import Design, floats, times
+from polyreg.inference import Solution
+from polyreg.moments import Moments
+from polyreg.normal import Normal
+
+DEPENDENT_BITS = 88  # 2^-88 of a column's square, 2^-44 of its length, is rounding of the data
+ERROR = 2.0**-103  # of a term in limbs; it grows with the square of the degree
+SHOWN = 1e-9  # part of a relation that is told
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The sums of a pass in exact's fixed point: y counts `y_unit`, and products `factor`."""
+
+    gram: np.ndarray  # (K, K) Python integers
+    right: np.ndarray  # (K,)
+    square: int
+    y_unit: Fraction
+    factor: Fraction
+
+    @classmethod
+    def of(cls, moments: Moments, y_unit: float, weight_unit: float | None) -> "Sums":
+        sums = moments.gram << (exact.POINT - limbs.POINT)
+        factor = Fraction(1) if weight_unit is None else Fraction(weight_unit) / 2
+        return cls(sums[:-1, :-1], sums[:-1, -1], sums[-1, -1], Fraction(y_unit), factor)
+
+    def prefix(self, size: int) -> "Sums":
+        gram, right = self.gram[:size, :size], self.right[:size]
+        return Sums(gram, right, self.square, self.y_unit, self.factor)
+
+    def normal(self, centre: np.ndarray | None = None) -> Normal:
+        """In float64, about a centre (K,), by default the fit of all terms."""
+        if centre is None:
+            step, _, _ = exact.minimum_norm(self.gram, self.right, DEPENDENT_BITS)
+            centre = exact.to_float(step) * float(self.y_unit)
+        step = exact.fixed([Fraction(c) / self.y_unit for c in centre])
+        moved = exact.product(self.gram, step)
+        rss = self.square + exact.product(step, moved - 2 * self.right)
+        return Normal(
+            exact.to_float(self.gram) * float(self.factor),
+            exact.to_float(self.right - moved) * float(self.factor * self.y_unit),
+            float(exact.rational(rss) * self.factor * self.y_unit**2),
+            centre,
+        )
+
+    def variances(self) -> list[Fraction]:
+        """As Normal.variances."""
+        mass = Fraction(int(4 * self.gram[0, 0]))
+        means = [2 * int(g) / mass for g in self.gram[0]]
+        pairs = zip(np.diag(self.gram), means, strict=True)
+        return [int(d) / mass - mean**2 for d, mean in pairs]
+
+
+def solution(
+    sums: Sums, design: Design, ridge: float = 0.0, constants: Sequence[Fraction] | None = None
+) -> Solution:
+    """The least-squares polynomial; with `constants` (K,), among those that are 0 at 0."""
+    gram, right, size = sums.gram, sums.right, len(sums.gram)
+    full, goal, lift = gram.copy(), right, None
+    if ridge:
+        penalty = [Fraction(ridge) / sums.factor * v for v in sums.variances()]
+        full[range(size), range(size)] += exact.fixed(penalty)
+    if constants is not None:
+        lift = _without_constant(constants)
+        full = exact.product(exact.product(lift.T, full), lift)
+        goal = exact.product(lift.T, goal)
+    # Terms to about unit length, in powers of two: the scale in which a norm is least.
+    top = max(int(d).bit_length() for d in np.diag(full))
+    up = np.array([(top - int(d).bit_length()) // 2 for d in np.diag(full)], dtype=object)
+    scaled = full << (up[:, None] + up)
+    step, inverse, dependent = exact.minimum_norm(scaled, goal << up, DEPENDENT_BITS)
+    condition = math.nan if dependent else _condition(scaled, inverse)
+    step, inverse = step << up, inverse << (up[:, None] + up)
+    if lift is not None:
+        step = exact.product(lift, step)
+        inverse = exact.product(exact.product(lift, inverse), lift.T)
+    rss = sums.square + exact.product(step, exact.product(gram, step) - 2 * right)
+    tss = sums.square - (0 if lift is not None else right[0] ** 2 // gram[0, 0])
+    weights = [exact.rational(s) * sums.y_unit for s in step]
+    whole, bits = design.powers.integers()
+    squares = ((whole @ inverse) * whole).sum(1)
+    spread = [
+        exact.root(max(Fraction(0), exact.rational(v)) / 4**b / sums.factor)
+        for v, b in zip(squares, bits, strict=True)
+    ]
+    rounded = exact.to_float(inverse)
+    error = ERROR * (1 + design.degree) ** 2 * float(exact.rational(4 * gram[0, 0]))
+    error *= (1 + np.abs(exact.to_float(step)).sum()) / 4
+    rows, largest = design.powers.scaled()
+    unit = sums.factor * sums.y_unit**2
+    return Solution(
+        weights=floats(weights),
+        coefficients=floats(design.powers.coefficients(weights)),
+        inverse=rounded / float(sums.factor),
+        spread=np.array(spread),
+        errors=times(np.abs(rows) @ np.abs(rounded).sum(1) * error, largest, sums.y_unit),
+        rss=float(max(Fraction(0), exact.rational(rss)) * unit),
+        tss=float(exact.rational(tss) * unit),
+        rank=len(full) - len(dependent),
+        condition=condition,
+        dependent=tuple(
+            _relation(design, weights) for weights in _null(dependent, up, size, constants)
+        ),
+    )
+
+
+def _pivot(constants: Sequence[Fraction]) -> int:
+    return max(range(len(constants)), key=lambda t: abs(constants[t]))
+
+
+def _without_constant(constants: Sequence[Fraction]) -> np.ndarray:
+    """As normal.without_constant, in integers."""
+    pivot = _pivot(constants)
+    lift = np.delete(exact.identity(len(constants)), pivot, axis=1)
+    rest = [-c / constants[pivot] for t, c in enumerate(constants) if t != pivot]
+    lift[pivot] = exact.fixed(rest)
+    return lift
+
+
+def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
+    """Of the design matrix at unit columns; the inverse knows its small eigenvalues."""
+    lengths = np.sqrt(np.diag(exact.to_float(gram)))
+    large = np.linalg.eigvalsh(exact.to_float(gram) / lengths[:, None] / lengths)[-1]
+    small = np.linalg.eigvalsh(exact.to_float(inverse) * lengths[:, None] * lengths)[-1]
+    return math.sqrt(large * small)
+
+
+def _null(
+    dependent: dict, up: np.ndarray, size: int, constants: Sequence[Fraction] | None
+) -> list[list[Fraction]]:
+    """For each dependent row, weights (K,) of the polynomial that is 0 on all rows."""
+    places = list(range(size))
+    if constants is not None:
+        places.remove(_pivot(constants))
+    found = []
+    for j, factors in dependent.items():
+        weights = [Fraction(0)] * size
+        weights[places[j]] = Fraction(1)
+        for k, factor in factors.items():
+            weights[places[k]] = -factor * Fraction(2) ** int(up[k] - up[j])
+        if constants is not None:
+            rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
+            weights[_pivot(constants)] = -rest / constants[_pivot(constants)]
+        found.append(weights)
+    return found
+
+
+def _relation(design: Design, weights: Sequence[Fraction]) -> str:
+    """What a polynomial that is 0 on all rows says of its last term: in words, or as a formula."""
+    sizes = [abs(r.centre) + r.radius for r in design.recurrences]
+    relation = floats(design.powers.coefficients(weights))
+    parts = [
+        abs(c) * math.prod(size**power for size, power in zip(sizes, e, strict=True))
+        for c, e in zip(relation, design.exponents, strict=True)
+    ]
+    *others, last = [t for t, part in enumerate(parts) if part > SHOWN * max(parts)]
+    name = design.terms[last]
+    if sum(design.exponents[last]) != 1 or len(others) > 4:
+        return f"{name} follows from lower terms"
+    told = (f"{-relation[t] / relation[last]:.6g}{f'*{design.terms[t]}' * (t > 0)}" for t in others)
+    return f"{name} is {' + '.join(told) or '0'}"

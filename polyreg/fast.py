@@ -1,0 +1,53 @@
+"""The answer from float64 sums about a pilot: a step of refinement, by Cholesky."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from polyreg import normal
+from polyreg.design import Design, floats, times
+from polyreg.inference import Solution
+from polyreg.normal import Normal
+
+ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
+
+
+def solution(
+    sums: Normal, design: Design, ridge: float = 0.0, constants: Sequence[Fraction] | None = None
+) -> Solution:
+    """The least-squares polynomial in the first terms of `sums`, those of `design`.
+
+    With `constants` (K,), among those that are 0 at 0. Raises NearlySingular.
+    """
+    size = len(design.exponents)
+    scaled = None if constants is None else unit_scaled(constants)
+    solved = normal.solve(sums, size, ridge, scaled)
+    weights = [Fraction(c) + Fraction(s) for c, s in zip(solved.centre, solved.step, strict=True)]
+    if constants is not None and scaled is not None:  # exactly
+        pivot, _ = normal.without_constant(scaled)
+        rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
+        weights[pivot] -= rest / constants[pivot]
+    lengths = np.sqrt(np.diag(sums.gram)[:size])
+    sizes = math.sqrt(max(0.0, sums.total(False))) + np.abs(solved.weights) @ lengths
+    inverse = solved.root.T @ solved.root
+    rows, largest = design.powers.scaled()
+    errors = np.abs(rows) @ (np.abs(inverse) @ (ERROR * (1 + design.degree) * lengths))
+    return Solution(
+        weights=floats(weights),
+        coefficients=floats(design.powers.coefficients(weights)),
+        inverse=inverse,
+        spread=times(np.linalg.norm(rows @ solved.root.T, axis=1), largest),
+        errors=times(errors * sizes, largest),
+        rss=solved.rss,
+        tss=sums.total(intercept=constants is None),
+        rank=len(solved.root),
+        condition=solved.condition,
+    )
+
+
+def unit_scaled(constants: Sequence[Fraction]) -> np.ndarray:
+    """(K,) float64, divided by the largest, which float64 might not hold."""
+    largest = max(map(abs, constants))
+    return floats([c / largest for c in constants])
