@@ -46,17 +46,10 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 problem, answer, selection = least_squares.run(
                     problem, lambda: counted(rows.blocks(), bar)
                 )
-            digest = rows.sha256()
-            run.dataset(config.data, digest, rows.schema, answer.count + rows.missing_rows)
-            run.tag(
-                {
-                    "data.sha256": digest,
-                    "device": device,
-                    "basis": "orthogonal under the table",
-                    "precision": answer.precision,
-                    "full_rank": str(answer.rank == len(answer.terms)).lower(),
-                }
-            )
+            if selection:
+                name = f"{config.target} · degree {selection.chosen}"
+                run.rename(f"{config.target} · degree auto", f"{name} (auto)")
+            describe(run, answer, rows, device)
             with clock("plots"):
                 for plot, figure in figures(answer, selection, survey.sample, name):
                     run.figure(figure, plot)
@@ -64,22 +57,29 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 log_model(run, answer)
             run.coefficients(answer)
             if selection:
-                run.by_degree(
-                    selection.degrees,
-                    {
-                        "cv/mse": selection.mse,
-                        "cv/std_error": selection.std_error,
-                        "cv/aic": selection.aic,
-                        "cv/bic": selection.bic,
-                    },
-                )
-            run.log(metrics(answer, rows.missing_rows) | clock.metrics())
+                run.by_degree(selection.degrees, selection.curves())
+            run.log(metrics(answer, selection, rows.missing_rows) | clock.metrics())
     except (*bad, tracking.Unreachable) as error:
         raise click.UsageError(str(error)) from error
-    report(answer, selection)
+    report(answer, selection, rows)
     click.echo(f"run      {run.id}")
     click.echo(f"open     {run.how_to_open()}")
     click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+
+
+def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
+    """What was fitted, to what: tags and dataset."""
+    digest = rows.sha256()
+    run.dataset(str(rows.root), digest, rows.schema, answer.count + rows.missing_rows)
+    run.tag(
+        {
+            "data.sha256": digest,
+            "device": device,
+            "basis": "orthogonal under the table",
+            "precision": answer.precision,
+            "full_rank": str(answer.rank == len(answer.terms)).lower(),
+        }
+    )
 
 
 def counted(blocks: Iterable, bar: Any) -> Iterator:
@@ -96,7 +96,7 @@ def log_model(run: Any, answer: Any) -> None:
     run.model(FittedModel(answer), answer.document(), np.linspace(answer.low, answer.high, 3))
 
 
-def metrics(answer: Any, missing: int) -> dict[str, float]:
+def metrics(answer: Any, selection: Any, missing: int) -> dict[str, float]:
     """What is compared between fits; what is not finite is left out."""
     from polyreg.terms import keys
 
@@ -114,6 +114,7 @@ def metrics(answer: Any, missing: int) -> dict[str, float]:
         "bic": answer.bic,
         "digits/min": answer.digits.min(),
         **{f"std_error/{key}": value for key, value in errors},
+        **({"cv/chosen_mse": selection.chosen_mse} if selection else {}),
     }
 
 
@@ -151,13 +152,13 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
             "fit",
             plots.observed(fitted, y, fitted - low, level=level, name=answer.target, title=title),
         )
-    weights = 1 if sample.weights is None else sample.weights[::every]
-    scale = answer.residual_sd if answer.residual_sd > 0 else 1.0
-    residual = (y - fitted) * np.sqrt(weights) / scale
-    across, name = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
-    yield "residuals", plots.fit_residuals(across, residual, name, title)
-    normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
-    yield "quantiles", plots.quantiles(normal, np.sort(residual), title)
+    if answer.residual_sd > 0:  # nan where there are as many terms as rows
+        weights = 1 if sample.weights is None else sample.weights[::every]
+        residual = (y - fitted) * np.sqrt(weights) / answer.residual_sd
+        across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
+        yield "residuals", plots.fit_residuals(across[0], residual, across[1], title)
+        normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
+        yield "quantiles", plots.quantiles(normal, np.sort(residual), title)
     if selection:
         yield (
             "selection",
@@ -177,48 +178,68 @@ def report_plan(problem: Any, rows: Any, survey: Any) -> None:
     """What a fit would do."""
     terms = problem.design.terms
     shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
+    condition = problem.expected_condition(survey.sample)
+    dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
     plan = {
         "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes",
-        "rows": f"{survey.rows:,}",
+        "rows": f"{survey.rows:,}{dropped}",
+        "features": features(rows),
         "terms": f"{len(terms):,}: {shown}",
         "precision": problem.precision,
-        "memory": f"{problem.memory():,} bytes, whatever the rows",
+        "memory": f"{problem.memory() / 1e6:,.0f} MB, whatever the rows",
         "device": problem.device,
-        "condition": f"about {problem.expected_condition(survey.sample):.3g}, in the scaled basis",
+        "condition": f"about {condition:.3g}, in the scaled basis"
+        if condition < float("inf")
+        else "beyond float64, by the sample: terms may depend on each other",
     }
     for what, value in plan.items():
         click.echo(f"{what:<11}{value}")
 
 
-def report(answer: Any, selection: Any) -> None:
+def features(rows: Any) -> str:
+    """The columns that are used, and those that are not."""
+    used = {*rows.names, rows.target, rows.weights}
+    left = [name for name, _ in rows.schema if name not in used]
+    return ", ".join(rows.names) + (f"; not used: {', '.join(left)}" if left else "")
+
+
+def report(answer: Any, selection: Any, rows: Any) -> None:
     """Print the equation, the table of coefficients, and what is known of the fit."""
     click.echo(answer.equation())
     click.echo("")
-    percent = f"{100 * answer.level:g} %"
-    rows = [
-        [term, f"{c:.10g}", f"{error:.3g}", f"{low:.6g}", f"{high:.6g}", f"{digits:.1f}"]
-        for term, c, error, (low, high), digits in zip(
-            answer.terms,
-            answer.coefficients,
-            answer.std_errors,
-            answer.intervals(),
-            answer.digits,
-            strict=True,
-        )
+    header = ["term", "estimate", "std error", f"{100 * answer.level:g} % low", "high", "digits"]
+    columns = zip(
+        answer.terms,
+        answer.coefficients,
+        answer.std_errors,
+        answer.intervals(),
+        answer.digits,
+        strict=True,
+    )
+    lines = [
+        [
+            term,
+            f"{estimate:.10g}",
+            *(
+                [f"{error:.3g}", f"{low:.6g}", f"{high:.6g}"]
+                if answer.has_errors
+                else ["-", "-", "-"]
+            ),
+            f"{digits:.1f}",
+        ]
+        for term, estimate, error, (low, high), digits in columns
     ]
-    header = ["term", "estimate", "std error", f"{percent} low", "high", "digits"]
-    click.echo(
-        table(header, rows if answer.has_errors else [[*r[:2], "-", "-", "-", r[5]] for r in rows])
-    )
+    click.echo(table(header, lines))
     click.echo("")
-    terms = len(answer.terms)
+    dropped = f" ({rows.missing_rows:,} dropped)" if rows.missing_rows else ""
+    spread = f"residual SD {answer.residual_sd:.6g}, " if answer.free else ""
+    if answer.r2 == answer.r2:  # not nan, which it is of a constant target
+        spread += f"R2 {answer.r2:.10g}, "
     determined = f"condition {answer.condition:.3g}"
-    if answer.rank < terms:
-        determined = f"rank {answer.rank} of {terms}"
-    click.echo(
-        f"{answer.count:,} rows, residual SD {answer.residual_sd:.6g}, R2 {answer.r2:.10g}, "
-        f"{determined}, {answer.precision}"
-    )
+    if answer.rank < len(answer.terms):
+        determined = f"rank {answer.rank} of {len(answer.terms)}"
+    click.echo(f"{answer.count:,} rows{dropped}, {spread}{determined}, {answer.precision}")
+    click.echo(f"features {features(rows)}")
     if selection:
         click.echo(selection.sentence())
     for note in answer.notes:

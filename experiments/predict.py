@@ -51,9 +51,11 @@ def main(config: PredictConfig) -> None:
     if counts["missing"]:
         click.echo(
             f"warning: {counts['missing']:,} without a prediction, for lack of a value of "
-            f"{' or '.join(answer.variables)}",
+            f"{' or '.join(answer.variables)}, or for one that overflows",
             err=True,
         )
+    for note in answer.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def predicted(answer: Any, rows: Any, interval: str, counts: dict, bar: Any) -> Iterator:
@@ -65,9 +67,10 @@ def predicted(answer: Any, rows: Any, interval: str, counts: dict, bar: Any) -> 
         missing = ~np.isfinite(x).all(axis=1)
         filled = np.where(missing[:, None], 0.0, x)
         prediction, low, high = answer.predict(filled, interval)
+        missing |= ~np.isfinite(prediction)  # so far out that it overflows
         outside = answer.extrapolated(filled) & ~missing
         for name, values in zip(ADDED, (prediction, low, high, outside), strict=True):
-            gaps = missing | np.isnan(values)
+            gaps = missing | ~np.isfinite(values)
             batch = batch.append_column(name, pa.array(values, mask=gaps))
         counts["rows"] += len(x)
         counts["outside"] += int(outside.sum())

@@ -72,7 +72,7 @@ def main(config: TrainConfig) -> None:
     except tracking.Unreachable as error:
         raise click.UsageError(str(error)) from error
     except sgd.Diverged as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}; run {run.id} keeps its curve") from error
     report(learned, curve, optimum, config)
     click.echo(f"run     {run.id}")
     click.echo(f"open    {run.how_to_open()}")

@@ -13,7 +13,10 @@ from polyreg.inference import Solution
 from polyreg.moments import Moments
 from polyreg.normal import Normal
 
-DEPENDENT_BITS = 88  # 2^-88 of a column's square, 2^-44 of its length, is rounding of the data
+# Part of a term's square that the terms before it have to leave: of its own, where less is the
+# data's rounding; and of the bound on all terms, where less would leave errors under 6 digits.
+OWN_BITS, LEAST_BITS = 88, 84
+EXACT_FIT = 1e-26  # part of y's square that is left where y's own rounding is all that is left
 ERROR = 2.0**-103  # of a term in limbs; it grows with the square of the degree
 SHOWN = 1e-9  # part of a relation that is told
 
@@ -41,7 +44,7 @@ class Sums:
     def normal(self, centre: np.ndarray | None = None) -> Normal:
         """In float64, about a centre (K,), by default the fit of all terms."""
         if centre is None:
-            step, _, _ = exact.minimum_norm(self.gram, self.right, DEPENDENT_BITS)
+            step, _, _ = exact.minimum_norm(self.gram, self.right, OWN_BITS, self.least)
             centre = exact.to_float(step) * float(self.y_unit)
         step = exact.fixed([Fraction(c) / self.y_unit for c in centre])
         moved = exact.product(self.gram, step)
@@ -52,6 +55,10 @@ class Sums:
             float(exact.rational(rss) * self.factor * self.y_unit**2),
             centre,
         )
+
+    @property
+    def least(self) -> int:
+        return int(self.gram[0, 0]) >> LEAST_BITS
 
     def variances(self) -> list[Fraction]:
         """As Normal.variances."""
@@ -74,13 +81,10 @@ def solution(
         lift = _without_constant(constants)
         full = exact.product(exact.product(lift.T, full), lift)
         goal = exact.product(lift.T, goal)
-    # Terms to about unit length, in powers of two: the scale in which a norm is least.
-    top = max(int(d).bit_length() for d in np.diag(full))
-    up = np.array([(top - int(d).bit_length()) // 2 for d in np.diag(full)], dtype=object)
-    scaled = full << (up[:, None] + up)
-    step, inverse, dependent = exact.minimum_norm(scaled, goal << up, DEPENDENT_BITS)
-    condition = math.nan if dependent else _condition(scaled, inverse)
-    step, inverse = step << up, inverse << (up[:, None] + up)
+    # All terms have the same bound on the table's range: of what fits the rows alike, least norm
+    # in this scale is what stays tame between them.
+    step, inverse, dependent = exact.minimum_norm(full, goal, OWN_BITS, sums.least)
+    condition = math.nan if dependent else _condition(full, inverse)
     if lift is not None:
         step = exact.product(lift, step)
         inverse = exact.product(exact.product(lift, inverse), lift.T)
@@ -108,8 +112,9 @@ def solution(
         tss=float(exact.rational(tss) * unit),
         rank=len(full) - len(dependent),
         condition=condition,
+        exact_fit=bool(rss <= EXACT_FIT * float(sums.square)),
         dependent=tuple(
-            _relation(design, weights) for weights in _null(dependent, up, size, constants)
+            dict.fromkeys(_relation(design, w) for w in _null(dependent, size, constants))
         ),
     )
 
@@ -135,9 +140,7 @@ def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
     return math.sqrt(large * small)
 
 
-def _null(
-    dependent: dict, up: np.ndarray, size: int, constants: Sequence[Fraction] | None
-) -> list[list[Fraction]]:
+def _null(dependent: dict, size: int, constants: Sequence[Fraction] | None) -> list[list[Fraction]]:
     """For each dependent row, weights (K,) of the polynomial that is 0 on all rows."""
     places = list(range(size))
     if constants is not None:
@@ -147,7 +150,7 @@ def _null(
         weights = [Fraction(0)] * size
         weights[places[j]] = Fraction(1)
         for k, factor in factors.items():
-            weights[places[k]] = -factor * Fraction(2) ** int(up[k] - up[j])
+            weights[places[k]] = -factor
         if constants is not None:
             rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
             weights[_pivot(constants)] = -rest / constants[_pivot(constants)]
@@ -166,6 +169,6 @@ def _relation(design: Design, weights: Sequence[Fraction]) -> str:
     *others, last = [t for t, part in enumerate(parts) if part > SHOWN * max(parts)]
     name = design.terms[last]
     if sum(design.exponents[last]) != 1 or len(others) > 4:
-        return f"{name} follows from lower terms"
+        return f"{name} cannot be told from lower terms"
     told = (f"{-relation[t] / relation[last]:.6g}{f'*{design.terms[t]}' * (t > 0)}" for t in others)
     return f"{name} is {' + '.join(told) or '0'}"

@@ -79,7 +79,10 @@ class Names(click.ParamType):
 
     def convert(self, value, param, ctx):
         # As one line of CSV: a name with a comma in it goes in double quotes.
-        return value if isinstance(value, tuple) else tuple(next(csv.reader([value]), ()))
+        try:
+            return value if isinstance(value, tuple) else tuple(next(csv.reader([value]), ()))
+        except csv.Error as error:
+            self.fail(f"{value[:60]!r} is not a comma list of names: {error}", param, ctx)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +195,10 @@ class FitConfig:
     data: str = knob(MISSING, "A CSV or Parquet file, a folder of them, or a glob in quotes.")
     target: str = knob(MISSING, "The column to explain.")
     features: tuple[str, ...] = knob(
-        (), "Columns to explain it by, comma list; by default all other numeric ones.", Names()
+        (),
+        "Columns to explain it by, comma list (quote a name with a comma); by default all other "
+        "numeric ones.",
+        Names(),
     )
     weights: str = knob("", "A column of 1/variance of each row's target; none by default.")
     degree: int | str = knob(
@@ -203,7 +209,9 @@ class FitConfig:
     interaction_degree: int = knob(0, "Variables at most in one product; 0 is all of them.")
     intercept: bool = knob(True, "Whether the polynomial has a constant term.")
     ridge: float = knob(
-        0.0, "Penalty on the squared weights of all terms but the constant, each at unit variance."
+        0.0,
+        "Penalty on the squared weights of the orthogonal polynomials but the constant, each at "
+        "unit variance; at degree 1, of the standardized features.",
     )
     precision: Literal["auto", "fast", "certified"] = knob(
         "auto",
@@ -264,6 +272,7 @@ class PredictConfig:
     )
 
     def __post_init__(self):
+        _require(self.model != "", "model", "''", "must name a model, like runs:/<run id>/model")
         _require(
             self.out.endswith((".parquet", ".csv")), "out", self.out, "must end in .parquet or .csv"
         )

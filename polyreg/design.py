@@ -8,7 +8,7 @@ Each variable has its own three-term recurrence; a term is a product over the va
 Shifts and decays come from the Stieltjes procedure on a sample (Gautschi 2004, 2.2), rounded to a
 few bits; radius and scales are powers of two. So the basis is orthogonal only nearly, which is all
 that conditioning needs, while a step of the recurrence, and the change to powers of x, are exact in
-short integers. Every |term| is at most 1/2 where its variables stay in [low, high].
+short integers. Every |term| is at most 1/2 on the table's rows.
 """
 
 import math
@@ -41,10 +41,23 @@ class Recurrence:
 
     @classmethod
     def fitted(
-        cls, x: np.ndarray, mass: np.ndarray, low: float, high: float, degree: int
+        cls,
+        x: np.ndarray,
+        mass: np.ndarray,
+        low: float,
+        high: float,
+        degree: int,
+        whole: bool = False,
     ) -> "Recurrence":
-        """Nearly orthogonal under the points x (n,) of weights mass (n,), for x in [low, high]."""
-        half = high / 2 - low / 2
+        """Nearly orthogonal under the points x (n,) of weights mass (n,), for x in [low, high].
+
+        Where x is the `whole` table, and can tell all degrees apart, q_k is bounded on its points
+        alone, so that a far one takes no digits from the others.
+        """
+        here = slice(
+            len(x) if whole and len(np.unique(x)) > degree else None
+        )  # where it is bounded
+        half = high / 2 - low / 2 or max(abs(high), 1.0)
         radius = 2.0 ** (math.ceil(math.log2(half)) + 3)
         centre = radius * (round((low / 2 + high / 2) / radius * SHORT) / SHORT)
         angles = np.cos(np.linspace(0, np.pi, 32 * (degree + 1)))
@@ -61,11 +74,11 @@ class Recurrence:
             shift = round(float(weighted @ (z * q) / (weighted @ q)) * SHORT) / SHORT
             above = (z - shift) * q
             decay = float(mu @ (above * below) / (mu @ below**2)) if k else 0.0
-            size = np.abs(above - decay * below).max()
+            size = np.abs(above - decay * below)[here].max()
             scale = 2.0 ** min(8, math.floor(math.log2(BOUND / size)))
             decay = round(scale * decay * SHORT) / SHORT
             q, below = scale * above - decay * below, q
-            if np.abs(q).max() > BOUND:  # the rounded decay, by its last bit
+            if np.abs(q[here]).max() > BOUND:  # the rounded decay, by its last bit
                 q, scale, decay = q / 2, scale / 2, math.floor(decay * SHORT / 2) / SHORT
                 q = scale * above - decay * below
             shifts.append(shift)
@@ -119,7 +132,9 @@ class Design:
             tuple(names),
             tuple(terms.total_degree(len(names), degree, interaction)),
             tuple(
-                Recurrence.fitted(x, mass, float(low), float(high), degree)
+                Recurrence.fitted(
+                    x, mass, float(low), float(high), degree, whole=len(x) == survey.rows
+                )
                 for x, low, high in zip(sample.x, survey.low, survey.high, strict=True)
             ),
         )

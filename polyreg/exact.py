@@ -48,18 +48,20 @@ def root(value: Fraction) -> float:
     return float(Fraction(whole, 1 << (bits // 2)))
 
 
-def eliminate(matrix: np.ndarray, right: np.ndarray, bits: int) -> tuple[list[int], np.ndarray]:
+def eliminate(
+    matrix: np.ndarray, right: np.ndarray, bits: int, least: int = 0
+) -> tuple[list[int], np.ndarray]:
     """Gauss-Jordan on a symmetric positive semidefinite matrix (K, K), first rows first.
 
-    A row whose pivot is below 2^-bits of its diagonal depends on the rows before it and is passed
-    over. Returned are the other rows, `kept`, and [matrix | right] (K, K + M) after it all, where
-    row kept[i] holds matrix[kept, kept]^-1 of every column.
+    A row whose pivot is below 2^-bits of its diagonal, or not above `least`, depends on the rows
+    before it and is passed over. Returned are the other rows, `kept`, and [matrix | right]
+    (K, K + M) after it all, where row kept[i] holds matrix[kept, kept]^-1 of every column.
     """
     both = np.concatenate([matrix, right], axis=1)
-    least = [d >> bits for d in np.diag(matrix)]
+    bounds = [max(least, d >> bits) for d in np.diag(matrix)]
     kept = []
     for j in range(len(matrix)):
-        if both[j, j] <= least[j]:
+        if both[j, j] <= bounds[j]:
             continue
         kept.append(j)
         row = (both[j] << POINT) // both[j, j]
@@ -71,7 +73,7 @@ def eliminate(matrix: np.ndarray, right: np.ndarray, bits: int) -> tuple[list[in
 
 
 def minimum_norm(
-    matrix: np.ndarray, right: np.ndarray, bits: int
+    matrix: np.ndarray, right: np.ndarray, bits: int, least: int = 0
 ) -> tuple[np.ndarray, np.ndarray, dict[int, dict[int, Fraction]]]:
     """The solution (K,) of least norm, the pseudoinverse (K, K), and what depends on what.
 
@@ -79,7 +81,9 @@ def minimum_norm(
     empty where the matrix has full rank.
     """
     size = len(matrix)
-    kept, both = eliminate(matrix, np.concatenate([right[:, None], identity(size)], axis=1), bits)
+    kept, both = eliminate(
+        matrix, np.concatenate([right[:, None], identity(size)], axis=1), bits, least
+    )
     if len(kept) == size:
         return both[:, size], both[:, size + 1 :], {}
     # In the range of the matrix, x = D u with D = matrix[:, kept]; then D^T D u = right[kept].

@@ -11,6 +11,7 @@ from polyreg.design import Design, floats, times
 from polyreg.inference import Solution
 from polyreg.normal import Normal
 
+EXACT_FIT = 1e-26  # as in certified
 ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
 
 
@@ -29,11 +30,12 @@ def solution(
         pivot, _ = normal.without_constant(scaled)
         rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
         weights[pivot] -= rest / constants[pivot]
-    lengths = np.sqrt(np.diag(sums.gram)[:size])
-    sizes = math.sqrt(max(0.0, sums.total(False))) + np.abs(solved.weights) @ lengths
+    # Terms err by rounding of what they may be at most, 1/2, not of what they are on these rows.
+    length, square = math.sqrt(sums.mass) / 2, max(0.0, sums.total(False))
+    sizes = math.sqrt(square) + np.abs(solved.weights).sum() * length
     inverse = solved.root.T @ solved.root
     rows, largest = design.powers.scaled()
-    errors = np.abs(rows) @ (np.abs(inverse) @ (ERROR * (1 + design.degree) * lengths))
+    errors = np.abs(rows) @ np.abs(inverse).sum(1) * (ERROR * (1 + design.degree) * length)
     return Solution(
         weights=floats(weights),
         coefficients=floats(design.powers.coefficients(weights)),
@@ -44,6 +46,7 @@ def solution(
         tss=sums.total(intercept=constants is None),
         rank=len(solved.root),
         condition=solved.condition,
+        exact_fit=solved.rss <= EXACT_FIT * square,
     )
 
 

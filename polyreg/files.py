@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class File(NamedTuple):
                 footer = pa.parquet.read_metadata(path)
                 return cls(path, name, stamp, footer.schema.to_arrow_schema(), footer)
             with _csv(path, pa.csv.ConvertOptions()) as reader:
-                reader.schema.names  # noqa: B018 - decodes them: UTF-8 or not
+                _require_commas(name, reader.schema.names)  # decodes them: UTF-8 or not
                 return cls(path, name, stamp, reader.schema, None)
         except UNREADABLE as error:
             raise _explained(error, name, []) from error
@@ -85,13 +86,11 @@ class File(NamedTuple):
 
     def _as_numbers(self, columns: list[str], numbers: Sequence[str]) -> pa.csv.ConvertOptions:
         """These are numbers from the start: Arrow judges by the first block alone."""
-        kinds = {c: self.schema.field(c).type for c in columns}
+        kinds = {c: pa.string() for c in columns}  # the others stay as they are written
         for column in numbers:
-            if not pa.types.is_boolean(kinds[column]):
-                kinds[column] = pa.float64()
-        # A column that starts empty may turn out to be anything.
-        texts = {c: pa.string() if pa.types.is_null(k) else k for c, k in kinds.items()}
-        return pa.csv.ConvertOptions(include_columns=columns, column_types=texts)
+            boolean = pa.types.is_boolean(self.schema.field(column).type)
+            kinds[column] = pa.bool_() if boolean else pa.float64()
+        return pa.csv.ConvertOptions(include_columns=columns, column_types=kinds)
 
     def bounds(self, columns: list[str]) -> Iterator[tuple[int, list]]:
         """Of each row group: its rows, and each column's (low, high), None where not sure."""
@@ -105,7 +104,7 @@ class File(NamedTuple):
 
 def find(data: str) -> tuple[Path, list[Path]]:
     """The files that `data` means, sorted by name, and the folder which the names are below."""
-    path = Path(data).expanduser().absolute()
+    path = Path(os.path.expanduser(data)).absolute()
     try:
         if path.is_dir():
             root, found = path, list(path.rglob("*"))
@@ -114,7 +113,7 @@ def find(data: str) -> tuple[Path, list[Path]]:
             found = [Path(match) for match in matches]
             root = Path(os.path.commonpath([p.parent for p in found] or [path]))
         names = {p.relative_to(root).as_posix(): p for p in found if format_of(p) and p.is_file()}
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _explained(error, str(path), []) from error
     # Spark and others leave hidden files beside the data.
     chosen = [p for n, p in sorted(names.items()) if path.is_file() or not HIDDEN.search(n)]
@@ -139,6 +138,16 @@ def format_of(path: Path) -> str | None:
 def _stamp(path: Path) -> tuple[int, ...]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _require_commas(name: str, header: list[str]) -> None:
+    if len(header) == 1:
+        for mark in (";", "\t", "|"):
+            if mark in header[0]:
+                raise BadTable(
+                    f"{name} looks separated by {mark!r}: {short(header[0])}; only commas are "
+                    "read, and decimal points"
+                )
 
 
 def _csv(path: Path, convert: pa.csv.ConvertOptions) -> pa.csv.CSVStreamingReader:
@@ -183,6 +192,7 @@ def _explained(error: Exception, name: str, columns: list[str], doing: str = "re
         return BadTable(f"the column names of {name} are not UTF-8; save the file as UTF-8")
     if isinstance(error, OSError) and error.strerror:
         said = error.strerror
+    said = said.splitlines()[0] if said else type(error).__name__
     way_out = "check the file, or write it again" if doing == "read" else "choose another place"
     return BadTable(f"cannot {doing} {name}: {said}; {way_out}")
 
@@ -205,6 +215,8 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
 
     Raises BadTable where it cannot be written; what was at path before stays until then.
     """
+    if not path.absolute().parent.is_dir():
+        raise BadTable(f"cannot write {path}: there is no folder {path.parent}; make it first")
     half = path.with_name(f".{path.name}.{os.getpid()}.part")
     kind = pa.csv.CSVWriter if format_of(path) == "csv" else pa.parquet.ParquetWriter
     writer = None
@@ -212,12 +224,14 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
         for batch in batches:
             writer = writer or kind(half, batch.schema)
             writer.write_batch(batch)
-        if writer is not None:
-            writer.close()
-            half.replace(path)
-    except UNREADABLE as error:
+        if writer is None:
+            raise BadTable(f"no rows to write to {path}; the table has none")
+        writer.close()
+        half.replace(path)
+    except (*UNREADABLE, ValueError) as error:
+        if isinstance(error, BadTable):
+            raise
         raise _explained(error, str(path), [], "write") from error
     finally:
-        if writer is not None:
-            writer.close()
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)

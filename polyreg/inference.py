@@ -6,6 +6,7 @@ freedom, AIC = 2 rank - 2 log L and BIC = rank log N - 2 log L of the Gaussian l
 
 import base64
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ class Solution:
     tss: float
     rank: int
     condition: float
+    exact_fit: bool = False  # what is left of y is its own rounding
     dependent: tuple[str, ...] = ()
 
 
@@ -44,8 +46,8 @@ class Solution:
 class Answer:
     """A fitted polynomial in D variables; coefficients are those of the powers of x.
 
-    With ridge, or where the rank is below the number of terms, single coefficients have no
-    standard errors: they are nan.
+    With ridge, or where the rank is below the number of terms, there are no standard errors and
+    no bands: they are nan.
     """
 
     design: Design
@@ -177,19 +179,21 @@ class Answer:
         return information(self.count, self.rank, self.solution.rss, self.log_weights)[1]
 
     def predict(self, x, interval: str | None = None, level: float | None = None):
-        """The polynomial at x (N, D), or (N,) where D is 1  ->  (N,)
+        """The polynomial at x (N, D), (N,) where D is 1, or a DataFrame by its names  ->  (N,)
 
         With interval "confidence" (of the mean) or "prediction" (of one new y, of weight 1), at
         `level`, by default the fit's:  ->  prediction (N,), low (N,), high (N,)
         """
         q = self._matrix(x)
-        found = q @ self.solution.weights
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
+            found = q @ self.solution.weights
         if interval is None:
             return found
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
-        variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
-        if self.ridge:
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
+        if self.ridge or self.rank < len(self.coefficients):
             variance = np.full_like(variance, np.nan)
         half = self._quantile(level) * self.residual_sd
         half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
@@ -201,6 +205,8 @@ class Answer:
         return ((x < self.low) | (x > self.high)).any(axis=1)
 
     def _rows(self, x) -> np.ndarray:
+        if hasattr(x, "columns"):
+            x = by_name(x, self.variables)
         x = np.array(
             x, dtype=float, order="C"
         )  # torch takes neither views in reverse nor read-only
@@ -312,6 +318,14 @@ class Answer:
                 for name in ("target", "intercept", "ridge", "level", "precision", "log_weights")
             },
         )
+
+
+def by_name(frame, names: Sequence[str]) -> np.ndarray:
+    """The columns of a DataFrame, whatever their order there  ->  (N, D)"""
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(f"no column {missing[0]!r}; the variables are {', '.join(names)}")
+    return frame[list(names)].to_numpy(dtype=float)
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

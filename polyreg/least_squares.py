@@ -8,7 +8,7 @@ coefficient is the exact one, rounded. Both change to powers of x in rationals.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, reduce
@@ -28,6 +28,9 @@ from polyreg.table import Block, InMemory, Survey, Table
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
 CERTIFIED_TERMS = 150  # above, arithmetic on integers of hundreds of bits takes minutes
 MAX_TERMS = 5000
+WEIGHT_SPAN = 1e16
+FEW_DIGITS = 3
+INTEGERS = 2.0**53  # from here on float64 skips some
 # Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
 POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES = 120, 80, 60
 
@@ -77,6 +80,7 @@ class Problem:
             rows=survey.rows,
             low=survey.low,
             high=survey.high,
+            notes=_rounded(survey, names, config),
         )
         return problem if precision == "certified" else problem._piloted(survey.sample)
 
@@ -168,15 +172,7 @@ class Problem:
         else:
             normal = self.centred(moments)
             solution = fast.solution(normal, design, self.config.ridge, constants)
-        notes = self.notes
-        if solution.dependent:
-            known = len(design.exponents) - (not self.config.intercept)
-            notes += (
-                f"rank {solution.rank} of {known}: on these rows {'; '.join(solution.dependent)}. "
-                "The coefficients are the minimum-norm ones in the scaled basis, without standard "
-                "errors; the fitted values are unique",
-            )
-        return Answer(
+        answer = Answer(
             design=design,
             solution=solution,
             target=self.config.target,
@@ -188,8 +184,8 @@ class Problem:
             log_weights=moments.log_weights,
             low=self.low,
             high=self.high,
-            notes=notes,
         )
+        return replace(answer, notes=(*self.notes, *_notes(answer)))
 
     def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
         """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
@@ -261,17 +257,22 @@ def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
 def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
     degree = max(1, config.top_degree)
     for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
-        if low == high:
+        if low == high and config.intercept and config.top_degree:
             raise Refused(
                 f"feature {name} is constant ({low:g} on every row), as the constant term already "
                 "is; leave it out of --features"
             )
-        sizes = (max(abs(low), abs(high)), high / 2 - low / 2)
-        if degree * max(abs(math.log10(size)) for size in sizes) > POWER_DECADES:
+        sizes = {max(abs(low), abs(high)), high / 2 - low / 2} - ({0.0} if low == high else set())
+        if any(not size or degree * abs(math.log10(size)) > POWER_DECADES for size in sizes):
             raise Refused(
                 f"feature {name} runs from {low:g} to {high:g}, whose powers up to {degree} leave "
-                "float64; rescale it"
+                "float64; rescale it, or lower the degree"
             )
+    if survey.weight_size > WEIGHT_SPAN * survey.weight_low:
+        raise Refused(
+            f"the weights run from {survey.weight_low:g} to {survey.weight_size:g}: rows of less "
+            f"than 1/{WEIGHT_SPAN:g} of the largest leave no trace; drop them"
+        )
     for what, size, decades in (
         (f"target {config.target}", survey.y_size, TARGET_DECADES),
         (f"weight {config.weights}", survey.weight_size, WEIGHT_DECADES),
@@ -280,6 +281,43 @@ def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> N
             raise Refused(
                 f"the {what} reaches {size:g} in size, whose squares leave float64; rescale it"
             )
+
+
+def _notes(answer: Answer) -> Iterator[str]:
+    """What has to be known of an answer beside its numbers."""
+    solution, terms = answer.solution, answer.terms
+    if solution.dependent:
+        yield (
+            f"rank {answer.rank} of {len(terms)}: on these rows {'; '.join(solution.dependent)}. "
+            "The coefficients are the minimum-norm ones in the scaled basis, without standard "
+            "errors; what the model says is determined only where the same holds"
+        )
+    if answer.ridge:
+        yield "ridge biases the coefficients: they have no standard errors, and no intervals"
+    elif solution.exact_fit:
+        yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
+    elif not answer.free:
+        yield "as many terms as rows leave no residuals to tell errors from"
+    poor = [t for t, digits in zip(terms, answer.digits, strict=True) if digits < FEW_DIGITS]
+    if poor and not solution.dependent:
+        yield (
+            f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {', '.join(poor[:5])}"
+            f"{', ...' if len(poor) > 5 else ''}: most rows fill a small part of the range, or the "
+            "powers of x cancel; the fitted values are better than the coefficients"
+        )
+
+
+def _rounded(survey: Survey, names: Sequence[str], config: FitConfig) -> tuple[str, ...]:
+    sizes = np.maximum(np.abs(survey.low), np.abs(survey.high))
+    large = [name for name, size in zip(names, sizes, strict=True) if size >= INTEGERS]
+    if survey.y_size >= INTEGERS:
+        large.append(config.target)
+    if not large:
+        return ()
+    return (
+        f"{', '.join(large)} reaches 2^53: larger integers are rounded when they are read; "
+        "subtract an offset before, if they are exact",
+    )
 
 
 def _power_of_two(size: float) -> float:

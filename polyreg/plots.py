@@ -14,14 +14,21 @@ LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
 def _canvas(title: str, x: str, y: str):
     # Fixed margins: matplotlib's own layout engines draw every figure twice.
     figure = Figure(figsize=(7, 4.2), dpi=110)
-    axes = figure.add_axes((0.11, 0.125, 0.86, 0.79))
-    axes.set_title(title, loc="left", color=INK, fontsize=11)
-    axes.set_xlabel(x, color=INK)
-    axes.set_ylabel(y, color=INK)
+    axes = figure.add_axes((0.135, 0.125, 0.835, 0.79))
+    axes.ticklabel_format(scilimits=(-4, 5))
+    axes.set_title(_short(title), loc="left", color=INK, fontsize=11, parse_math=False)
+    axes.set_xlabel(_short(x), color=INK, parse_math=False)
+    axes.set_ylabel(_short(y), color=INK, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e4e7eb", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure, axes
+
+
+def _short(text: str) -> str:
+    """Somebody's names, as long as there is room for."""
+    plain = " ".join(text.split())
+    return plain if len(plain) <= 60 else plain[:57] + "..."
 
 
 def fit(
@@ -153,16 +160,16 @@ def selection(
     title: str,
 ) -> Figure:
     """Cross-validated error by degree, and what the information criteria say beside it."""
-    figure = Figure(figsize=(9, 4.2), dpi=110)
-    left = figure.add_axes((0.085, 0.125, 0.40, 0.79))
-    right = figure.add_axes((0.585, 0.125, 0.40, 0.79))
+    figure = Figure(figsize=(9, 4.6), dpi=110)
+    left = figure.add_axes((0.105, 0.115, 0.385, 0.70))
+    right = figure.add_axes((0.595, 0.115, 0.385, 0.70))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e7eb", linewidth=0.6)
         axes.set_xlabel("degree", color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.axvline(chosen, color=TRUTH, lw=6, alpha=0.18, label=f"chosen: {chosen}")
-    left.set_title(title, loc="left", color=INK, fontsize=11)
+    figure.text(0.105, 0.945, _short(title), color=INK, fontsize=11, parse_math=False)
     left.set_ylabel("cross-validated mean squared error", color=INK)
     left.errorbar(
         degrees, mse, std_error, color=LEARNED, lw=1.4, marker="o", ms=4, capsize=3,
@@ -175,10 +182,11 @@ def selection(
         left.yaxis.set_major_formatter("{x:g}")
         left.yaxis.set_minor_formatter("")
     for (name, values), color in zip(criteria.items(), (LEARNED, DATA), strict=True):
-        right.plot(degrees, values - np.nanmin(values), color=color, marker="o", ms=4, label=name)
+        least = np.nanmin(values) if np.isfinite(values).any() else 0.0
+        right.plot(degrees, values - least, color=color, marker="o", ms=4, label=name)
     right.set_yscale("symlog", linthresh=10)
     right.yaxis.set_major_formatter("{x:g}")
-    right.set_ylabel("above its least", color=INK)
-    for axes in (left, right):
-        axes.legend(**LEGEND)
+    right.set_ylabel("AIC, BIC: above the least of each", color=INK)
+    for axes in (left, right):  # above the axes, where they hide nothing
+        axes.legend(**LEGEND, loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2)
     return figure

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from polyreg import basis, terms
+from polyreg.inference import by_name
 from polyreg.optimum import Optimum
 
 
@@ -43,21 +44,28 @@ class Polynomial:
         return terms.powers(len(self.coefficients) - 1)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        return ("training knows no errors: low and high are empty",)
+
+    @property
     def variables(self) -> tuple[str, ...]:
         return ("x",)
 
     def predict(self, x, interval: str | None = None):
         """The polynomial's value at x, of any shape; float64, evaluated in its basis.
 
-        Training knows no errors: where an interval is asked for, its bounds are nan, and x is
-        (N, 1)  ->  prediction (N,), low (N,), high (N,)
+        Training knows no errors: where an interval is asked for, its bounds are nan.
+        x (N, 1) or (N,)  ->  prediction (N,), low (N,), high (N,)
         """
+        if hasattr(x, "columns"):
+            x = by_name(x, self.variables)
         x = torch.from_numpy(np.array(x, dtype=float, order="C"))
         phi = basis.design_matrix(x, self.basis, len(self.weights) - 1)
         found = (phi @ torch.from_numpy(self.weights)).numpy()
         if interval is None:
             return found
-        return found[:, 0], *np.full((2, len(found)), np.nan)
+        found = found.reshape(-1)
+        return found, *np.full((2, len(found)), np.nan)
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x (N, 1) lie outside the domain  ->  (N,) bool."""

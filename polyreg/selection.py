@@ -18,6 +18,7 @@ from polyreg.moments import Moments
 from polyreg.normal import NearlySingular, Normal
 from polyreg.table import Block
 
+ROUNDING = 1e-26  # of y^2
 GROUPS = 4096  # of one row a fold, drawn at once
 
 
@@ -49,21 +50,34 @@ class Selection:
         within = self.mse <= self.mse[best] + self.std_error[best]
         return self.degrees[int(within.argmax())]
 
+    @property
+    def chosen_mse(self) -> float:
+        return float(self.mse[self.degrees.index(self.chosen)])
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """By the names under which they are tracked."""
+        return {
+            "cv/mse": self.mse,
+            "cv/std_error": self.std_error,
+            "cv/aic": self.aic,
+            "cv/bic": self.bic,
+        }
+
     def sentence(self) -> str:
         mse = dict(zip(self.degrees, self.mse, strict=True))
         best = int(self.mse.argmin())
-        said = f"degree {self.chosen} has the least error over {self.folds} folds, "
+        said = f"degree {self.chosen} has the least cross-validated mean squared error, "
         said += f"{mse[self.chosen]:.4g}"
         if self.chosen != self.best:
             said = (
-                f"degree {self.chosen} is the lowest whose error over {self.folds} folds, "
+                f"degree {self.chosen} is the lowest whose cross-validated mean squared error, "
                 f"{mse[self.chosen]:.4g}, is within one standard error "
                 f"({self.std_error[best]:.2g}) "
                 f"of the least, {mse[self.best]:.4g} at degree {self.best}"
             )
         if self.degrees[-1] < self.tried:
             said += f"; degrees above {self.degrees[-1]} cannot be told apart on these rows"
-        elif self.best == self.tried:
+        elif self.chosen == self.tried > 0:
             said += f"; --max-degree {self.tried} may be too low"
         return said
 
@@ -102,9 +116,11 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
     whole = problem.centred(total)
     folds = [problem.centred(part, whole.centre) for part in parts.values()]
     degrees, mse, aic, bic = [], [], [], []
+    # Below, errors are y's own rounding, and which is less is chance.
+    floor = ROUNDING * whole.total(intercept=False) / whole.mass
     for degree, size in problem.sizes.items():
         try:
-            errors = [_held_out(problem, whole, fold, size) for fold in folds]
+            errors = [max(floor, _held_out(problem, whole, fold, size)) for fold in folds]
             rss = problem.solve_float(whole, size).rss
         except NearlySingular:
             break
@@ -137,4 +153,4 @@ def _held_out(problem, whole: Normal, fold: Normal, size: int) -> float:
     )
     weights = np.zeros_like(whole.centre)
     weights[:size] = problem.solve_float(trained, size).weights
-    return max(0.0, fold.about(weights).rss) / fold.mass
+    return fold.about(weights).rss / fold.mass

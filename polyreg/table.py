@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
@@ -36,7 +37,8 @@ class Survey:
     """What is known before the main pass; low and high are (D,).
 
     From Parquet's metadata, rows and bounds may include rows that turn out to be missing.
-    y_size is max |y| (0 without a target), weight_size the largest weight (1 without weights).
+    y_size is max |y| (0 without a target), weight_size the largest weight and weight_low the least
+    (1 without weights).
     """
 
     rows: int
@@ -44,6 +46,7 @@ class Survey:
     high: np.ndarray
     y_size: float
     weight_size: float
+    weight_low: float
     sample: Block
 
 
@@ -169,6 +172,7 @@ class _Rows:
             high=high[:D],
             y_size=0.0 if self.target is None else float(size[D]),
             weight_size=1.0 if self.weights is None else float(high[-1]),
+            weight_low=1.0 if self.weights is None else float(low[-1]),
             sample=self._block(sample),
         )
 
@@ -227,7 +231,8 @@ class InMemory(_Rows):
 class Table(_Rows):
     """A file, a folder or a glob of CSV or Parquet files."""
 
-    def __init__(self, files: list[File], target, features, weights, missing):
+    def __init__(self, root: Path, files: list[File], target, features, weights, missing):
+        self.root = root / files[0].name if len(files) == 1 else root
         self.target, self.weights, self.missing = target, weights, missing
         self.files, self._files = tuple(f.path for f in files), files
         self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
@@ -258,7 +263,7 @@ class Table(_Rows):
         """
         root, paths = find(data)
         files = [File.open(path, path.relative_to(root).as_posix()) for path in paths]
-        return cls(files, target, features, weights, missing)
+        return cls(root, files, target, features, weights, missing)
 
     def survey(self, seed: int = 0) -> Survey:
         """Bounds and a sample: by Parquet's footers where they are sure, else by a whole pass.

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
+LONGEST = 200  # MLflow's keys have at most 250 characters
 Exponents = tuple[int, ...]
 
 
@@ -15,9 +16,15 @@ def powers(degree: int) -> list[str]:
 
 def name(exponents: Exponents, variables: Sequence[str]) -> str:
     """A term as tables write it: 1, x, x^2, a^2*b."""
-    pairs = zip(variables, exponents, strict=True)
+    pairs = zip(map(quoted, variables), exponents, strict=True)
     factors = [v if e == 1 else f"{v}^{e}" for v, e in pairs if e]
     return "*".join(factors) or "1"
+
+
+def quoted(variable: str) -> str:
+    """A column's name inside a term: in backticks where it could be taken for something else."""
+    plain = " ".join(variable.split())
+    return plain if re.fullmatch(r"[^\W\d][^^*`+]*", plain) else f"`{plain}`"
 
 
 def keys(terms: Sequence[str]) -> list[str]:
@@ -29,6 +36,7 @@ def keys(terms: Sequence[str]) -> list[str]:
     for term in terms:
         plain = re.sub(r"[^\w.: -]", "_", term.replace("^", ".").replace("*", ":"))
         plain = re.sub(r"^\.+$", "_", plain)  # . and .. would be folders
+        plain = plain[:LONGEST]
         key, twins = plain, 1
         while key in found:
             twins += 1

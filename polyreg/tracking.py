@@ -8,6 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,10 @@ def _require_answer(uri: str) -> None:
         ) from error
 
 
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
 def _local_path(uri: str) -> Path | None:
     parts = urlsplit(uri)
     if parts.scheme == "file":
@@ -113,6 +118,11 @@ class Run:
         self.id, self.experiment_id = info.run_id, info.experiment_id
         self.model_uri = f"runs:/{self.id}/model"
         self._client = mlflow.MlflowClient()
+
+    def rename(self, old: str, new: str) -> None:
+        """Only where the name is still `old`: one that somebody gave is kept."""
+        if self._client.get_run(self.id).info.run_name == old:
+            self._client.update_run(self.id, name=new)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         self._client.log_batch(self.id, tags=[RunTag(*item) for item in tags.items()])
@@ -168,7 +178,9 @@ class Run:
         self.log({f"coef/{key}": value for key, value in rows})
 
     def figure(self, figure, name: str) -> None:
-        self._client.log_figure(self.id, figure, f"plots/{name}.png")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of somebody's names
+            self._client.log_figure(self.id, figure, f"plots/{name}.png")
 
     def model(self, module: torch.nn.Module, document: dict, example: np.ndarray) -> None:
         """Log `module`, on the CPU, in MLflow's pt2 format: no pickle, no polyreg to load it.
@@ -248,9 +260,10 @@ def run(
             experiment_id=experiment.experiment_id,
             run_name=None if started_by_mlflow else name,
         )
-    except MlflowException as error:
-        line = " ".join(str(error).split())
-        raise Unreachable(f"{mlflow.get_tracking_uri()}: {line}") from error
+    except Unreachable:
+        raise
+    except Exception as error:  # a store's own: of SQLAlchemy, of a driver that is not there
+        raise Unreachable(f"{mlflow.get_tracking_uri()}: {_line(error)}") from error
     try:
         with active:
             yield _prepared(active, name if started_by_mlflow else None, params)
@@ -258,6 +271,9 @@ def run(
         if not started_by_mlflow:
             mlflow.MlflowClient().delete_run(active.info.run_id)
         raise
+    except MlflowException as error:
+        refused = f"MLflow refused what run {active.info.run_id} logs"
+        raise Unreachable(f"{refused}: {_line(error)}") from error
 
 
 def _prepared(active: Any, name: str | None, params: Mapping[str, str]) -> Run:
@@ -277,11 +293,12 @@ def load(model_uri: str) -> Polynomial | Answer:
     A fit's has standard errors and intervals besides. Raises ValueError where there is none.
     model_uri: what MLflow takes, like runs:/<run id>/model
     """
+    if model_uri.startswith(("runs:", "models:")):
+        _require_store(mlflow.get_tracking_uri())
     try:
         folder = Path(mlflow.artifacts.download_artifacts(model_uri))
-    except (MlflowException, OSError) as error:
-        line = " ".join(str(error).split())
-        raise ValueError(f"no model at {model_uri}: {line}") from error
+    except Exception as error:  # MLflow's, or that of whatever store the address means
+        raise ValueError(f"no model at {model_uri}: {_line(error)}") from error
     if not (folder / DOCUMENT).is_file():
         raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
     document = json.loads((folder / DOCUMENT).read_text())

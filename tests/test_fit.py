@@ -122,7 +122,11 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(folder):
     assert result.exit_code == 0, result.output
     plan = dict(line.split(None, 1) for line in result.output.splitlines())
     assert plan["rows"] == "60" and plan["terms"] == "5: 1, x, x^2, x^3, x^4"
-    assert plan["precision"] == "certified" and plan["device"] and "bytes" in plan["memory"]
+    assert (
+        plan["precision"] == "certified"
+        and plan["device"]
+        and " MB, whatever the rows" in plan["memory"]
+    )
     assert plan["condition"].startswith("about 1")
     assert [f.name for f in folder.iterdir()] == ["calibration.csv"]
 
@@ -241,3 +245,27 @@ def test_mlflow_run_fits_too(table, monkeypatch):
     run = only_run("lab")
     assert run.info.status == "FINISHED" and run.info.run_name == "y · degree 2"
     assert run.data.metrics["rank"] == 3
+
+
+def test_names_of_any_kind_make_a_run(store):
+    data = calibration().rename(columns={"x": "US$#CA$ \u6e29\u5ea6 " + "x" * 300})
+    data.to_csv("odd.csv", index=False)
+    result = fit("--data", "odd.csv", "--target", "y", "--degree", "2")
+    assert result.exit_code == 0, result.output
+    assert only_run().info.status == "FINISHED"
+
+
+def test_what_is_used_and_what_is_not_is_said(table):
+    data = calibration().assign(site="north")
+    data.loc[3, "x"] = np.nan
+    data.to_csv("calibration.csv", index=False)
+    output = fit(*ASKED, "--missing", "drop").output
+    assert "features x; not used: site" in output and "59 rows (1 dropped)" in output
+
+
+def test_a_store_that_is_none_is_said_in_one_line(table):
+    (table / "garbage.db").write_text("garbage")
+    mlflow.set_tracking_uri(f"sqlite:///{table}/garbage.db")
+    result = fit(*ASKED)
+    [line] = result.output.splitlines()
+    assert result.exit_code == 2 and "file is not a database" in line

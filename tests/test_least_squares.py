@@ -18,6 +18,7 @@ from polyreg.least_squares import (
 )
 from polyreg.table import InMemory
 from tests import oracle
+from tests.oracle import digits, exact, total_degree
 
 EPS = 2.0**-52
 EACH = pytest.mark.parametrize("precision", ["fast", "certified"])
@@ -52,7 +53,7 @@ def test_repeated_values_have_the_rank_of_their_number(precision):
     note = answer.notes[-1]
     assert note.startswith("rank 3 of 6: on these rows ")
     for term in ("x^3", "x^4", "x^5"):
-        assert f"{term} follows from lower terms" in note
+        assert f"{term} cannot be told from lower terms" in note
     means = [y[x == v].mean() for v in x]  # what any polynomial through three points can do
     np.testing.assert_allclose(answer.predict(x), means, rtol=0, atol=20 * EPS * np.abs(y).max())
     for numbers in (answer.std_errors, answer.t, answer.p, answer.intervals()):
@@ -153,11 +154,11 @@ def test_a_constant_feature_is_refused_by_name():
 @pytest.mark.parametrize("huge", [1e101, -1e200, 1.7e308])
 def test_numbers_whose_powers_overflow_are_refused(huge):
     x = np.linspace(-1, 1, 20)
-    with pytest.raises(Refused, match=r"feature x runs from .* rescale it"):
+    with pytest.raises(Refused, match=r"feature x runs from .* rescale it, or lower"):
         fitted([huge * x], x, degree=2)
     with pytest.raises(Refused, match=r"the target y reaches .* rescale it"):
         fitted([x], huge * x, degree=2)
-    with pytest.raises(Refused, match=r"feature x runs from .* rescale it"):
+    with pytest.raises(Refused, match=r"feature x runs from .* rescale it, or lower"):
         fitted([x / abs(huge)], x, degree=2)
 
 
@@ -321,3 +322,70 @@ def test_the_order_of_the_rows_and_equal_weights_change_nothing(precision):
         exact = 0 if precision == "certified" else 1e-12
         np.testing.assert_allclose(other.coefficients, plain.coefficients, rtol=exact, atol=exact)
         np.testing.assert_allclose(other.std_errors, plain.std_errors, rtol=max(exact, 4 * EPS))
+
+
+@EACH
+def test_few_distinct_values_are_noticed_whatever_their_bits(precision):
+    rng = np.random.default_rng(0)
+    for values, degree in ((rng.uniform(size=3), 3), (rng.uniform(size=5), 6), ([0.1, 0.7], 2)):
+        x = rng.choice(values, 200)
+        answer = fitted([x], x + rng.normal(size=200), degree=degree, precision=precision)
+        assert answer.rank == len(values) and answer.free == 200 - len(values)
+        assert np.isnan(answer.std_errors).all() and "cannot be told" in answer.notes[-1]
+
+
+def test_a_fit_that_rows_leave_open_stays_tame_between_them():
+    y = np.array([1.0, 2, 3, 4, 25])
+    answer = fitted([np.array([1.0, 1, 2, 2, 2])], y, degree=2)
+    grid = np.linspace(1, 2, 101)
+    assert np.abs(answer.predict(grid)).max() < 25
+    _, low, high = answer.predict(grid, interval="prediction")
+    assert np.isnan(low).all() and np.isnan(high).all()
+
+
+def test_a_far_point_takes_no_digits_from_the_others_errors():
+    x = [-9999, -0.9, -0.5, -0.1, 0.3, 0.6, 0.8, 0.95]
+    y = [5, -0.8, -0.6, -0.1, 0.35, 0.5, 0.9, 0.9]
+    for degree in (2, 3):
+        truth = exact([x], y, total_degree(1, degree))
+        answer = fitted([np.array(x)], np.array(y), degree=degree)
+        assert answer.rank == degree + 1
+        np.testing.assert_allclose(answer.std_errors, truth.std_errors, rtol=1e-9)
+        assert min(digits(answer.coefficients, truth.coefficients)) > 9
+
+
+def test_a_missing_code_among_the_values_is_noted_where_it_costs_the_digits():
+    x = np.array([-9999, -0.9, -0.5, -0.1, 0.3, 0.6, 0.8, 0.95])
+    answer = fitted([x], np.sin(3 * x), degree=5)
+    assert answer.digits.min() < 3 and "fewer than 3 certain digits" in answer.notes[-1]
+
+
+def test_weights_that_leave_no_trace_are_refused():
+    x = np.arange(1.0, 5)
+    with pytest.raises(Refused, match=r"weights run from 1e-35 to 1: .* drop them"):
+        fitted([x], x, weights=np.array([1e-35, 1e-35, 1e-35, 1]), degree=1)
+
+
+def test_integers_that_float64_rounds_are_noted():
+    x = 2.0**62 - 300 * np.arange(20)
+    assert "x reaches 2^53" in fitted([x], np.arange(20.0), degree=1).notes[0]
+    assert "y reaches 2^53" in fitted([np.arange(20.0)], x, degree=1).notes[0]
+
+
+def test_what_is_left_of_an_exact_target_is_called_its_rounding():
+    x = np.arange(12.0)
+    assert "own rounding" in fitted([x], 2 * x + 1, degree=1).notes[0]
+    assert fitted([x], 2 * x + 1 + 1e-9 * np.cos(x), degree=1).notes == ()
+
+
+@pytest.mark.parametrize("target", [2 * np.arange(12.0) + 1, np.full(12, 0.1), np.zeros(12)])
+def test_rounding_alone_chooses_no_degree(target):
+    x = np.arange(12.0)
+    answer = fitted([x], target, degree="auto", max_degree=6, folds=4)
+    assert answer.design.degree == (1 if target[0] == 1 else 0)
+
+
+def test_a_constant_feature_serves_where_there_is_no_constant_term():
+    x = np.full(4, 2.0)
+    answer = fitted([x], np.array([4.0, 5, 4, 5]), degree=1, intercept=False)
+    assert answer.coefficients == pytest.approx([2.25], rel=1e-15) and answer.rank == 1

@@ -1,5 +1,7 @@
 """Predictions for new rows from a logged model."""
 
+from pathlib import Path
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -114,3 +116,49 @@ def test_only_what_polyreg_saved_is_taken(store):
     with pytest.raises(ValueError, match="no model at runs:/none/model"):
         polyreg.load("runs:/none/model")
     assert mlflow.search_experiments()
+
+
+def test_columns_that_are_not_used_stay_as_they_were_written(model):
+    Path("new.csv").write_text("zip,id,a,b,flag\n00501,12345678901234567890123,0.5,1,NA\n")
+    assert predict("--model", model, "--data", "new.csv", "--out", "out.csv").exit_code == 0
+    out = pd.read_csv("out.csv", dtype=str, keep_default_na=False)
+    assert out.iloc[0, :5].tolist() == ["00501", "12345678901234567890123", "0.5", "1", "NA"]
+
+
+def test_a_model_whose_terms_depend_predicts_without_intervals_and_says_so(store):
+    random = np.random.default_rng(0)
+    data = pd.DataFrame({"a": random.uniform(size=50)})
+    data["b"] = 2 * data.a + 1
+    data["y"] = data.a + random.normal(size=50)
+    data.to_csv("known.csv", index=False)
+    arguments = ["--data", "known.csv", "--target", "y", "--degree", "1"]
+    assert CliRunner().invoke(fit.main, arguments).exit_code == 0
+    result = predict("--model", f"runs:/{only_run().info.run_id}/model", "--data", "known.csv")
+    assert (
+        result.exit_code == 0 and "note: rank 2 of 3: on these rows b is 1 + 2*a" in result.output
+    )
+    out = pd.read_parquet("predictions.parquet")
+    assert out.prediction.notna().all() and out.low.isna().all()
+
+
+def test_a_table_without_rows_writes_nothing(model):
+    Path("new.csv").write_text("a,b\n")
+    Path("out.csv").write_text("kept")
+    result = predict("--model", model, "--data", "new.csv", "--out", "out.csv")
+    assert result.exit_code == 2 and "no rows" in result.output
+    assert Path("out.csv").read_text() == "kept"
+
+
+def test_a_frame_is_read_by_its_names(model):
+    frame = pd.DataFrame({"b": [1.0, 2.0], "a": [0.5, 0.25], "other": ["u", "v"]})
+    answer = polyreg.load(model)
+    expected = answer.predict(frame[["a", "b"]].to_numpy())
+    np.testing.assert_array_equal(answer.predict(frame), expected)
+    with pytest.raises(ValueError, match="no column 'a'; the variables are a, b"):
+        answer.predict(frame[["b"]])
+
+
+def test_a_server_that_is_not_there_is_said_at_once(model):
+    mlflow.set_tracking_uri("http://127.0.0.1:9")
+    result = predict("--model", model, "--data", "known.csv")
+    assert result.exit_code == 2 and "no tracking server answers" in result.output

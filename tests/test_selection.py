@@ -170,7 +170,7 @@ def test_the_lowest_degree_within_one_standard_error_of_the_best_is_chosen():
 def test_degrees_are_named_by_themselves_also_where_they_begin_at_1():
     found = made_up([3.0, 1.0, 1.5], [0.1, 0.1, 0.1], degrees=[1, 2, 3])
     assert found.best == found.chosen == 2
-    assert found.sentence() == "degree 2 has the least error over 10 folds, 1"
+    assert found.sentence() == "degree 2 has the least cross-validated mean squared error, 1"
 
 
 def test_a_best_degree_at_the_end_is_called_maybe_too_low():

@@ -428,7 +428,7 @@ def test_a_file_cut_short_during_a_pass_has_changed_rather_than_is_broken(tmp_pa
         ('x,y\n1,"a\nb"\n', ["column y is not a number: row 1 of t.csv holds 'a\\nb'", "correct"]),
         ("x,y\n1,2\n1,2,3\n", ["row 2 of t.csv has 3 fields where the header has 2: '1,2,3'"]),
         ("x,y\n1,2\n1\n", ["row 2 of t.csv has 1 fields where the header has 2: '1'", "quote it"]),
-        ("x;y\n1;2\n", ["no column 'y' in t.csv", "it has 'x;y'"]),
+        ("x;y\n1;2\n", ["t.csv looks separated by ';': 'x;y'", "only commas are read"]),
         ("x,yy,z\n1,2,3\n", ["no column 'y' in t.csv, did you mean 'yy'?", "'x', 'yy', 'z'"]),
         ("t,y\nred,2\n", ["t.csv has no numeric column left for a feature", "'t (string)'"]),
         ("x,y\n1,\n,2\n", ["2 of 2 rows of t.csv have a missing", "--missing drop"]),

@@ -62,3 +62,14 @@ def test_the_count_is_the_number_of_exponents_made(variables, degree, interactio
     assert count(variables, degree, interaction) == len(
         total_degree(variables, degree, interaction)
     )
+
+
+def test_a_name_that_could_be_taken_for_something_else_is_quoted():
+    assert name((1, 1), ["1", "x^2"]) == "`1`*`x^2`"
+    assert name((2,), ["line\nbreak"]) == "line break^2"
+    assert name((1,), ["Größe (m)"]) == "Größe (m)"
+
+
+def test_keys_fit_into_mlflow():
+    [long, twin] = keys(["x" * 300, "x" * 301])
+    assert len(long) <= 200 and long != twin
