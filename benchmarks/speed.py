@@ -76,9 +76,11 @@ def main() -> None:
     print(f"| `train --degree -1`, refused | {took('a wrong option')} | {more('a wrong option')} |")
     print(f"| `train --degree 3`, the whole run | {took('train --degree 3')} | |")
     print(
-        f"| imports, one run, one batch, one model | {took('bare')} | ours takes {ratio('bare')} |"
+        f"| imports, one run, one batch, one model | {took('bare')} | ours takes {ratio('bare')} times as long |"
     )
-    print(f"| the tutorial, tracked naively | {took('naive')} | ours takes {ratio('naive')} |")
+    print(
+        f"| the tutorial, tracked naively | {took('naive')} | ours takes {ratio('naive')} times as long |"
+    )
     print(f"| logging two curves of 100,000 steps | {took('curve')} | |")
 
 
