@@ -75,12 +75,9 @@ def main() -> None:
     print(f"| `train --help` | {took('--help')} | {more('--help')} |")
     print(f"| `train --degree -1`, refused | {took('a wrong option')} | {more('a wrong option')} |")
     print(f"| `train --degree 3`, the whole run | {took('train --degree 3')} | |")
-    print(
-        f"| imports, one run, one batch, one model | {took('bare')} | ours takes {ratio('bare')} times as long |"
-    )
-    print(
-        f"| the tutorial, tracked naively | {took('naive')} | ours takes {ratio('naive')} times as long |"
-    )
+    beside = {name: f"ours takes {ratio(name)} times as long" for name in ("bare", "naive")}
+    print(f"| imports, one run, one batch, one model | {took('bare')} | {beside['bare']} |")
+    print(f"| the tutorial, tracked naively | {took('naive')} | {beside['naive']} |")
     print(f"| logging two curves of 100,000 steps | {took('curve')} | |")
 
 
