@@ -225,7 +225,7 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
                 if answer.has_errors
                 else ["-", "-", "-"]
             ),
-            f"{digits:.1f}",
+            f"{digits:.1f}" if digits == digits else "-",  # nan where terms depend
         ]
         for term, estimate, error, (low, high), digits in columns
     ]

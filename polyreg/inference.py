@@ -149,8 +149,10 @@ class Answer:
         """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.95.
 
         They belong to the table's float64 numbers as they are: what the table's own rounding and
-        noise leave uncertain, the standard errors say.
+        noise leave uncertain, the standard errors say. nan where terms depend on each other.
         """
+        if self.rank < len(self.coefficients):
+            return np.full(len(self.coefficients), np.nan)
         found = []
         pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
         for value, error in pairs:
@@ -256,7 +258,7 @@ class Answer:
                     "p": _finite(p),
                     "low": _finite(low),
                     "high": _finite(high),
-                    "digits": digits,
+                    "digits": _finite(digits),
                 }
                 for term, estimate, error, t, p, (low, high), digits in columns
             ],

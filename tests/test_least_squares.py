@@ -332,6 +332,7 @@ def test_few_distinct_values_are_noticed_whatever_their_bits(precision):
         answer = fitted([x], x + rng.normal(size=200), degree=degree, precision=precision)
         assert answer.rank == len(values) and answer.free == 200 - len(values)
         assert np.isnan(answer.std_errors).all() and "cannot be told" in answer.notes[-1]
+        assert np.isnan(answer.digits).all()
 
 
 def test_a_fit_that_rows_leave_open_stays_tame_between_them():
@@ -352,6 +353,16 @@ def test_a_far_point_takes_no_digits_from_the_others_errors():
         assert answer.rank == degree + 1
         np.testing.assert_allclose(answer.std_errors, truth.std_errors, rtol=1e-9)
         assert min(digits(answer.coefficients, truth.coefficients)) > 9
+
+
+@pytest.mark.parametrize("far, degree", [(300, 6), (1000, 5), (3000, 5), (9999, 4)])
+def test_digits_are_claimed_only_where_a_far_point_leaves_them(far, degree):
+    x = [-far, -0.9, -0.5, -0.1, 0.3, 0.6, 0.8, 0.95]
+    y = [5, -0.8, -0.6, -0.1, 0.35, 0.5, 0.9, 0.9]
+    truth = exact([x], y, total_degree(1, degree))
+    answer = fitted([np.array(x)], np.array(y), degree=degree)
+    right = np.array(digits(answer.coefficients, truth.coefficients))
+    assert (answer.digits <= right + 0.1).all() and right.min() < 14
 
 
 def test_a_missing_code_among_the_values_is_noted_where_it_costs_the_digits():

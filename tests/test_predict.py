@@ -24,7 +24,7 @@ def model(store) -> str:
     data = pd.DataFrame({"a": random.uniform(size=80), "b": random.normal(size=80)})
     data["y"] = 1 + data.a * data.b + random.normal(0, 0.1, 80)
     data.to_csv("known.csv", index=False)
-    arguments = ["--data", "known.csv", "--target", "y", "--degree", "2"]
+    arguments = ["--data", "known.csv", "--target", "y", "--degree", "2", "--features", "b,a"]
     assert CliRunner().invoke(fit.main, arguments).exit_code == 0
     return f"runs:/{only_run().info.run_id}/model"
 
@@ -38,7 +38,7 @@ def test_columns_are_matched_by_name_and_four_are_added(model, ending):
     out = pd.read_csv("out.csv") if ending == "csv" else pd.read_parquet("out.parquet")
     added = ["prediction", "low", "high", "extrapolated"]
     assert list(out) == ["label", "b", "a", *added] and list(out.label) == ["u", "v", "w"]
-    expected = polyreg.load(model).predict(new[["a", "b"]].to_numpy(float), interval="prediction")
+    expected = polyreg.load(model).predict(new[["b", "a"]].to_numpy(float), interval="prediction")
     np.testing.assert_allclose(out[added[:3]].to_numpy().T, expected, rtol=1e-12)
     assert out.extrapolated.tolist() == [False, False, True]
     assert "warning: 1 outside the range" in result.output
@@ -67,10 +67,10 @@ def test_a_missing_value_has_no_prediction(model):
 def test_a_long_table_is_predicted_in_parts_and_in_order(model):
     random = np.random.default_rng(1)
     x = random.uniform(size=(300_000, 2))
-    pd.DataFrame(x, columns=["b", "a"]).to_parquet("new.parquet", row_group_size=70_000)
+    pd.DataFrame(x, columns=["b", "a"])[["a", "b"]].to_parquet("new.parquet", row_group_size=70_000)
     assert predict("--model", model, "--data", "new.parquet").exit_code == 0
     out = pd.read_parquet("predictions.parquet")
-    expected = polyreg.load(model).predict(x[:, ::-1])
+    expected = polyreg.load(model).predict(x)
     np.testing.assert_allclose(out.prediction, expected, rtol=1e-12)
 
 
@@ -152,9 +152,9 @@ def test_a_table_without_rows_writes_nothing(model):
 def test_a_frame_is_read_by_its_names(model):
     frame = pd.DataFrame({"b": [1.0, 2.0], "a": [0.5, 0.25], "other": ["u", "v"]})
     answer = polyreg.load(model)
-    expected = answer.predict(frame[["a", "b"]].to_numpy())
+    expected = answer.predict(frame[["b", "a"]].to_numpy())
     np.testing.assert_array_equal(answer.predict(frame), expected)
-    with pytest.raises(ValueError, match="no column 'a'; the variables are a, b"):
+    with pytest.raises(ValueError, match="no column 'a'; the variables are b, a"):
         answer.predict(frame[["b"]])
 
 
