@@ -218,7 +218,7 @@ def selection() -> Iterator[str]:
     def ours() -> Selection | None:
         table = InMemory([x], y)
         problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-        return run(problem, table.blocks)[2]
+        return run(problem, table.blocks)[1]
 
     def theirs() -> dict[int, float]:
         return {

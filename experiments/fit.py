@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from experiments.common import Clock, available_device, progress_bar, table
-from polyreg.config import FitConfig, Refused, command
+from polyreg.config import FitConfig, Refused, command, params
 
 POINTS = 2000  # of the sample in the plots
 
@@ -41,11 +41,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
         if dry_run:
             return report_plan(problem, rows, survey)
         name = f"{config.target} · degree {config.degree}"
-        with tracking.run(name, config.params(), discard=bad) as run:
+        with tracking.run(name, params(config), discard=bad) as run:
             with clock("fit"), progress_bar(survey.rows, "row") as bar:
-                problem, answer, selection = least_squares.run(
-                    problem, lambda: counted(rows.blocks(), bar)
-                )
+                answer, selection = least_squares.run(problem, lambda: counted(rows.blocks(), bar))
             if selection:
                 name = f"{config.target} · degree {selection.chosen}"
                 run.rename(f"{config.target} · degree auto", f"{name} (auto)")
@@ -130,6 +128,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
     y = sample.y[::every]
     fitted, low, _ = answer.predict(x, "prediction")
     names, level = answer.design.names, answer.level
+    label = "data" if len(y) == answer.count else "data (a sample)"
     if len(names) == 1:
         grid = np.linspace(answer.low[0], answer.high[0], 400)
         curve, *confidence = answer.predict(grid, "confidence")
@@ -145,12 +144,21 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
                 level=level,
                 names=(names[0], answer.target),
                 title=title,
+                label=label,
             ),
         )
     else:
         yield (
             "fit",
-            plots.observed(fitted, y, fitted - low, level=level, name=answer.target, title=title),
+            plots.observed(
+                fitted,
+                y,
+                fitted - low,
+                level=level,
+                name=answer.target,
+                title=title,
+                label=label,
+            ),
         )
     if answer.residual_sd > 0:  # nan where there are as many terms as rows
         weights = 1 if sample.weights is None else sample.weights[::every]
@@ -158,7 +166,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
         across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
         yield "residuals", plots.fit_residuals(across[0], residual, across[1], title)
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
-        yield "quantiles", plots.quantiles(normal, np.sort(residual), title)
+        yield "quantiles", plots.quantiles(normal, np.sort(residual), title, label)
     if selection:
         yield (
             "selection",

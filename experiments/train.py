@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import click
 
 from experiments.common import Clock, available_device, progress_bar, table
-from polyreg.config import TrainConfig, command, text
+from polyreg.config import TrainConfig, command, params, text
 
 SAMPLE = 400  # points of the data in the plots
 
@@ -37,7 +37,7 @@ def main(config: TrainConfig) -> None:
     model = PolynomialModel(config).initialize(random.weights).to(device)
     curve = sgd.Curve()
     try:
-        with tracking.run(config.name, config.params()) as run:
+        with tracking.run(config.name, params(config)) as run:
             run.tag({"basis": config.family, "device": device, "data.sha256": data.sha256(config)})
             run.tag({"converged": "false"})  # until it has
             try:

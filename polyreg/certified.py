@@ -9,14 +9,13 @@ import numpy as np
 
 from polyreg import exact, limbs
 from polyreg.design import Design, floats, times
-from polyreg.inference import Solution
+from polyreg.inference import EXACT_FIT, Solution
 from polyreg.moments import Moments
 from polyreg.normal import Normal
 
 # Part of a term's square that the terms before it have to leave: of its own, where less is the
 # data's rounding; and of the bound on all terms, where less would leave errors under 6 digits.
 OWN_BITS, LEAST_BITS = 88, 84
-EXACT_FIT = 1e-26  # part of y's square that is left where y's own rounding is all that is left
 ERROR = 2.0**-103  # of a term in limbs; it grows with the square of the degree
 SHOWN = 1e-9  # part of a relation that is told
 

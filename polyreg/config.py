@@ -185,10 +185,6 @@ class TrainConfig:
     def name(self) -> str:
         return f"degree {self.degree} · {self.family} · {self.optimizer}"
 
-    def params(self) -> dict[str, str]:
-        """What MLflow stores: every option under its own name."""
-        return {name: text(value) for name, value in asdict(self).items()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
@@ -257,10 +253,6 @@ class FitConfig:
     def top_degree(self) -> int:
         return self.max_degree if isinstance(self.degree, str) else self.degree
 
-    def params(self) -> dict[str, str]:
-        """What MLflow stores: every option under its own name."""
-        return {name: text(value) for name, value in asdict(self).items()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
@@ -276,6 +268,11 @@ class PredictConfig:
         _require(
             self.out.endswith((".parquet", ".csv")), "out", self.out, "must end in .parquet or .csv"
         )
+
+
+def params(config: TrainConfig | FitConfig) -> dict[str, str]:
+    """What MLflow stores: every option under its own name."""
+    return {name: text(value) for name, value in asdict(config).items()}
 
 
 def _require(holds: bool, option: str, value: object, why: str) -> None:

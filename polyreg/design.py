@@ -54,9 +54,8 @@ class Recurrence:
         Where x is the `whole` table, and can tell all degrees apart, q_k is bounded on its points
         alone, so that a far one takes no digits from the others.
         """
-        here = slice(
-            len(x) if whole and len(np.unique(x)) > degree else None
-        )  # where it is bounded
+        points_only = whole and len(np.unique(x)) > degree
+        here = slice(len(x) if points_only else None)  # where it is bounded
         half = high / 2 - low / 2 or max(abs(high), 1.0)
         radius = 2.0 ** (math.ceil(math.log2(half)) + 3)
         centre = radius * (round((low / 2 + high / 2) / radius * SHORT) / SHORT)
@@ -75,6 +74,8 @@ class Recurrence:
             above = (z - shift) * q
             decay = float(mu @ (above * below) / (mu @ below**2)) if k else 0.0
             size = np.abs(above - decay * below)[here].max()
+            if size > BOUND / 2:  # a scale below 1 is not exact in limbs: rather less orthogonal
+                decay, size = 0.0, np.abs(above)[here].max()
             scale = 2.0 ** min(8, math.floor(math.log2(BOUND / size)))
             decay = round(scale * decay * SHORT) / SHORT
             q, below = scale * above - decay * below, q

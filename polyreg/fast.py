@@ -8,10 +8,9 @@ import numpy as np
 
 from polyreg import normal
 from polyreg.design import Design, floats, times
-from polyreg.inference import Solution
+from polyreg.inference import EXACT_FIT, Solution
 from polyreg.normal import Normal
 
-EXACT_FIT = 1e-26  # as in certified
 ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
 # Without a constant, what cancels it errs too: up to 25 times more in 28,000 random tables.
 LIFTED = 64

@@ -16,6 +16,7 @@ from scipy.special import stdtr, stdtrit
 from polyreg.design import Design
 
 BAND_TERMS = 1000  # up to which a saved answer knows its bands: 5,000 terms have 100 MB of them
+EXACT_FIT = 1e-26  # part of y^2 that is left where y's own rounding is all that is left
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 INTERVALS = ("confidence", "prediction")
 
@@ -209,9 +210,8 @@ class Answer:
     def _rows(self, x) -> np.ndarray:
         if hasattr(x, "columns"):
             x = by_name(x, self.variables)
-        x = np.array(
-            x, dtype=float, order="C"
-        )  # torch takes neither views in reverse nor read-only
+        # A copy: torch takes neither views in reverse nor read-only memory.
+        x = np.array(x, dtype=float, order="C")
         size = len(self.design.names)
         if x.ndim < 2:
             x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)

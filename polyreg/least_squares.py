@@ -150,9 +150,9 @@ class Problem:
     @property
     def sizes(self) -> dict[int, int]:
         """How many terms each degree has; those of lower degrees come first in the design."""
-        totals = [sum(e) for e in self.design.exponents]
+        degrees = [sum(e) for e in self.design.exponents]
         first = 0 if self.config.intercept else 1
-        return {d: sum(t <= d for t in totals) for d in range(first, self.design.degree + 1)}
+        return {d: sum(t <= d for t in degrees) for d in range(first, self.design.degree + 1)}
 
     @cached_property
     def constants(self) -> list[Fraction] | None:
@@ -204,18 +204,16 @@ class Problem:
 def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Answer:
     """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
     survey = table.survey(config.seed)
-    return run(Problem.of(survey, table.names, config, device), table.blocks)[1]
+    return run(Problem.of(survey, table.names, config, device), table.blocks)[0]
 
 
-def run(
-    problem: Problem, blocks: Callable[[], Iterable[Block]]
-) -> tuple[Problem, Answer, Selection | None]:
+def run(problem: Problem, blocks: Callable[[], Iterable[Block]]) -> tuple[Answer, Selection | None]:
     """One pass over blocks(), or a second one with integers where float64 cannot tell the rank."""
     try:
-        return problem, *problem.answer(problem.accumulate(blocks()))
+        return problem.answer(problem.accumulate(blocks()))
     except NearlySingular:
-        problem = problem.in_integers(escalation(problem))
-        return problem, *problem.answer(problem.accumulate(blocks()))
+        exactly = problem.in_integers(escalation(problem))
+        return exactly.answer(exactly.accumulate(blocks()))
 
 
 def escalation(problem: Problem) -> str:

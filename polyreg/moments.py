@@ -20,8 +20,8 @@ from polyreg import limbs
 from polyreg.design import Design
 from polyreg.table import Block
 
+MANY_TERMS = 100  # from here on, matrix products are worth torch's threads
 # Rows at once, and numbers in their terms: about what stays in a core's cache.
-MANY_TERMS = 100
 FAST_ROWS, FAST_NUMBERS = 2**14, 2**18
 EXACT_PARTS, EXACT_NUMBERS = 8, 2**22
 

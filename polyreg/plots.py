@@ -95,6 +95,7 @@ def band(
     level: float,
     names: tuple[str, str],
     title: str,
+    label: str = "data",
 ) -> Figure:
     """The fit over a sample of the table, with confidence and prediction bands (low, high)."""
     figure, axes = _canvas(title, *names)
@@ -103,14 +104,21 @@ def band(
     axes.fill_between(
         grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence"
     )
-    axes.plot(*data, **POINTS, label="data")
+    axes.plot(*data, **POINTS, label=label)
     axes.plot(grid, prediction, color=LEARNED, lw=1.6, label="fit")
     axes.legend(**LEGEND)
     return figure
 
 
 def observed(
-    predicted: np.ndarray, y: np.ndarray, half: np.ndarray, *, level: float, name: str, title: str
+    predicted: np.ndarray,
+    y: np.ndarray,
+    half: np.ndarray,
+    *,
+    level: float,
+    name: str,
+    title: str,
+    label: str = "data",
 ) -> Figure:
     """What was observed against what the fit says, with the half width of its prediction band."""
     figure, axes = _canvas(title, f"fitted {name}", name)
@@ -126,7 +134,7 @@ def observed(
         label=f"{100 * level:g} % prediction",
     )
     axes.plot(line, line, color=LEARNED, lw=1.4, label="observed = fitted")
-    axes.plot(predicted, y, **POINTS, label="data")
+    axes.plot(predicted, y, **POINTS, label=label)
     axes.legend(**LEGEND)
     return figure
 
@@ -140,11 +148,11 @@ def fit_residuals(x: np.ndarray, residual: np.ndarray, name: str, title: str) ->
     return figure
 
 
-def quantiles(normal: np.ndarray, residual: np.ndarray, title: str) -> Figure:
+def quantiles(normal: np.ndarray, residual: np.ndarray, title: str, label: str = "data") -> Figure:
     """Q-Q plot: sorted residuals against the normal quantiles they would have; same shape."""
     figure, axes = _canvas(title, "normal quantile", "residual / residual SD")
     axes.plot(normal, normal, color=TRUTH, lw=1.4, alpha=0.7, label="normal")
-    axes.plot(normal, residual, **POINTS, label="data")
+    axes.plot(normal, residual, **POINTS, label=label)
     axes.legend(**LEGEND)
     return figure
 

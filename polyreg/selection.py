@@ -13,12 +13,11 @@ from operator import add
 import numpy as np
 
 from polyreg.config import Refused
-from polyreg.inference import information
+from polyreg.inference import EXACT_FIT, information
 from polyreg.moments import Moments
 from polyreg.normal import NearlySingular, Normal
 from polyreg.table import Block
 
-ROUNDING = 1e-26  # of y^2
 GROUPS = 4096  # of one row a fold, drawn at once
 
 
@@ -117,7 +116,7 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
     folds = [problem.centred(part, whole.centre) for part in parts.values()]
     degrees, mse, aic, bic = [], [], [], []
     # Below, errors are y's own rounding, and which is less is chance.
-    floor = ROUNDING * whole.total(intercept=False) / whole.mass
+    floor = EXACT_FIT * whole.total(intercept=False) / whole.mass
     for degree, size in problem.sizes.items():
         try:
             errors = [max(floor, _held_out(problem, whole, fold, size)) for fold in folds]

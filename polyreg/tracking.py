@@ -245,10 +245,9 @@ def run(
 ) -> Iterator[Run]:
     """Open a run, or take up the one that `mlflow run` opened; an error ends it FAILED.
 
-    An error of `discard` is bad input that only reading it all can find: it leaves no run behind.
-
     Params that `mlflow run` logged already stay as the user typed them. Raises Unreachable, before
-    there is a run, when the store or the artifact folder cannot take one.
+    there is a run, when the store or the artifact folder cannot take one. An error of `discard` is
+    bad input that only reading it all can find: it leaves no run behind.
     """
     try:
         _require_store(mlflow.get_tracking_uri())

@@ -6,11 +6,12 @@ from dataclasses import fields
 import pytest
 
 from polyreg.config import TrainConfig, text
+from polyreg.config import params as params_of
 
 
 def test_a_value_is_spelled_the_same_however_it_was_typed():
     typed = TrainConfig(noise=float("0.0"), learning_rate=float("1e-3"), coefficients=(1.0, -2.5))
-    params = typed.params()
+    params = params_of(typed)
     assert params["noise"] == "0"
     assert params["learning_rate"] == "0.001"
     assert params["coefficients"] == "1,-2.5"
@@ -18,7 +19,7 @@ def test_a_value_is_spelled_the_same_however_it_was_typed():
 
 
 def test_every_option_is_a_param():
-    assert list(TrainConfig().params()) == [f.name for f in fields(TrainConfig)]
+    assert list(params_of(TrainConfig())) == [f.name for f in fields(TrainConfig)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from polyreg import limbs
-from polyreg.design import SHORT, Design
+from polyreg.design import SHORT, Design, Recurrence
 from polyreg.moments import ExactKernel, FastKernel
 from polyreg.table import SAMPLE, Block, InMemory
 
@@ -244,3 +244,16 @@ def test_degree_0_is_the_constant_alone():
     assert design.terms == ["1"] and design.degree == 0
     assert design.matrix(torch.zeros(3, 1, dtype=torch.float64)).tolist() == [[0.5]] * 3
     assert design.powers.coefficients([Fraction(6)]) == [3]
+
+
+def test_scales_stay_whole_and_terms_bounded_on_points_of_any_weight():
+    """Limbs are exact only for scales of 1 and more; far points of great weight are what tempts."""
+    for trial in range(3000):
+        rng = np.random.default_rng(trial)
+        n = int(rng.integers(3, 60))
+        x = [100 * rng.standard_t(1, n), np.exp(rng.normal(0, 4, n))][trial % 2]
+        mass = 10.0 ** rng.uniform(-8, 8, n)
+        degree = int(rng.integers(1, 30))
+        r = Recurrence.fitted(x, mass, x.min(), x.max(), degree, whole=rng.random() < 0.7)
+        assert min(r.scales) >= 1
+        assert r.columns(torch.from_numpy(x)).abs().max() <= 1

@@ -39,7 +39,7 @@ def selected(columns, y, weights=None, **options):
     table = InMemory(columns, y, weights)
     config = FitConfig(data="memory", target="y", degree="auto", **options)
     problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-    _, answer, selection = run(problem, table.blocks)
+    answer, selection = run(problem, table.blocks)
     return answer, selection
 
 
