@@ -26,7 +26,7 @@ from polyreg.selection import Selection, cross_validate, labelled
 from polyreg.table import Block, InMemory, Survey, Table
 
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
-CERTIFIED_TERMS = 150  # above, arithmetic on integers of hundreds of bits takes minutes
+CERTIFIED_TERMS = 150  # 1.1 s at 126 terms and 2,000 rows, 4.7 s at 210: with the cube
 MAX_TERMS = 5000
 WEIGHT_SPAN = 1e16
 FEW_DIGITS = 3
