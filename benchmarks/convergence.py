@@ -9,33 +9,20 @@ import sys
 import time
 from statistics import median
 
-from polyreg import data, sgd
+from polyreg import sgd
 from polyreg.config import TrainConfig
-from polyreg.model import PolynomialModel
-from polyreg.optimum import Optimum
 
 SEEDS = 20
-
-
-def train(config: TrainConfig) -> sgd.Curve:
-    random = data.Randomness.of(config.seed)
-    model = PolynomialModel(config).initialize(random.weights)
-    curve = sgd.Curve()
-    for chunk in sgd.descend(model, data.Stream(config, random), Optimum.of(config), config):
-        curve.append(chunk)
-    return curve
 
 
 def row(name: str, **options) -> str:
     steps, converged, start = [], 0, time.perf_counter()
     for seed in range(SEEDS):
-        try:
-            curve = train(TrainConfig(seed=seed, **options))
-        except sgd.Diverged:
-            steps.append(0)
-            continue
-        steps.append(curve.steps)
-        converged += curve.converged
+        training = sgd.Training(TrainConfig(seed=seed, **options))
+        for _ in sgd.descend_together([training]):
+            pass
+        steps.append(training.curve.steps)
+        converged += training.curve.converged
     print(f"{name}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return f"| {name} | {converged} of {SEEDS} | {median(steps):,.0f} | {max(steps):,} |"
 

@@ -25,25 +25,21 @@ def main(config: TrainConfig) -> None:
         import numpy as np
 
         from polyreg import data, sgd, tracking
-        from polyreg.model import PolynomialModel
         from polyreg.optimum import Optimum
         from polyreg.polynomial import Polynomial
 
     device = available_device(config.device, config.dtype)
     optimum = Optimum.of(config)
     require_headroom(optimum, config)
-    random = data.Randomness.of(config.seed)
-    stream = data.Stream(config, random, device)
-    model = PolynomialModel(config).initialize(random.weights).to(device)
-    curve = sgd.Curve()
+    training = sgd.Training(config, device)
+    curve = training.curve
     try:
         with tracking.run(config.name, params(config)) as run:
             run.tag({"basis": config.family, "device": device, "data.sha256": data.sha256(config)})
             run.tag({"converged": "false"})  # until it has
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
-                    for chunk in sgd.descend(model, stream, optimum, config):
-                        curve.append(chunk)
+                    for chunk in sgd.descend(training):
                         bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
                         bar.update(len(chunk.gap))
             finally:  # what was measured is kept, whatever ended the training
@@ -51,14 +47,15 @@ def main(config: TrainConfig) -> None:
                     run.log(
                         {"steps": curve.steps, "learning_rate": curve.rate},
                         {"loss/train": curve.loss, "loss/gap": curve.gap},
+                        curve.at,
                     )
-            learned = Polynomial.trained(model.weights(), curve.domain, optimum, config)
+            learned = Polynomial.trained(training.model.weights(), curve.domain, optimum, config)
             with clock("plots"):
                 for name, figure in figures(learned, curve, optimum, config):
                     run.figure(figure, name)
             with clock("model"):
                 example = np.linspace(*learned.domain, 3)[:, None]
-                run.model(model, learned.document(), example)
+                run.model(training.model, learned.document(), example)
             run.coefficients(learned)
             run.log(
                 {
@@ -102,14 +99,15 @@ def figures(learned, curve, optimum, config: TrainConfig) -> Iterator:
 
     x, y = data.Stream(config, data.Randomness.of(config.seed)).samples(SAMPLE)
     grid = np.linspace(x.min(), x.max(), 400)
+    kept = thinned(curve.at)
     predicted = learned.predict(grid)
     yield "fit", plots.fit((x, y), grid, truth(grid), predicted, config.name)
     yield (
         "loss",
         plots.loss(
-            curve.loss,
-            curve.gap,
-            thinned(curve.steps),
+            curve.at[kept],
+            curve.loss[kept],
+            curve.gap[kept],
             floor=optimum.residual_variance,
             tolerance=config.tolerance,
             title=config.name,

@@ -39,8 +39,13 @@ class Stream:
             x = self._inputs.standard_normal(count)
         else:
             x = self._inputs.uniform(-1, 1, size=count)
-        y = np.polynomial.polynomial.polyval(x, self.config.coefficients)
-        return x, y + self.config.noise * self._noise.standard_normal(count)
+        y = np.full(count, self.config.coefficients[-1])
+        for c in self.config.coefficients[-2::-1]:  # Horner's rule, in place
+            y *= x
+            y += c
+        if self.config.noise:
+            y += self.config.noise * self._noise.standard_normal(count)
+        return x, y
 
     def take(self, steps: int) -> tuple[Tensor, Tensor]:
         """The next batches: x (steps, B, 1) and y (steps, B, 1)."""

@@ -1,10 +1,10 @@
 """The exact least-squares answer when the distribution of x is known."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from polyreg import basis
 
@@ -18,52 +18,60 @@ class Optimum:
     weight v_q, so that design^T design = E phi(x) phi(x)^T, exactly.
     """
 
-    weights: Tensor
+    weights: np.ndarray
     coefficients: np.ndarray
     residual_variance: float
     second_moment: float  # E y^2
     misses_terms: bool  # of the truth: its degree is above the model's
-    design: Tensor
+    design: np.ndarray
 
     @classmethod
     def of(cls, config) -> "Optimum":
-        """The optimum of `config`'s model, under its inputs, for its truth and noise.
+        """The optimum of `config`'s model, under its inputs, for its truth and noise."""
+        c = config
+        return _optimum(c.inputs, c.family, c.degree, c.coefficients, c.noise)
 
-        The truth is written in the family orthonormal under the inputs, where leaving out the
-        degrees above the model's is the projection; both changes of basis are exact.
-        """
-        orthonormal = basis.ORTHONORMAL[config.inputs]
-        truth = basis.from_powers(config.coefficients, orthonormal)
-        terms = config.degree + 1
-        projected = np.zeros(terms)
-        projected[: len(truth)] = truth[:terms]
-        coefficients = basis.to_powers(projected, orthonormal)
-        nodes, mass = (
-            torch.from_numpy(a) for a in basis.quadrature(config.inputs, config.degree + 1)
-        )
-        phi = basis.design_matrix(nodes, config.family, config.degree)
-        return cls(
-            weights=torch.from_numpy(basis.from_powers(coefficients, config.family)),
-            coefficients=coefficients,
-            residual_variance=float(truth[terms:] @ truth[terms:]) + config.noise**2,
-            second_moment=float(truth @ truth) + config.noise**2,
-            misses_terms=any(config.coefficients[terms:]),
-            design=mass.sqrt()[:, None] * phi,
-        )
-
-    def gap(self, weights: Tensor) -> Tensor:
+    def gap(self, weights: np.ndarray) -> np.ndarray:
         """Expected excess loss over the optimum: E (sum_k (w_k - weights_k) phi_k(x))^2.
 
-        weights (..., K), any dtype and device  ->  (...) float64, on the CPU
+        weights (..., K)  ->  (...)
         """
-        error = weights.to("cpu", torch.float64) - self.weights
-        return (error @ self.design.T).square().sum(-1)
+        return self.excess(weights - self.weights)
 
-    def singular_values(self) -> Tensor:
+    def excess(self, error: np.ndarray) -> np.ndarray:
+        """E (sum_k error_k phi_k(x))^2.   error (..., K)  ->  (...)"""
+        # By torch: OpenBLAS's threads and torch's would wait for each other.
+        values = torch.from_numpy(error) @ torch.from_numpy(self.design).T
+        return values.square().sum(-1).numpy()
+
+    def singular_values(self) -> np.ndarray:
         """Of `design`, largest first (K,): the square roots of E phi phi^T's eigenvalues."""
-        return torch.linalg.svdvals(self.design)
+        return np.linalg.svd(self.design, compute_uv=False)
 
     def condition(self) -> float:
         """2-norm condition number of the design matrix; 1 in the orthonormal family."""
         values = self.singular_values()
         return float(values[0] / values[-1])
+
+
+@lru_cache(maxsize=256)
+def _optimum(inputs, family, degree, coefficients, noise) -> Optimum:
+    """The truth is written in the family orthonormal under the inputs, where leaving out the
+    degrees above the model's is the projection; both changes of basis are exact.
+    """
+    orthonormal = basis.ORTHONORMAL[inputs]
+    truth = basis.from_powers(coefficients, orthonormal)
+    terms = degree + 1
+    projected = np.zeros(terms)
+    projected[: len(truth)] = truth[:terms]
+    best = basis.to_powers(projected, orthonormal)
+    nodes, mass = basis.quadrature(inputs, terms)
+    phi = basis.design_matrix(torch.from_numpy(nodes), family, degree).numpy()
+    return Optimum(
+        weights=basis.from_powers(best, family),
+        coefficients=best,
+        residual_variance=float(truth[terms:] @ truth[terms:]) + noise**2,
+        second_moment=float(truth @ truth) + noise**2,
+        misses_terms=any(coefficients[terms:]),
+        design=np.sqrt(mass)[:, None] * phi,
+    )

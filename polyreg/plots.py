@@ -48,9 +48,9 @@ def fit(
 
 
 def loss(
+    steps: np.ndarray,
     batch: np.ndarray,
     gap: np.ndarray,
-    kept: Sequence[int],
     *,
     floor: float,
     tolerance: float,
@@ -58,9 +58,8 @@ def loss(
 ) -> Figure:
     """Batch loss and gap against the step, on a log scale, over the noise floor."""
     figure, axes = _canvas(title, "step", "squared units of y")
-    steps = np.asarray(kept) + 1
-    axes.plot(steps, batch[kept], color=DATA, lw=1, label="loss of the batch")
-    axes.plot(steps, gap[kept], color=LEARNED, lw=1.8, label="gap: expected excess over optimum")
+    axes.plot(steps, batch, color=DATA, lw=1, label="loss of the batch")
+    axes.plot(steps, gap, color=LEARNED, lw=1.8, label="gap: expected excess over optimum")
     if floor > 0:
         axes.axhline(floor, color=TRUTH, lw=1.2, ls="--", label="loss at the optimum (noise floor)")
     axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")

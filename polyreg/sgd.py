@@ -1,7 +1,12 @@
-"""The learning curve, step by step, with torch.optim."""
+"""The learning curve, step by step.
+
+SGD on a linear model is an affine recurrence, so that a chunk of its steps, of many runs at once,
+is a few large products (`Scan`). Adam is none and takes its steps one at a time with torch.optim
+(`Loop`), which is also the plain reference for SGD.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyreg import basis
+from polyreg import basis, recurrence
 from polyreg.config import TrainConfig, text
-from polyreg.data import Stream
+from polyreg.data import Randomness, Stream
 from polyreg.model import PolynomialModel
 from polyreg.optimum import Optimum
 
@@ -19,12 +24,13 @@ from polyreg.optimum import Optimum
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.
 DIVERGED = 1e6
 
-CHUNK = 1024  # steps at most between two measurements
-CHUNK_NUMBERS = 2**22  # ... and numbers at most in their design matrix
+FIRST_CHUNK, CHUNK = 1024, 4096  # steps
+KEPT = 2**20  # points of a curve
+CHUNK_NUMBERS = 2**20  # ... and numbers at most in their design matrices
 
 
 class Chunk(NamedTuple):
-    """What some steps measured, in float64 on the CPU.
+    """What some steps measured.
 
     `loss` (T,) is each step's batch loss before its update, `gap` (T,) the expected excess loss
     over the optimum after it; their x lay in [low, high]. `rate` is the first
@@ -32,8 +38,8 @@ class Chunk(NamedTuple):
     """
 
     first: int
-    loss: Tensor
-    gap: Tensor
+    loss: np.ndarray
+    gap: np.ndarray
     low: float
     high: float
     rate: float
@@ -45,104 +51,277 @@ class Diverged(ArithmeticError):
 
 
 class Curve:
-    """A run's measurements, put together from its chunks."""
+    """A run's measurements: those of every step, up to KEPT of them.
+
+    Of longer runs, the steps before KEPT / 2 stay whole, and of the later ones every 2nd, 4th, ...
+    so that memory is bounded, whatever the number of steps; the last step is always there.
+    """
 
     def __init__(self) -> None:
-        self._chunks: list[Chunk] = []
+        self._parts: list[np.ndarray] = []  # (3, ...) each: step, loss, gap
+        self._stride = 1
+        self._last = np.empty((3, 0))
+        self.steps, self.rate, self.converged = 0, math.nan, False
+        self.domain = (math.inf, -math.inf)
 
     def append(self, chunk: Chunk) -> None:
-        self._chunks.append(chunk)
+        if self.steps == 0:
+            self.rate = chunk.rate
+        self.steps += len(chunk.gap)
+        self.converged = chunk.converged
+        self.domain = min(self.domain[0], chunk.low), max(self.domain[1], chunk.high)
+        at = np.arange(chunk.first, chunk.first + len(chunk.gap), dtype=float)
+        measured = np.stack([at, chunk.loss, chunk.gap])
+        self._last = measured[:, -1:]
+        self._parts.append(self._thinned(measured))
+        if sum(part.shape[1] for part in self._parts) > KEPT:
+            self._stride *= 2
+            self._parts = [self._thinned(np.concatenate(self._parts, axis=1))]
 
-    def _joined(self, name: str) -> np.ndarray:
-        return np.concatenate([np.empty(0), *(getattr(c, name).numpy() for c in self._chunks)])
+    def _thinned(self, measured: np.ndarray) -> np.ndarray:
+        at = measured[0]
+        return measured[:, (at <= KEPT // 2) | (at % self._stride == 0)]
+
+    def _kept(self) -> np.ndarray:
+        kept = np.concatenate([np.empty((3, 0)), *self._parts], axis=1)
+        whole = kept.shape[1] == 0 or kept[0, -1] == self.steps
+        return kept if whole else np.concatenate([kept, self._last], axis=1)
+
+    @property
+    def at(self) -> np.ndarray:
+        """The steps that are kept, the first of a run being 1 (T,)."""
+        return self._kept()[0].astype(int)
 
     @property
     def loss(self) -> np.ndarray:
-        """Each step's batch loss before its update (T,)."""
-        return self._joined("loss")
+        """Each kept step's batch loss before its update (T,)."""
+        return self._kept()[1]
 
     @property
     def gap(self) -> np.ndarray:
-        """The expected excess loss over the optimum after each step (T,)."""
-        return self._joined("gap")
-
-    @property
-    def steps(self) -> int:
-        return sum(len(c.gap) for c in self._chunks)
-
-    @property
-    def rate(self) -> float:
-        """The first step's learning rate; nan where no step was right."""
-        return self._chunks[0].rate if self._chunks else math.nan
-
-    @property
-    def domain(self) -> tuple[float, float]:
-        """The least and the largest x that was seen."""
-        return min(c.low for c in self._chunks), max(c.high for c in self._chunks)
-
-    @property
-    def converged(self) -> bool:
-        return self._chunks[-1].converged
+        """The expected excess loss over the optimum after each kept step (T,)."""
+        return self._kept()[2]
 
 
-def descend(
-    model: PolynomialModel, stream: Stream, optimum: Optimum, config: TrainConfig
-) -> Iterator[Chunk]:
-    """Train `model` in place until config's stop rule holds or its steps are used up.
+class Training:
+    """A run in the making: its optimum, data, model and curve; `diverged` is the error if it did.
+
+    The model of a run that diverged is that of the last step before.
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu"):
+        random = Randomness.of(config.seed)
+        self.config, self.device = config, device
+        self.optimum = Optimum.of(config)
+        self.stream = Stream(config, random, device)
+        self.model = PolynomialModel(config).initialize(random.weights).to(device)
+        start = float(self.optimum.gap(_float64(self.model.weights())))
+        self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
+        self.curve = Curve()
+        self.diverged: Diverged | None = None
+
+
+def descend(training: Training, way: type["Scan | Loop"] | None = None) -> Iterator[Chunk]:
+    """Train until config's stop rule holds or its steps are used up.
 
     Raises Diverged, naming the largest stable rate, at the first step whose gap is beyond recall;
     the steps before it have been yielded.
     """
-    optimizer = _optimizer(model, config)
-    limit = DIVERGED * (
-        float(optimum.gap(model.weights())) + optimum.residual_variance + config.tolerance
-    )
-    first, size = 1, 64
-    while first <= config.max_steps:
-        room = max(1, CHUNK_NUMBERS // (config.batch_size * (config.degree + 1)))
-        steps = min(size, CHUNK, room, config.max_steps - first + 1)
-        x, y = stream.take(steps)
-        features = model.features(x)
-        rates = _rates(features, first, optimum, config)
-        loss, weights = _steps(model, optimizer, features, y, rates, config)
-        gap = optimum.gap(weights)
+    for _, chunk in descend_together([training], way):
+        yield chunk
+    if training.diverged:
+        raise training.diverged
 
+
+def descend_together(
+    trainings: Sequence[Training], way: type["Scan | Loop"] | None = None
+) -> Iterator[tuple[Training, Chunk]]:
+    """Train several runs of one shape, each until its own end; none of them raises.
+
+    Their options may differ in learning_rate, coefficients, noise and seed.
+    """
+    config = trainings[0].config
+    running = list(trainings)
+    steps_of = (way or (Loop if config.optimizer == "adam" else Scan))(running)
+    for first, x, y in _batches(running):
+        steps = x.shape[1]
+        rates, loss, weights = steps_of(x, y, first)
+        optima = np.stack([t.optimum.weights for t in running])
+        gap = running[0].optimum.excess(_float64(weights) - optima[:, None])
+
+        limit = np.array([t.limit for t in running])[:, None]
         lost = _first(~(gap <= limit))
         met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
         # What comes after the first of the two never happened.
-        end = steps if met is None else met + 1
-        end = end if lost is None else min(end, lost)
-        converged = met is not None and met < end
-        if end:
-            model.set_weights(weights[end - 1])
-            low, high = (float(v) for v in torch.aminmax(x[:end]))
-            yield Chunk(first, loss[:end], gap[:end], low, high, float(rates[0]), converged)
-        if converged:
-            return
-        if lost is not None:
-            raise Diverged(_why(first + lost, config))
+        ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
+        going = []
+        for m, (training, end) in enumerate(zip(running, ends, strict=True)):
+            converged = bool(met[m] < end)
+            if end:
+                training.model.set_weights(weights[m, end - 1])
+            if not converged and end < steps:
+                training.diverged = Diverged(_why(first + end, training.config))
+            elif not converged:
+                going.append(m)
+            if end:
+                low, high = (float(v) for v in torch.aminmax(x[m, :end]))
+                chunk = Chunk(
+                    first, loss[m, :end], gap[m, :end], low, high, float(rates[m, 0]), converged
+                )
+                training.curve.append(chunk)
+                yield training, chunk
+        steps_of.keep(going)
+        running[:] = [running[m] for m in going]
+
+
+def _batches(running: list[Training]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    config = running[0].config
+    numbers = len(running) * config.batch_size * (config.degree + 2)
+    room = max(1, CHUNK_NUMBERS // numbers)
+    first, size = 1, FIRST_CHUNK
+    while running and first <= config.max_steps:
+        steps = min(size, CHUNK, room, config.max_steps - first + 1)
+        x, y = (
+            torch.stack(t)[..., 0]
+            for t in zip(*(r.stream.take(steps) for r in running), strict=True)
+        )
+        yield first, x, y
         first, size = first + steps, 2 * size
 
 
-def _first(holds: Tensor) -> int | None:
-    return int(holds.nonzero()[0]) if holds.any() else None
+def _first(holds: np.ndarray) -> np.ndarray:
+    """Each row's first place that holds; beyond its end where none does.   (M, T)  ->  (M,)"""
+    return np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
+
+
+def _float64(numbers: Tensor) -> np.ndarray:
+    return numbers.to("cpu", torch.float64).numpy()
+
+
+class Scan:
+    """SGD, all steps of a chunk at once.
+
+    With the optimum w* and a batch's G = Phi^T Phi / B and g = Phi^T (Phi w* - y) / B, its rate lr
+    and the momentum m, the error e = w - w* goes, from v = 0,
+
+        v <- m v + 2 lr (G e + g),    e <- e - v
+
+    Of e rather than of w, because g is no larger than what the optimum leaves, so that nothing
+    cancels near it: of w, the tutorial's run in float32 ended 2e-5 off.
+
+    The rate is applied to the gradient, not to what the momentum has gathered: where the rate
+    changes, that differs, and outside, degree 8 with momentum 0.9 diverged although no single
+    step could.
+    """
+
+    def __init__(self, trainings: Sequence[Training]):
+        self._rates = Rates(trainings)
+        self._momentum = trainings[0].config.momentum
+        self._family = trainings[0].config.family
+        weights = torch.stack([t.model.weights() for t in trainings])
+        optima = torch.from_numpy(np.stack([t.optimum.weights for t in trainings]))
+        self._terms, self._optima = weights.shape[1], optima.to(weights.device, weights.dtype)
+        # Of w - w*, rounded once.
+        error = (weights.cpu() - optima).to(self._optima)
+        still = [torch.zeros_like(error)] if self._momentum else []
+        self._state = torch.cat([*still, error], dim=1)  # v, where there is momentum, and e
+        self._rows: Tensor | None = None  # reused: fresh memory costs as much as what fills it
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
+        terms, m = self._terms, self._momentum
+        shape = (*x.shape[:2], terms + 1, x.shape[2])
+        if self._rows is None or self._rows.shape != shape:
+            self._rows = x.new_empty(shape)
+        rows = self._rows
+        basis.fill(rows[..., :terms, :], x, self._family)
+        rows[..., terms, :] = _plus(-y, rows, self._optima[:, None])
+        products = rows[..., :terms, :] @ rows.mT / x.shape[-1]
+        trace = products.diagonal(dim1=-2, dim2=-1).sum(-1)
+        rates = self._rates(_float64(trace), first)
+        twice = torch.from_numpy(2 * rates).to(x.device, x.dtype)
+        products *= twice[..., None, None]
+        pull, push = products[..., :terms], products[..., terms]
+        eye = torch.eye(terms, dtype=x.dtype, device=x.device)
+        if m:
+            inert = (m * eye).expand_as(pull)
+            above, below = (torch.cat(p, -1) for p in ((inert, pull), (-inert, eye - pull)))
+            matrix, offset = torch.cat([above, below], -2), torch.cat([push, -push], -1)
+        else:
+            matrix, offset = eye - pull, -push
+        states = recurrence.states(matrix, offset, self._state)
+        error = states[..., -terms:]
+        before = torch.cat([self._state[:, None, -terms:], error[:, :-1]], dim=1)
+        self._state = states[:, -1]
+        residual = _plus(rows[..., terms, :].clone(), rows, before)
+        loss = torch.linalg.vector_norm(residual, dim=-1).square_() / x.shape[-1]
+        return rates, _float64(loss), self._optima[:, None] + error
+
+    def keep(self, runs: list[int]) -> None:
+        """Go on with these of the runs only."""
+        self._state = self._state[runs]
+        self._rates.keep(runs)
+
+
+def _plus(residual: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """residual (M, T, B) + Phi weights, in place; Phi^T the rows, weights (M, T or 1, K)"""
+    for k in range(weights.shape[-1]):
+        residual.addcmul_(rows[..., k, :], weights[..., k, None])
+    return residual
+
+
+class Loop:
+    """torch.optim, step by step."""
+
+    def __init__(self, trainings: Sequence[Training]):
+        self._rates = Rates(trainings)
+        self._models = [t.model for t in trainings]
+        self._optimizers = [_optimizer(t.model, t.config) for t in trainings]
+        self._config = trainings[0].config
+
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """As Scan's."""
+        features = basis.design_matrix(x, self._config.family, self._config.degree)
+        trace = features.square().sum((-1, -2)) / x.shape[-1]
+        rates = self._rates(_float64(trace), first)
+        loss = x.new_empty(x.shape[:2])
+        weights = x.new_empty((*x.shape[:2], features.shape[-1]))
+        for m, model in enumerate(self._models):
+            for t, rate in enumerate(rates[m].tolist()):
+                loss[m, t], weights[m, t] = self._step(m, model, features[m, t], y[m, t], rate)
+        return rates, _float64(loss), weights
+
+    def _step(self, m: int, model, features: Tensor, y: Tensor, rate: float):
+        optimizer = self._optimizers[m]
+        optimizer.zero_grad()
+        loss = F.mse_loss(model.linear(features[:, 1:]), y[:, None])
+        if self._config.optimizer == "adam":
+            optimizer.param_groups[0]["lr"] = rate
+            loss.backward()
+        else:
+            (loss * rate).backward()  # on the gradient: see Scan
+        optimizer.step()
+        return loss.detach(), model.weights()
+
+    def keep(self, runs: list[int]) -> None:
+        self._models = [self._models[m] for m in runs]
+        self._optimizers = [self._optimizers[m] for m in runs]
+        self._rates.keep(runs)
 
 
 def _optimizer(model: PolynomialModel, config: TrainConfig) -> torch.optim.Optimizer:
-    # `auto` sets each step's rate itself, in _steps.
-    constant = config.constant_rate
-    rate = 1 - config.momentum if constant is None else constant
     if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=rate)
-    return torch.optim.SGD(model.parameters(), lr=rate, momentum=config.momentum)
+        return torch.optim.Adam(model.parameters())
+    return torch.optim.SGD(model.parameters(), lr=1, momentum=config.momentum)
 
 
-def _rates(features: Tensor, first: int, optimum: Optimum, config: TrainConfig) -> Tensor:
-    """The learning rate of each step, of which `first` is the first.   (T, B, K - 1)  ->  (T,)
+class Rates:
+    """The learning rates of several runs.
 
     A number is constant. `auto`, for SGD, with G = Phi^T Phi / B the step's own batch:
 
-        lr_t = min(1 / (2 tr G_t),  4 / (lambda_min(E G) t))
+        lr_t = (1 - momentum) min(1 / (2 tr G_t),  4 / (lambda_min(E G) t))
 
     The first keeps I - 2 lr_t G_t between 0 and I, so that no batch, whatever its tail, throws the
     weights away (Kaczmarz; Needell, Srebro and Ward 2016). The second, only where a residual
@@ -151,39 +330,37 @@ def _rates(features: Tensor, first: int, optimum: Optimum, config: TrainConfig) 
     Adam moves each weight by about its rate, so that there y's own size is the measure:
     0.05 sqrt(E y^2) / (1 + t / 100)^(3/4).
     """
-    steps = torch.arange(first, first + len(features), dtype=torch.float64, device="cpu")
-    if config.constant_rate is not None:
-        return torch.full_like(steps, config.constant_rate)
-    if config.optimizer == "adam":
-        return 0.05 * math.sqrt(optimum.second_moment) / (1 + steps / 100) ** 0.75
-    # The 1 is the constant feature's share.
-    trace = 1 + features.square().sum((1, 2)).to("cpu", torch.float64) / features.shape[1]
-    rates = 0.5 / trace
-    if optimum.residual_variance > config.tolerance / 10:
-        curvature = float(optimum.singular_values()[-1]) ** 2
-        rates = torch.minimum(rates, 4 / (curvature * steps))
-    return rates * (1 - config.momentum)
 
+    def __init__(self, trainings: Sequence[Training]):
+        self._config = trainings[0].config
+        optima = [t.optimum for t in trainings]
+        constants = [t.config.constant_rate for t in trainings]
+        self._constant = _column([math.nan if c is None else c for c in constants])
+        self._falling = _column([_falling(o, self._config.tolerance) for o in optima])
+        self._size = _column([math.sqrt(o.second_moment) for o in optima])
 
-def _steps(model, optimizer, features, y, rates, config) -> tuple[Tensor, Tensor]:
-    """Each step's loss before it (T,) and weights after it (T, K)."""
-    auto = config.constant_rate is None
-    losses, weights = y.new_empty(len(y)), y.new_empty(len(y), model.degree + 1)
-    for t, rate in enumerate(rates.tolist()):
-        optimizer.zero_grad()
-        loss = F.mse_loss(model.linear(features[t]), y[t])
-        if auto and config.optimizer == "sgd":
-            # On the gradient, not on what the momentum has gathered: outside, degree 8 with
-            # momentum 0.9 diverged although no single step could.
-            (loss * (rate / (1 - config.momentum))).backward()
+    def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
+        """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
+        steps = np.arange(first, first + trace.shape[1])
+        if self._config.optimizer == "adam":
+            rates = 0.05 * self._size / (1 + steps / 100) ** 0.75
         else:
-            loss.backward()
-        if auto and config.optimizer == "adam":
-            optimizer.param_groups[0]["lr"] = rate
-        optimizer.step()
-        losses[t] = loss.detach()
-        weights[t] = model.weights()
-    return losses.to("cpu", torch.float64), weights
+            rates = np.minimum(0.5 / trace, self._falling / steps) * (1 - self._config.momentum)
+        return np.where(np.isnan(self._constant), rates, self._constant)
+
+    def keep(self, runs: list[int]) -> None:
+        self._constant, self._falling = self._constant[runs], self._falling[runs]
+        self._size = self._size[runs]
+
+
+def _falling(optimum: Optimum, tolerance: float) -> float:
+    if optimum.residual_variance <= tolerance / 10:
+        return math.inf
+    return 4 / float(optimum.singular_values()[-1]) ** 2
+
+
+def _column(numbers: Sequence[float]) -> np.ndarray:
+    return np.array(numbers)[:, None]
 
 
 def _why(step: int, config) -> str:

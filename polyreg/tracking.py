@@ -131,8 +131,9 @@ class Run:
         self,
         metrics: Mapping[str, float],
         curves: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+        at: np.ndarray | None = None,
     ) -> None:
-        """Log final values, and curves whose first point belongs to step 1.
+        """Log final values, and curves whose points belong to the steps `at`, or to 1, 2, ...
 
         Curves are thinned to at most CURVE_POINTS points. What is not finite is left out: MLflow
         stores nan as 0 and inf as 1.8e308, which ruins every chart.
@@ -140,7 +141,8 @@ class Run:
         now = time.time_ns() // 1_000_000
         batch = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
         for name, values in (curves or {}).items():
-            batch += [Metric(name, float(values[i]), now, i + 1) for i in thinned(len(values))]
+            steps = np.arange(1, len(values) + 1) if at is None else at
+            batch += [Metric(name, float(values[i]), now, int(steps[i])) for i in thinned(steps)]
         batch = [m for m in batch if math.isfinite(m.value)]
         for start in range(0, len(batch), CALL):
             self._client.log_batch(self.id, metrics=batch[start : start + CALL])
@@ -218,17 +220,16 @@ class Run:
         return f"mlflow ui{store}    then http://127.0.0.1:5000/{page}"
 
 
-def thinned(points: int) -> list[int]:
-    """At most CURVE_POINTS of 0 ... points - 1, first and last kept.
+def thinned(steps: np.ndarray) -> list[int]:
+    """Places of at most CURVE_POINTS of these steps, which increase; first and last kept.
 
     Half of them evenly spaced, half in equal ratios: a descent is over in its first hundredth.
     """
-    if points <= CURVE_POINTS:
-        return list(range(points))
-    half = CURVE_POINTS // 2
-    even = np.linspace(0, points - 1, half)
-    ratios = np.geomspace(1, points, half) - 1
-    return sorted({int(i) for i in np.concatenate([even, ratios]).round()})
+    if len(steps) <= CURVE_POINTS:
+        return list(range(len(steps)))
+    half, first, last = CURVE_POINTS // 2, steps[0], steps[-1]
+    wanted = np.concatenate([np.linspace(first, last, half), np.geomspace(first, last, half)])
+    return sorted({int(i) for i in np.searchsorted(steps, wanted.round())})
 
 
 def _column_type(arrow: str) -> DataType:

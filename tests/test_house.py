@@ -23,7 +23,7 @@ def test_one_module_alone_imports(package, home):
 
 def test_lower_floors_never_import_upper_ones():
     floors = [
-        ["config", "terms", "files", "limbs", "exact", "normal"],
+        ["config", "terms", "files", "limbs", "exact", "normal", "recurrence"],
         ["table", "basis", "design"],
         ["data", "model", "optimum", "moments", "inference"],
         ["sgd", "selection", "polynomial", "certified", "fast"],

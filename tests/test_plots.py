@@ -21,9 +21,10 @@ def test_the_fit_shows_data_truth_and_what_was_learned(tmp_path):
 
 
 def test_the_loss_is_on_a_log_scale_with_floor_gap_and_tolerance(tmp_path):
-    steps = 100 * np.ones(4)
-    options = {"kept": [0, 1, 3], "tolerance": 1e-3, "title": "t"}
-    axes, labels = png(plots.loss(steps, steps / 2, floor=9.0, **options), tmp_path / "loss.png")
+    steps, losses = np.array([1, 2, 4]), 100 * np.ones(3)
+    options = {"tolerance": 1e-3, "title": "t"}
+    figure = plots.loss(steps, losses, losses / 2, floor=9.0, **options)
+    axes, labels = png(figure, tmp_path / "loss.png")
     assert axes.get_yscale() == "log"
     assert [label.split(":")[0] for label in labels] == [
         "loss of the batch",
@@ -33,7 +34,9 @@ def test_the_loss_is_on_a_log_scale_with_floor_gap_and_tolerance(tmp_path):
     ]
     assert axes.get_lines()[1].get_xdata().tolist() == [1, 2, 4]
     assert axes.get_lines()[2].get_ydata()[0] == 9.0
-    _, labels = png(plots.loss(steps, steps, floor=0.0, **options), tmp_path / "no_floor.png")
+    _, labels = png(
+        plots.loss(steps, losses, losses, floor=0.0, **options), tmp_path / "no_floor.png"
+    )
     assert not any("floor" in label for label in labels)
 
 

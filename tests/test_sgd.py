@@ -13,16 +13,12 @@ from polyreg.optimum import Optimum
 SEEDS = 20
 
 
-def train(device: str = "cpu", **options):
+def train(device: str = "cpu", way=None, **options):
     """The curve and the model of a run, without tracking."""
-    config = TrainConfig(**options)
-    random = data.Randomness.of(config.seed)
-    model = PolynomialModel(config).initialize(random.weights).to(device)
-    curve = sgd.Curve()
-    stream = data.Stream(config, random, device)
-    for chunk in sgd.descend(model, stream, Optimum.of(config), config):
-        curve.append(chunk)
-    return curve, model
+    training = sgd.Training(TrainConfig(**options), device)
+    for _ in sgd.descend(training, way):
+        pass
+    return training.curve, training.model
 
 
 def tutorial(learning_rate: float, tolerance: float, seed: int):
@@ -172,7 +168,7 @@ def test_the_chunks_do_not_show_in_the_numbers(monkeypatch):
 
 def test_the_model_is_left_at_the_step_that_met_the_rule():
     curve, model = train(degree=4)
-    gap = Optimum.of(TrainConfig(degree=4)).gap(model.weights())
+    gap = Optimum.of(TrainConfig(degree=4)).gap(model.weights().double().numpy())
     # Alone and among a chunk's others, the product may be summed in another order.
     assert float(gap) == pytest.approx(curve.gap[-1], rel=1e-14) and gap < 1e-3
     assert curve.gap[-2] > 1e-3
@@ -194,16 +190,13 @@ def test_divergence_stops_at_once_and_names_the_largest_stable_rate(learning_rat
 
 
 def test_what_was_measured_before_divergence_is_finite_and_kept():
-    config = TrainConfig(learning_rate=1.0)
-    random = data.Randomness.of(0)
-    model = PolynomialModel(config).initialize(random.weights)
-    curve = sgd.Curve()
+    training = sgd.Training(TrainConfig(learning_rate=1.0))
     with pytest.raises(sgd.Diverged):
-        for chunk in sgd.descend(model, data.Stream(config, random), Optimum.of(config), config):
-            curve.append(chunk)
+        list(sgd.descend(training))
+    curve = training.curve
     assert curve.steps > 5
     assert np.isfinite(curve.loss).all() and np.isfinite(curve.gap).all()
-    assert torch.isfinite(model.weights()).all()
+    assert torch.isfinite(training.model.weights()).all()
 
 
 TABLE = {  # NUMERICS of the design: mean-square bounds at batch 32, to two digits
@@ -256,11 +249,8 @@ def test_with_momentum_the_named_rate_is_stable_and_close_to_the_largest(momentu
 
 def test_an_unbounded_run_keeps_bounded_chunks():
     config = TrainConfig(batch_size=10**5, max_steps=30, tolerance=1e-12, noise=1.0)
-    random = data.Randomness.of(0)
-    model = PolynomialModel(config).initialize(random.weights)
-    chunks = sgd.descend(model, data.Stream(config, random), Optimum.of(config), config)
-    for chunk in itertools.islice(chunks, 3):
-        assert len(chunk.loss) * config.batch_size * 4 <= sgd.CHUNK_NUMBERS
+    for chunk in itertools.islice(sgd.descend(sgd.Training(config)), 3):
+        assert len(chunk.loss) * config.batch_size * 6 <= sgd.CHUNK_NUMBERS
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
