@@ -250,7 +250,7 @@ def test_with_momentum_the_named_rate_is_stable_and_close_to_the_largest(momentu
 def test_an_unbounded_run_keeps_bounded_chunks():
     config = TrainConfig(batch_size=10**5, max_steps=30, tolerance=1e-12, noise=1.0)
     for chunk in itertools.islice(sgd.descend(sgd.Training(config)), 3):
-        assert len(chunk.loss) * config.batch_size * 6 <= sgd.CHUNK_NUMBERS
+        assert len(chunk.loss) * config.batch_size * 5 <= sgd.CHUNK_NUMBERS
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
