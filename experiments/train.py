@@ -9,6 +9,7 @@ run in MLflow: options, curves, coefficients, plots, and the model, which loads 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -22,9 +23,7 @@ SAMPLE = 400  # points of the data in the plots
 def main(config: TrainConfig) -> None:
     clock = Clock()
     with clock("import"):  # here, so that --help and a wrong option need not wait for torch
-        import numpy as np
-
-        from polyreg import data, sgd, tracking
+        from polyreg import sgd, tracking
         from polyreg.optimum import Optimum
         from polyreg.polynomial import Polynomial
 
@@ -35,8 +34,7 @@ def main(config: TrainConfig) -> None:
     curve = training.curve
     try:
         with tracking.run(config.name, params(config)) as run:
-            run.tag({"basis": config.family, "device": device, "data.sha256": data.sha256(config)})
-            run.tag({"converged": "false"})  # until it has
+            run.tag(tags(training, device))
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
                     for chunk in sgd.descend(training):
@@ -44,28 +42,17 @@ def main(config: TrainConfig) -> None:
                         bar.update(len(chunk.gap))
             finally:  # what was measured is kept, whatever ended the training
                 with clock("curves"):
-                    run.log(
-                        {"steps": curve.steps, "learning_rate": curve.rate},
-                        {"loss/train": curve.loss, "loss/gap": curve.gap},
-                        curve.at,
-                    )
-            learned = Polynomial.trained(training.model.weights(), curve.domain, optimum, config)
+                    run.log(*measured(curve))
+            learned = Polynomial.of(training)
             with clock("plots"):
-                for name, figure in figures(learned, curve, optimum, config):
+                for name, figure in figures(learned, training):
                     run.figure(figure, name)
             with clock("model"):
-                example = np.linspace(*learned.domain, 3)[:, None]
-                run.model(training.model, learned.document(), example)
+                run.model(training.model, learned.document(), example(learned))
             run.coefficients(learned)
-            run.log(
-                {
-                    "coef_error/max": learned.max_error(),
-                    "condition": learned.condition,
-                    "steps_per_s": curve.steps / clock.seconds["train"],
-                    **clock.metrics(),
-                }
-            )
-            run.tag({"converged": str(curve.converged).lower()})
+            training.seconds = clock.seconds["train"]
+            run.log(reached(training, learned) | clock.metrics())
+            run.tag(tags(training, device))
     except tracking.Unreachable as error:
         raise click.UsageError(str(error)) from error
     except sgd.Diverged as error:
@@ -74,6 +61,34 @@ def main(config: TrainConfig) -> None:
     click.echo(f"run     {run.id}")
     click.echo(f"open    {run.how_to_open()}")
     click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
+
+
+def tags(training, device: str) -> dict[str, str]:
+    """A run's tags; `converged` is false until it has."""
+    from polyreg import data
+
+    config = training.config
+    return {
+        "basis": config.family,
+        "device": device,
+        "data.sha256": data.sha256(config),
+        "converged": str(training.curve.converged).lower(),
+    }
+
+
+def measured(curve) -> tuple[dict, dict, Any]:
+    """What every run has, whatever ended it: metrics, curves, and the curves' steps."""
+    metrics = {"steps": curve.steps, "learning_rate": curve.rate}
+    return metrics, {"loss/train": curve.loss, "loss/gap": curve.gap}, curve.at
+
+
+def reached(training, learned) -> dict[str, float]:
+    """What a run that did not diverge came to."""
+    return {
+        "coef_error/max": learned.max_error(),
+        "condition": learned.condition,
+        "steps_per_s": training.curve.steps / training.seconds,
+    }
 
 
 def require_headroom(optimum, config: TrainConfig) -> None:
@@ -87,12 +102,21 @@ def require_headroom(optimum, config: TrainConfig) -> None:
         )
 
 
-def figures(learned, curve, optimum, config: TrainConfig) -> Iterator:
+def example(learned):
+    """x (3, 1) for the model's signature."""
+    import numpy as np
+
+    return np.linspace(*learned.domain, 3)[:, None]
+
+
+def figures(learned, training) -> Iterator:
     """The fit, the curves and the residuals, by name, over a sample of the training's own data."""
     import numpy as np
 
     from polyreg import data, plots
     from polyreg.tracking import thinned
+
+    config, curve = training.config, training.curve
 
     def truth(x):
         return np.polynomial.polynomial.polyval(x, config.coefficients)
@@ -108,7 +132,7 @@ def figures(learned, curve, optimum, config: TrainConfig) -> Iterator:
             curve.at[kept],
             curve.loss[kept],
             curve.gap[kept],
-            floor=optimum.residual_variance,
+            floor=training.optimum.residual_variance,
             tolerance=config.tolerance,
             title=config.name,
         ),

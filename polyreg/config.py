@@ -6,10 +6,11 @@ and a wrong option answer at once.
 
 import csv
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
@@ -17,6 +18,14 @@ MAX_DEGREE = 20
 MAX_FIT_DEGREE = 40
 # Of coefficients, noise and rate: their squares and moments stay far from overflow.
 MAX_SIZE = 1e15
+MAX_RUNS = 100_000  # of a sweep
+
+Inputs = Literal["normal", "uniform"]
+Basis = Literal["auto", "monomial", "hermite", "legendre", "chebyshev"]
+Optimizer = Literal["sgd", "adam"]
+Stop = Literal["gap", "batch"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["float32", "float64"]
 
 
 class Refused(ValueError):
@@ -74,6 +83,19 @@ class IntegerOrAuto(click.ParamType):
             self.fail(f"{value!r} is neither 'auto' nor a whole number", param, ctx)
 
 
+class ListOf(click.ParamType):
+    """A comma list of values of another type, each taken once."""
+
+    def __init__(self, element: click.ParamType, name: str):
+        self.element, self.name = element, name
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in value.split(",")]
+        return tuple(dict.fromkeys(self.element.convert(word, param, ctx) for word in words))
+
+
 class Names(click.ParamType):
     name = "a,b,..."
 
@@ -92,13 +114,9 @@ class TrainConfig:
         (0.9, 0.5, 3.0, 2.4), "True coefficients of 1, x, x^2, ..., constant first.", Numbers()
     )
     noise: float = knob(0.0, "Standard deviation of the Gaussian noise on y, in units of y.")
-    inputs: Literal["normal", "uniform"] = knob(
-        "normal", "Distribution of x: N(0, 1), or uniform on [-1, 1]."
-    )
-    basis: Literal["auto", "monomial", "hermite", "legendre", "chebyshev"] = knob(
-        "auto", "Features; auto is the family orthonormal under the inputs."
-    )
-    optimizer: Literal["sgd", "adam"] = knob("sgd", "torch.optim's SGD or Adam.")
+    inputs: Inputs = knob("normal", "Distribution of x: N(0, 1), or uniform on [-1, 1].")
+    basis: Basis = knob("auto", "Features; auto is the family orthonormal under the inputs.")
+    optimizer: Optimizer = knob("sgd", "torch.optim's SGD or Adam.")
     learning_rate: float | str = knob(
         "auto",
         "A constant rate, or auto: as large as each batch allows, falling like 1/t once noise "
@@ -108,15 +126,15 @@ class TrainConfig:
     momentum: float = knob(0.0, "Momentum of SGD, at least 0 and below 1.")
     batch_size: int = knob(32, "Samples in a batch.")
     tolerance: float = knob(1e-3, "What the stop rule compares with, in squared units of y.")
-    stop: Literal["gap", "batch"] = knob(
+    stop: Stop = knob(
         "gap",
         "Stop when the expected excess loss over the optimum is below tolerance (gap), or when "
         "one batch's loss is (batch).",
     )
     max_steps: int = knob(100_000, "Stop here in any case.")
     seed: int = knob(0, "Seeds inputs, noise and initial weights; 0 is a seed.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = knob("auto", "auto is a GPU where one is.")
-    dtype: Literal["float32", "float64"] = knob("float32", "Numbers of the training.")
+    device: Device = knob("auto", "auto is a GPU where one is.")
+    dtype: Dtype = knob("float32", "Numbers of the training.")
 
     def __post_init__(self):
         require = _require
@@ -184,6 +202,94 @@ class TrainConfig:
     @property
     def name(self) -> str:
         return f"degree {self.degree} · {self.family} · {self.optimizer}"
+
+
+# TrainConfig's options as they are, for other configs that have them too.
+SAME: dict[str, Any] = {
+    f.name: knob(f.default, f.metadata["help"], f.metadata["type"]) for f in fields(TrainConfig)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    degrees: tuple[int, ...] = knob(
+        (1, 2, 3, 4, 5), "Degrees of the model, comma list.", ListOf(click.INT, "d1,d2,...")
+    )
+    learning_rates: tuple[float | str, ...] = knob(
+        ("auto", 0.01, 0.001),
+        "Learning rates, comma list: numbers or auto.",
+        ListOf(NumberOrAuto(), "r1,r2,..."),
+    )
+    batch_sizes: tuple[int, ...] = knob(
+        (32,), "Batch sizes, comma list.", ListOf(click.INT, "b1,b2,...")
+    )
+    noises: tuple[float, ...] = knob(
+        (0.0,), "Standard deviations of the noise, comma list.", ListOf(click.FLOAT, "s1,s2,...")
+    )
+    bases: tuple[str, ...] = knob(
+        ("auto",), "Bases, comma list.", ListOf(click.Choice(get_args(Basis)), "b1,b2,...")
+    )
+    seeds: int = knob(5, "Runs of each combination, with the seeds seed, seed + 1, ...")
+    trials: int = knob(
+        0, "Search: combinations that Optuna tries of all there are; 0 trains every one."
+    )
+    save_models: Literal["best", "all"] = knob(
+        "best", "Log the model of the best run, or of every run that did not diverge."
+    )
+    coefficients: tuple[float, ...] = SAME["coefficients"]
+    inputs: Inputs = SAME["inputs"]
+    optimizer: Optimizer = SAME["optimizer"]
+    momentum: float = SAME["momentum"]
+    tolerance: float = SAME["tolerance"]
+    stop: Stop = SAME["stop"]
+    max_steps: int = SAME["max_steps"]
+    seed: int = SAME["seed"]
+    device: Device = SAME["device"]
+    dtype: Dtype = SAME["dtype"]
+
+    def __post_init__(self):
+        require = _require
+        require(self.seeds >= 1, "seeds", self.seeds, "must be 1 or more")
+        require(self.trials >= 0, "trials", self.trials, "must be 0 (train all) or more")
+        runs = self.seeds * math.prod(len(values) for values in self.lists().values())
+        require(runs <= MAX_RUNS, "seeds", f"{runs:,} runs", f"make at most {MAX_RUNS:,} runs")
+        # Each value is judged by the run it makes; combined, none can be wrong that alone is right.
+        for option, values in self.lists().items():
+            for value in values:
+                try:
+                    self.run(self.seed, **{option: value})
+                except ValueError as error:
+                    name, why = str(error).split(" ", 1)
+                    one = name.removeprefix("--").replace("-", "_")
+                    listed = LISTS.get(one, one).replace("_", "-")
+                    raise ValueError(f"--{listed} {why}") from error
+
+    def lists(self) -> dict[str, tuple]:
+        """The values of each option of a run that the sweep varies, by the option's name."""
+        return {option: getattr(self, listed) for option, listed in LISTS.items()}
+
+    def combinations(self) -> list[dict[str, Any]]:
+        """One value of each of the varied options, in every way."""
+        values = self.lists()
+        return [dict(zip(values, c, strict=True)) for c in itertools.product(*values.values())]
+
+    def runs(self, varied: Mapping[str, Any]) -> list[TrainConfig]:
+        """A combination's runs, one a seed."""
+        return [self.run(self.seed + k, **varied) for k in range(self.seeds)]
+
+    def run(self, seed: int, **varied) -> TrainConfig:
+        first = {option: values[0] for option, values in self.lists().items()}
+        own = {f.name: getattr(self, f.name) for f in fields(TrainConfig) if hasattr(self, f.name)}
+        return TrainConfig(**(own | first | varied | {"seed": seed}))
+
+
+LISTS = {
+    "degree": "degrees",
+    "learning_rate": "learning_rates",
+    "batch_size": "batch_sizes",
+    "noise": "noises",
+    "basis": "bases",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +376,24 @@ class PredictConfig:
         )
 
 
-def params(config: TrainConfig | FitConfig) -> dict[str, str]:
+def params(config: TrainConfig | FitConfig | SweepConfig) -> dict[str, str]:
     """What MLflow stores: every option under its own name."""
     return {name: text(value) for name, value in asdict(config).items()}
+
+
+Config = TypeVar("Config")
+
+
+def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
+    """The config whose `params` these are; ValueError where they are none."""
+    try:
+        values = {
+            f.name: _click_type(f).convert(stored[f.name], None, None)
+            for f in fields(config_class)  # type: ignore[arg-type]
+        }
+    except (KeyError, click.BadParameter) as error:
+        raise ValueError(f"not params of {config_class.__name__}: {error}") from error
+    return config_class(**values)
 
 
 def _require(holds: bool, option: str, value: object, why: str) -> None:
@@ -283,7 +404,9 @@ def _require(holds: bool, option: str, value: object, why: str) -> None:
 def _click_type(f) -> Any:
     if f.metadata["type"] is not None:
         return f.metadata["type"]
-    return click.Choice(get_args(f.type)) if get_origin(f.type) is Literal else f.type
+    if get_origin(f.type) is Literal:
+        return click.Choice(get_args(f.type))
+    return click.types.convert_type(f.type)
 
 
 class OneLine(click.Command):

@@ -7,7 +7,7 @@ import torch
 
 from polyreg import basis, terms
 from polyreg.inference import by_name
-from polyreg.optimum import Optimum
+from polyreg.sgd import Training
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,16 @@ class Polynomial:
     truth: np.ndarray | None = None  # constant first
 
     @classmethod
-    def trained(
-        cls, weights: torch.Tensor, domain: tuple[float, float], optimum: Optimum, config
-    ) -> "Polynomial":
-        """What a training on a known polynomial came to; weights (K,) of config's basis."""
-        exact = weights.to("cpu", torch.float64).numpy()
+    def of(cls, training: Training) -> "Polynomial":
+        """What a training on a known polynomial came to."""
+        weights = training.model.weights().to("cpu", torch.float64).numpy()
         return cls(
-            coefficients=basis.to_powers(exact, config.family),
-            weights=exact,
-            basis=config.family,
-            domain=domain,
-            condition=optimum.condition(),
-            truth=np.array(config.coefficients),
+            coefficients=basis.to_powers(weights, training.config.family),
+            weights=weights,
+            basis=training.config.family,
+            domain=training.curve.domain,
+            condition=training.optimum.condition(),
+            truth=np.array(training.config.coefficients),
         )
 
     @property

@@ -118,6 +118,7 @@ class Training:
         start = float(self.optimum.gap(_float64(self.model.weights())))
         self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
         self.curve = Curve()
+        self.seconds = math.nan  # what it took, set by who trains it
         self.diverged: Diverged | None = None
 
 
@@ -260,7 +261,7 @@ class Scan:
 
     def keep(self, runs: list[int]) -> None:
         """Go on with these of the runs only."""
-        self._state = self._state[runs]
+        self._state, self._optima = self._state[runs], self._optima[runs]
         self._rates.keep(runs)
 
 

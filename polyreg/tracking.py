@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import mlflow
@@ -21,7 +21,9 @@ import torch
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial
@@ -111,6 +113,17 @@ def _experiment() -> Any:
     return experiment
 
 
+class Child(NamedTuple):
+    """A nested run as the store has it. One that never `ended` was interrupted half-written."""
+
+    id: str
+    ended: bool
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    has_model: bool
+
+
 class Run:
     """An open run: what the experiments say to it."""
 
@@ -138,14 +151,80 @@ class Run:
         Curves are thinned to at most CURVE_POINTS points. What is not finite is left out: MLflow
         stores nan as 0 and inf as 1.8e308, which ruins every chart.
         """
-        now = time.time_ns() // 1_000_000
-        batch = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
-        for name, values in (curves or {}).items():
-            steps = np.arange(1, len(values) + 1) if at is None else at
-            batch += [Metric(name, float(values[i]), now, int(steps[i])) for i in thinned(steps)]
-        batch = [m for m in batch if math.isfinite(m.value)]
+        batch = _metrics(metrics, curves or {}, at)
         for start in range(0, len(batch), CALL):
             self._client.log_batch(self.id, metrics=batch[start : start + CALL])
+
+    def child(
+        self,
+        name: str,
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        curves: Mapping[str, np.ndarray],
+        at: np.ndarray,
+        polynomial: Polynomial | None,
+        model: tuple[torch.nn.Module, np.ndarray] | None = None,
+    ) -> str:
+        """Write a whole nested run, and give its id: FAILED where there is no polynomial.
+
+        As few calls as MLflow allows; the last ends it. `model` is a module and an example.
+        """
+        about = resolve_tags({MLFLOW_PARENT_RUN_ID: self.id, **tags})
+        made = self._client.create_run(self.experiment_id, tags=about, run_name=name)
+        child = Run(made.info)
+        if polynomial:
+            metrics = {**metrics, **_coefficients(polynomial)}
+            self._client.log_dict(child.id, polynomial.document(), "coefficients.json")
+        batch = _metrics(metrics, curves, at)
+        given = [Param(*item) for item in params.items()]
+        self._client.log_batch(child.id, metrics=batch[:CALL], params=given)
+        for start in range(CALL, len(batch), CALL):
+            self._client.log_batch(child.id, metrics=batch[start : start + CALL])
+        if polynomial and model:
+            with mlflow.start_run(run_id=child.id, nested=True):
+                child.model(model[0], polynomial.document(), model[1])
+        else:
+            self._client.set_terminated(child.id, "FINISHED" if polynomial else "FAILED")
+        return child.id
+
+    @contextmanager
+    def reopened(self, child_id: str) -> Iterator["Run"]:
+        """A nested run, to add to it."""
+        with mlflow.start_run(run_id=child_id, nested=True) as active:
+            yield Run(active.info)
+
+    def children(self) -> list[Child]:
+        """The nested runs, the oldest first."""
+        found, token = [], None
+        while True:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.id}'",
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            found += [
+                Child(
+                    id=run.info.run_id,
+                    ended=run.info.status in ("FINISHED", "FAILED"),
+                    params=run.data.params,
+                    metrics=run.data.metrics,
+                    tags=run.data.tags,
+                    has_model=bool(run.outputs and run.outputs.model_outputs),
+                )
+                for run in page
+            ]
+            token = page.token
+            if not token:
+                return found
+
+    def remove(self, child_id: str) -> None:
+        self._client.delete_run(child_id)
+
+    def table(self, columns: Mapping[str, list], name: str) -> None:
+        """A table that MLflow's page shows and compares; nan is an empty cell."""
+        self._client.log_table(self.id, dict(columns), f"{name}.json")
 
     def by_degree(self, degrees: Sequence[int], curves: Mapping[str, np.ndarray]) -> None:
         """Log curves whose steps are the degrees."""
@@ -176,8 +255,7 @@ class Run:
 
     def coefficients(self, polynomial: Polynomial | Answer) -> None:
         self._client.log_dict(self.id, polynomial.document(), "coefficients.json")
-        rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
-        self.log({f"coef/{key}": value for key, value in rows})
+        self.log(_coefficients(polynomial))
 
     def figure(self, figure, name: str) -> None:
         with warnings.catch_warnings():
@@ -220,6 +298,24 @@ class Run:
         return f"mlflow ui{store}    then http://127.0.0.1:5000/{page}"
 
 
+def _coefficients(polynomial: Polynomial | Answer) -> dict[str, float]:
+    rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
+    return {f"coef/{key}": value for key, value in rows}
+
+
+def _metrics(
+    metrics: Mapping[str, float],
+    curves: Mapping[str, Sequence[float] | np.ndarray],
+    at: np.ndarray | None,
+) -> list[Metric]:
+    now = time.time_ns() // 1_000_000
+    batch = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
+    for name, values in curves.items():
+        steps = np.arange(1, len(values) + 1) if at is None else at
+        batch += [Metric(name, float(values[i]), now, int(steps[i])) for i in thinned(steps)]
+    return [m for m in batch if math.isfinite(m.value)]
+
+
 def thinned(steps: np.ndarray) -> list[int]:
     """Places of at most CURVE_POINTS of these steps, which increase; first and last kept.
 
@@ -242,10 +338,14 @@ def _column_type(arrow: str) -> DataType:
 
 @contextmanager
 def run(
-    name: str, params: Mapping[str, str], discard: tuple[type[Exception], ...] = ()
+    name: str,
+    params: Mapping[str, str],
+    discard: tuple[type[Exception], ...] = (),
+    resume: str = "",
 ) -> Iterator[Run]:
     """Open a run, or take up the one that `mlflow run` opened; an error ends it FAILED.
 
+    `resume` is the id of a run to go on with instead.
     Params that `mlflow run` logged already stay as the user typed them. Raises Unreachable, before
     there is a run, when the store or the artifact folder cannot take one. An error of `discard` is
     bad input that only reading it all can find: it leaves no run behind.
@@ -256,19 +356,22 @@ def run(
         if artifacts := _local_path(experiment.artifact_location):
             _require_writable(artifacts, "the artifact folder")
         started_by_mlflow = "MLFLOW_RUN_ID" in os.environ
-        active = mlflow.start_run(
-            experiment_id=experiment.experiment_id,
-            run_name=None if started_by_mlflow else name,
-        )
+        if resume:
+            active = mlflow.start_run(run_id=resume)
+        else:
+            active = mlflow.start_run(
+                experiment_id=experiment.experiment_id,
+                run_name=None if started_by_mlflow else name,
+            )
     except Unreachable:
         raise
     except Exception as error:  # a store's own: of SQLAlchemy, of a driver that is not there
         raise Unreachable(f"{mlflow.get_tracking_uri()}: {_line(error)}") from error
     try:
         with active:
-            yield _prepared(active, name if started_by_mlflow else None, params)
+            yield _prepared(active, name if started_by_mlflow and not resume else None, params)
     except discard:
-        if not started_by_mlflow:
+        if not (started_by_mlflow or resume):
             mlflow.MlflowClient().delete_run(active.info.run_id)
         raise
     except MlflowException as error:
@@ -285,6 +388,15 @@ def _prepared(active: Any, name: str | None, params: Mapping[str, str]) -> Run:
     fresh = [Param(key, value) for key, value in params.items() if key not in known]
     client.log_batch(run_id, params=fresh)
     return Run(active.info)
+
+
+def params_of(run_id: str) -> dict[str, str]:
+    """The params of a run; Unreachable where there is none."""
+    try:
+        _require_store(mlflow.get_tracking_uri())
+        return dict(mlflow.MlflowClient().get_run(run_id).data.params)
+    except MlflowException as error:
+        raise Unreachable(f"no run {run_id} in {mlflow.get_tracking_uri()}") from error
 
 
 def load(model_uri: str) -> Polynomial | Answer:

@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from polyreg.config import TrainConfig
-from polyreg.optimum import Optimum
+from polyreg.sgd import Training
 from polyreg.polynomial import Polynomial
 
 
 def polynomial(weights, **options) -> Polynomial:
     config = TrainConfig(degree=len(weights) - 1, **options)
     weights = torch.tensor(weights, dtype=torch.float32)
-    return Polynomial.trained(weights, (-3.0, 3.0), Optimum.of(config), config)
+    training = Training(config)
+    training.model.set_weights(weights)
+    training.curve.domain = (-3.0, 3.0)
+    return Polynomial.of(training)
 
 
 def test_it_is_reported_in_powers_of_x():

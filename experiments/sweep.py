@@ -1,0 +1,362 @@
+"""How do degree, learning rate, batch size, noise and basis change what training comes to?
+
+\b
+    python -m experiments.sweep --degrees 1,2,3,4,5 --learning-rates auto,0.01,0.001 --seeds 10
+    mlflow run . -e sweep -P degrees=3 -P noises=0.1 -P seeds=200
+
+Trains every combination with every seed (or, with --trials, those that Optuna tries), many runs at
+once, and tracks them as nested runs of one: with a table, plots, and the best run's model.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from experiments import train
+from experiments.common import Clock, available_device, progress_bar, table
+from polyreg.config import LISTS, SweepConfig, command, from_params, params, text
+
+SHOWN = 20  # combinations in the report
+ENOUGH = 10  # seeds for a study of recovery
+PLOTTED = 6  # combinations of the options that heat maps do not have as axes
+
+
+@command(SweepConfig, help=__doc__)
+@click.option("--resume", default="", help="Go on with this interrupted sweep: its run's id.")
+def main(config: SweepConfig, resume: str) -> None:
+    clock = Clock()
+    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
+        from polyreg import sweep, tracking
+        from polyreg.optimum import Optimum
+
+    try:
+        if resume:
+            config = resumed(config, tracking.params_of(resume))
+        device = available_device(config.device, config.dtype)
+        for varied in config.combinations():
+            first = config.run(config.seed, **varied)
+            train.require_headroom(Optimum.of(first), first)
+        if config.trials:
+            require_optuna()
+        with tracking.run(title(config), params(config), resume=resume) as run:
+            rows = known(run)
+            try:
+                with clock("train"):
+                    tried = train_missing(run, config, rows, device)
+            except KeyboardInterrupt:
+                click.echo(f"go on  python -m experiments.sweep --resume {run.id}", err=True)
+                raise
+            found = sweep.summaries(config, rows, tried)
+            best = sweep.best(rows.values())
+            with clock("report"):
+                run.table(runs_table(rows.values()), "runs")
+                for name, figure in figures(config, found):
+                    run.figure(figure, name)
+            if best:
+                with clock("model"):
+                    log_best(run, best, device)
+            run.log(totals(rows.values(), best) | clock.metrics())
+            run.tag({"device": device, "best_run_id": best.id if best else "none"})
+    except tracking.Unreachable as error:
+        raise click.UsageError(str(error)) from error
+    report(config, found, best)
+    click.echo(f"run     {run.id}")
+    click.echo(f"open    {run.how_to_open()}")
+
+
+def resumed(config: SweepConfig, stored: dict[str, str]) -> SweepConfig:
+    """The interrupted sweep's own options; one that was given now has to be the same."""
+    try:
+        before = from_params(SweepConfig, stored)
+    except ValueError as error:
+        raise click.UsageError(f"--resume: that run is no sweep; {error}") from error
+    for f in fields(SweepConfig):
+        now, then = getattr(config, f.name), getattr(before, f.name)
+        if now not in (f.default, then):
+            option = "--" + f.name.replace("_", "-")
+            raise click.UsageError(
+                f"{option} {text(now)}: the sweep to resume has {text(then)}; leave it out, or "
+                "start a new sweep"
+            )
+    return before
+
+
+def require_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise click.UsageError("--trials needs Optuna: pip install 'polyreg[search]'") from error
+
+
+def title(config: SweepConfig) -> str:
+    if config.trials:
+        return f"search · {config.trials} trials · {config.seeds} seeds"
+    return f"sweep · {len(config.combinations())} combinations · {config.seeds} seeds"
+
+
+def known(run) -> dict:
+    """The runs that a sweep has already, by their options; half-written ones are removed."""
+    from polyreg.sweep import Row
+
+    rows = {}
+    for child in run.children():
+        if child.ended:
+            row = Row.from_run(child.id, child.params, child.metrics, child.tags)
+            rows[row.config] = row
+        else:
+            run.remove(child.id)
+    return rows
+
+
+def train_missing(run, config: SweepConfig, rows: dict, device: str) -> list[dict[str, Any]]:
+    """Train and track what `rows` lacks; the combinations that were tried."""
+    from polyreg import sweep
+
+    plan = sweep.search(config) if config.trials else sweep.grid(config)
+    tried: list[dict[str, Any]] = []
+    scores = None
+    total = config.seeds * (config.trials or len(config.combinations()))
+    with progress_bar(total, "run") as bar:
+        while True:
+            try:
+                combinations = plan.send(scores)
+            except StopIteration:
+                return tried
+            runs = [run for varied in combinations for run in config.runs(varied)]
+            missing = [c for c in dict.fromkeys(runs) if c not in rows]
+            bar.update(len(runs) - len(missing))
+            for training in sweep.train_all(missing, device):
+                rows[training.config] = track(run, config, training, device)
+                bar.update()
+            scores = [s.score for s in sweep.summaries(config, rows, combinations)]
+            tried += [varied for varied in combinations if varied not in tried]
+
+
+def track(run, config: SweepConfig, training, device: str):
+    """Log one run, as `train` does, and give its row."""
+    from polyreg.polynomial import Polynomial
+    from polyreg.sweep import Row
+
+    own, curve = training.config, training.curve
+    metrics, curves, at = train.measured(curve)
+    learned = model = None
+    if not training.diverged:
+        learned = Polynomial.of(training)
+        metrics |= train.reached(training, learned) | {"time/train_s": training.seconds}
+        if config.save_models == "all":
+            model = (training.model, train.example(learned))
+    name, about = run_name(config, own), train.tags(training, device)
+    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model)
+    return Row.of(run_id, training)
+
+
+def run_name(config: SweepConfig, own) -> str:
+    """`train`'s name, and what the sweep varies besides."""
+    besides = {o: getattr(own, o) for o in LISTS if o not in ("degree", "basis")}
+    seed = [f"seed {own.seed}"] if config.seeds > 1 else []
+    return " · ".join([own.name, *words(config, besides), *seed])
+
+
+def log_best(run, best, device: str) -> None:
+    """The best run's model and plots; it is trained again, which gives the same weights."""
+    from polyreg import sweep
+    from polyreg.polynomial import Polynomial
+
+    if any(child.id == best.id and child.has_model for child in run.children()):
+        return
+    (training,) = sweep.train_all([best.config], device)
+    learned = Polynomial.of(training)
+    with run.reopened(best.id) as child:
+        for name, figure in train.figures(learned, training):
+            child.figure(figure, name)
+        child.model(training.model, learned.document(), train.example(learned))
+
+
+def runs_table(rows) -> dict[str, list]:
+    """All runs, a column a quantity."""
+    rows = list(rows)
+    columns = {"run_id": [row.id for row in rows]}
+    for option in [*LISTS, "seed"]:
+        columns[option] = [text(getattr(row.config, option)) for row in rows]
+    columns["outcome"] = [outcome(row) for row in rows]
+    for quantity in ("steps", "rate", "gap", "error"):
+        columns[quantity] = [getattr(row, quantity) for row in rows]
+    return columns
+
+
+def outcome(row) -> str:
+    if row.diverged:
+        return "diverged"
+    return "converged" if row.converged else "not converged"
+
+
+def totals(rows, best) -> dict[str, float]:
+    rows = list(rows)
+    return {
+        "runs": len(rows),
+        "runs_converged": sum(row.converged for row in rows),
+        "runs_diverged": sum(row.diverged for row in rows),
+        "steps": sum(row.steps for row in rows),
+        "best/steps": best.steps if best else float("nan"),
+        "best/gap": best.gap if best else float("nan"),
+    }
+
+
+def figures(config: SweepConfig, found: Sequence) -> Iterator:
+    """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
+    from polyreg import plots
+
+    if not found:
+        return
+    if not config.trials:
+        yield "heat_map", plots.heat_map(panels(config, found), title(config))
+    yield "parallel", parallel(config, found)
+    leader = min(found, key=lambda summary: summary.score)
+    if len(leader.kept) >= ENOUGH:
+        study = leader.recovery()
+        yield (
+            "recovery",
+            plots.recovery(
+                study.terms,
+                study.bias,
+                study.bias_error,
+                study.spread,
+                study.least_squares,
+                study.predicted,
+                runs=study.runs,
+                title=recovery_title(config, leader),
+            ),
+        )
+
+
+def panels(config: SweepConfig, found: Sequence) -> list:
+    """Gap and steps over learning rate and degree, for each choice of the other options."""
+    import numpy as np
+
+    from polyreg.plots import Panel
+
+    lists = config.lists()
+    cells = {tuple(summary.varied.values()): summary for summary in found}
+    shape = len(lists["learning_rate"]), len(lists["degree"])
+    others = list(itertools.product(lists["batch_size"], lists["noise"], lists["basis"]))
+    made = []
+    for quantity in ("gap", "steps"):
+        for other in others[:PLOTTED]:
+            grid = [
+                cells[degree, rate, *other]
+                for rate, degree in itertools.product(lists["learning_rate"], lists["degree"])
+            ]
+            fixed = dict(zip(("batch_size", "noise", "basis"), other, strict=True))
+            made.append(
+                Panel(
+                    title=", ".join([quantity, *words(config, fixed)]),
+                    rows=[text(rate) for rate in lists["learning_rate"]],
+                    columns=[text(degree) for degree in lists["degree"]],
+                    mean=np.reshape([cell.mean(quantity) for cell in grid], shape),
+                    spread=np.reshape([cell.spread(quantity) for cell in grid], shape),
+                    label=quantity,
+                    names=("learning rate", "degree"),
+                )
+            )
+    return made
+
+
+def parallel(config: SweepConfig, found: Sequence):
+    """Every run as a line through what the sweep varies and what it came to."""
+    import numpy as np
+
+    from polyreg import plots
+
+    runs = [row for summary in found for row in summary.rows]
+    axes: dict[str, list] = {
+        option.replace("_", " "): [getattr(row.config, option) for row in runs]
+        for option, values in config.lists().items()
+        if len(values) > 1
+    }
+    axes["steps"] = [float("nan") if row.diverged else row.steps for row in runs]
+    axes["error"] = [row.error for row in runs]
+    axes["gap"] = [row.gap for row in runs]
+    return plots.parallel(axes, np.array(axes["steps"]), "steps", title(config))
+
+
+def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:
+    """A combination by those of its options that the sweep varies."""
+    lists = config.lists()
+    return [
+        f"{option.replace('_', ' ')} {text(value)}"
+        for option, value in varied.items()
+        if len(lists[option]) > 1
+    ]
+
+
+def report(config: SweepConfig, found: Sequence, best) -> None:
+    """Print what each combination came to, the best run, and how well it recovers the truth."""
+    lists = config.lists()
+    varied = [option for option in lists if len(lists[option]) > 1] or ["degree"]
+    ranked = sorted(found, key=lambda summary: summary.score)
+    header = [
+        *(o.replace("_", " ") for o in varied),
+        "converged",
+        "diverged",
+        "steps",
+        "gap",
+        "error",
+    ]
+    rows = [
+        [
+            *(text(summary.varied[option]) for option in varied),
+            f"{summary.converged} of {config.seeds}",
+            str(len(summary.rows) - len(summary.kept) or "-"),
+            shown(summary.mean("steps"), ",.0f"),
+            shown(summary.mean("gap"), ".2g"),
+            shown(summary.mean("error"), ".2g"),
+        ]
+        for summary in ranked[:SHOWN]
+    ]
+    click.echo(table(header, rows))
+    if len(ranked) > SHOWN:
+        click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
+    click.echo("means over the seeds; gap is to the optimum, error to the truth, as E (p - q)^2")
+    if ranked and len(ranked[0].kept) >= ENOUGH:
+        report_recovery(config, ranked[0])
+    if best:
+        click.echo(f"best    {best.id}: {run_name(config, best.config)}, {best.steps:,} steps")
+    else:
+        click.echo("warning: every run diverged; lower --learning-rates, or use auto", err=True)
+
+
+def recovery_title(config: SweepConfig, leader) -> str:
+    varied = ", ".join(words(config, leader.varied)) or leader.rows[0].config.name
+    return f"recovery of the coefficients: {varied}, {len(leader.kept)} seeds"
+
+
+def shown(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def report_recovery(config: SweepConfig, leader) -> None:
+    study = leader.recovery()
+    click.echo(f"\n{recovery_title(config, leader)}:")
+    columns = {
+        "term": study.terms,
+        "optimum": [f"{v:.6g}" for v in study.optimum],
+        "bias": [f"{v:+.2g}" for v in study.bias],
+        "its error": [f"{v:.2g}" for v in study.bias_error],
+        "spread": [f"{v:.2g}" for v in study.spread],
+        "least squares": [f"{v:.2g}" for v in study.least_squares],
+        "SGD predicted": [shown(v, ".2g") for v in study.predicted],
+    }
+    click.echo(table(list(columns), list(zip(*columns.values(), strict=True))))
+    if leader.converged:
+        click.echo(
+            f"note: the stop rule ended {leader.converged} of {len(leader.rows)} runs, and sets "
+            "their spread; --tolerance 1e-12 with --max-steps shows what the samples allow"
+        )
+
+
+if __name__ == "__main__":
+    main()

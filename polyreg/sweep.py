@@ -1,0 +1,226 @@
+"""Many runs at once: those of one shape in blocks, the blocks in threads."""
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from polyreg import sgd, terms
+from polyreg.config import SweepConfig, TrainConfig, from_params
+from polyreg.optimum import Optimum
+from polyreg.polynomial import Polynomial
+from polyreg.recovery import Recovery, recovery
+
+BLOCK = 8  # runs at once on a CPU, where their chunks are what caches hold (LOG.md)
+GPU_BLOCK = 256
+TRIALS_AT_ONCE = 8
+
+
+def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[sgd.Training]:
+    """Train them all, and give each as it ends, in their order.
+
+    What a run comes to does not depend on which others there are. On a CPU there is a thread a
+    core; a caller that stops listening stops them.
+    """
+    blocks = (
+        block
+        for _, alike in groupby(configs, _shape)
+        for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
+    )
+    threads = len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    stopped = threading.Event()
+    pending: deque[Future[list[sgd.Training]]] = deque()
+    # Each thread with one of torch's own: two pools on the same cores wait for each other.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for block in blocks:
+            pending.append(pool.submit(_train, block, device, stopped))
+            if len(pending) > 2 * threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _shape(config: TrainConfig) -> TrainConfig:
+    """What runs that train together have in common."""
+    return replace(config, learning_rate="auto", coefficients=(0.0,), noise=0.0, seed=0)
+
+
+def _pieces(items: Iterator, size: int) -> Iterator[list]:
+    while piece := list(islice(items, size)):
+        yield piece
+
+
+def _train(
+    configs: Sequence[TrainConfig], device: str, stopped: threading.Event
+) -> list[sgd.Training]:
+    start = time.perf_counter()
+    trainings = [sgd.Training(config, device) for config in configs]
+    for _ in sgd.descend_together(trainings):
+        if stopped.is_set():
+            break
+    seconds = time.perf_counter() - start
+    steps = sum(training.curve.steps for training in trainings)
+    for training in trainings:  # its share
+        training.seconds = seconds * max(training.curve.steps, 1) / max(steps, 1)
+    return trainings
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of a sweep. Of a run that diverged, gap is nan and there are no coefficients."""
+
+    id: str
+    config: TrainConfig
+    converged: bool
+    steps: int
+    rate: float  # the first step's
+    gap: float
+    coefficients: np.ndarray | None  # of the powers of x (K,)
+
+    @classmethod
+    def of(cls, run_id: str, training: sgd.Training) -> "Row":
+        curve = training.curve
+        learned = None if training.diverged else Polynomial.of(training)
+        return cls(
+            id=run_id,
+            config=training.config,
+            converged=curve.converged,
+            steps=curve.steps,
+            rate=curve.rate,
+            gap=float(curve.gap[-1]) if learned else math.nan,
+            coefficients=learned.coefficients if learned else None,
+        )
+
+    @classmethod
+    def from_run(
+        cls,
+        run_id: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> "Row":
+        """Read back from what MLflow holds of it."""
+        config = from_params(TrainConfig, params)
+        names = [f"coef/{key}" for key in terms.keys(terms.powers(config.degree))]
+        learned = all(name in metrics for name in names)
+        return cls(
+            id=run_id,
+            config=config,
+            converged=tags["converged"] == "true",
+            steps=int(metrics["steps"]),
+            rate=metrics.get("learning_rate", math.nan),
+            gap=metrics["loss/gap"] if learned else math.nan,
+            coefficients=np.array([metrics[name] for name in names]) if learned else None,
+        )
+
+    @property
+    def diverged(self) -> bool:
+        return self.coefficients is None
+
+    @property
+    def error(self) -> float:
+        """E (learned(x) - p(x))^2: the gap, and what the best polynomial of its degree leaves."""
+        return self.gap + Optimum.of(self.config).residual_variance - self.config.noise**2
+
+    @property
+    def score(self) -> float:
+        """The steps that it took, times how many tolerances it ended from the truth, if over one.
+
+        What diverged is a million times as bad as all steps taken in vain: finite, for a search.
+        """
+        if self.diverged:
+            return 1e6 * self.config.max_steps
+        return self.steps * max(1.0, self.error / self.config.tolerance)
+
+
+def best(rows: Iterable[Row]) -> Row | None:
+    """The run of the least score, if any did not diverge."""
+    return min((r for r in rows if not r.diverged), key=lambda r: r.score, default=None)
+
+
+class Summary(NamedTuple):
+    """The seeds of one combination."""
+
+    varied: dict[str, Any]
+    rows: list[Row]
+
+    @property
+    def converged(self) -> int:
+        return sum(row.converged for row in self.rows)
+
+    @property
+    def kept(self) -> list[Row]:
+        """Those that did not diverge."""
+        return [row for row in self.rows if not row.diverged]
+
+    @property
+    def score(self) -> float:
+        """The mean of log10 of the scores."""
+        return float(np.mean([math.log10(row.score) for row in self.rows]))
+
+    def recovery(self) -> Recovery:
+        """How the seeds that did not diverge lie about the optimum; at least two."""
+        coefficients = np.array([row.coefficients for row in self.kept])
+        steps = np.array([row.steps for row in self.kept])
+        return recovery(self.rows[0].config, coefficients, steps)
+
+    def mean(self, quantity: str) -> float:
+        values = [getattr(row, quantity) for row in self.kept]
+        return float(np.mean(values)) if values else math.nan
+
+    def spread(self, quantity: str) -> float:
+        """The standard deviation over the seeds; nan for fewer than two."""
+        values = [getattr(row, quantity) for row in self.kept]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def summaries(
+    config: SweepConfig, rows: Mapping[TrainConfig, Row], combinations: Iterable[dict[str, Any]]
+) -> list[Summary]:
+    """Of the combinations whose seeds have all been trained."""
+    found = []
+    for varied in combinations:
+        runs = config.runs(varied)
+        if all(run in rows for run in runs):
+            found.append(Summary(varied, [rows[run] for run in runs]))
+    return found
+
+
+def grid(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
+    """All combinations, at once."""
+    yield config.combinations()
+
+
+def search(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
+    """Combinations to try next, by Optuna's tree-structured Parzen estimator; send their scores.
+
+    Equal seeds and scores give equal trials. One that was tried before may come again.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
+    for start in range(0, config.trials, TRIALS_AT_ONCE):
+        asked = [study.ask() for _ in range(min(TRIALS_AT_ONCE, config.trials - start))]
+        scores = yield [
+            {
+                name: trial.suggest_categorical(name, values)
+                for name, values in config.lists().items()
+            }
+            for trial in asked
+        ]
+        for trial, score in zip(asked, scores, strict=True):
+            study.tell(trial, score)
