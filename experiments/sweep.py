@@ -247,7 +247,7 @@ def panels(config: SweepConfig, found: Sequence) -> list:
     for quantity in ("gap", "steps"):
         for other in others[:PLOTTED]:
             grid = [
-                cells[degree, rate, *other]
+                cells[(degree, rate, *other)]
                 for rate, degree in itertools.product(lists["learning_rate"], lists["degree"])
             ]
             fixed = dict(zip(("batch_size", "noise", "basis"), other, strict=True))

@@ -1,6 +1,8 @@
 """A known polynomial as a stream of batches."""
 
 import hashlib
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,27 +37,57 @@ class Stream:
 
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The next samples: x (count,) and y (count,), float64."""
-        if self.config.inputs == "normal":
-            x = self._inputs.standard_normal(count)
-        else:
-            x = self._inputs.uniform(-1, 1, size=count)
-        y = np.full(count, self.config.coefficients[-1])
-        for c in self.config.coefficients[-2::-1]:  # Horner's rule, in place
-            y *= x
-            y += c
-        if self.config.noise:
-            y += self.config.noise * self._noise.standard_normal(count)
+        (x,), (y,) = _samples([self], count)
         return x, y
 
     def take(self, steps: int) -> tuple[Tensor, Tensor]:
         """The next batches: x (steps, B, 1) and y (steps, B, 1)."""
-        shape = (steps, self.config.batch_size, 1)
-        dtype = getattr(torch, self.config.dtype)
-        x, y = self.samples(steps * self.config.batch_size)
-        return (
-            torch.from_numpy(x).reshape(shape).to(dtype).to(self.device),
-            torch.from_numpy(y).reshape(shape).to(dtype).to(self.device),
-        )
+        (x,), (y,) = take([self], steps)
+        return x[..., None], y[..., None]
+
+    def draw_inputs(self, out: np.ndarray) -> None:
+        if self.config.inputs == "normal":
+            self._inputs.standard_normal(out=out)
+        else:
+            out[:] = self._inputs.uniform(-1, 1, size=len(out))
+
+    def draw_noise(self, out: np.ndarray) -> None:
+        self._noise.standard_normal(out=out)
+
+
+def take(streams: Sequence[Stream], steps: int) -> tuple[Tensor, Tensor]:
+    """The next batches of streams of one shape, as each would give alone.
+
+    ->  x (M, steps, B) and y (M, steps, B)
+    """
+    config, device = streams[0].config, streams[0].device
+    x, y = _samples(streams, steps * config.batch_size)
+    shape, dtype = (len(streams), steps, config.batch_size), getattr(torch, config.dtype)
+    return (
+        torch.from_numpy(x).to(dtype).to(device).view(shape),
+        torch.from_numpy(y).to(dtype).to(device).view(shape),
+    )
+
+
+def _samples(streams: Sequence[Stream], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """x (M, count) and y (M, count), float64."""
+    x = np.empty((len(streams), count))
+    for stream, row in zip(streams, x, strict=True):
+        stream.draw_inputs(row)
+    # Highest degree first; a shorter polynomial starts with zeros, which Horner's rule keeps.
+    c = itertools.zip_longest(*(s.config.coefficients for s in streams), fillvalue=0.0)
+    columns = [np.array(column)[:, None] for column in c][::-1]
+    y = np.broadcast_to(columns[0], x.shape).copy()
+    for column in columns[1:]:
+        y *= x
+        y += column
+    if any(stream.config.noise for stream in streams):
+        noise = np.empty(count)
+        for stream, row in zip(streams, y, strict=True):
+            if stream.config.noise:
+                stream.draw_noise(noise)
+                row += stream.config.noise * noise
+    return x, y
 
 
 def sha256(config) -> str:

@@ -27,9 +27,7 @@ class PolynomialModel(nn.Module):
             )
 
     def initialize(self, generator: np.random.Generator) -> "PolynomialModel":
-        """As nn.Linear does, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), from a generator that is given."""
-        bound = 1 / np.sqrt(max(self.degree, 1))
-        self.set_weights(torch.from_numpy(generator.uniform(-bound, bound, size=self.degree + 1)))
+        self.set_weights(initial_weights(self.degree, generator))
         return self
 
     def weights(self) -> Tensor:
@@ -47,6 +45,12 @@ class PolynomialModel(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.features(_wide(x)).to(self.linear.bias.dtype))
+
+
+def initial_weights(degree: int, generator: np.random.Generator) -> Tensor:
+    """As nn.Linear's: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).   ->  (K,), float64"""
+    bound = 1 / np.sqrt(max(degree, 1))
+    return torch.from_numpy(generator.uniform(-bound, bound, size=degree + 1))
 
 
 class FittedModel(nn.Module):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyreg import limbs
+from polyreg import limbs, threads
 from polyreg.design import Design
 from polyreg.table import Block
 
@@ -45,22 +45,13 @@ class Moments:
 def totals(
     kernel: "FastKernel | ExactKernel", rows: Iterable[tuple[int, Block]]
 ) -> dict[int, Moments]:
-    """The sums by label, each in the order of its rows.
-
-    Of a few terms, with torch's threads off: pieces are done before a second thread is there, and
-    on a busy machine each operation would wait for it.
-    """
-    threads = torch.get_num_threads()
-    if len(kernel.design.exponents) < MANY_TERMS:
-        torch.set_num_threads(1)
-    try:
-        found: dict[int, Moments] = {}
+    """The sums by label, each in the order of its rows."""
+    found: dict[int, Moments] = {}
+    with threads.one(len(kernel.design.exponents) < MANY_TERMS):
         for label, piece in pieces(rows, kernel.rows):
             part = kernel(piece)
             found[label] = found[label] + part if label in found else part
-        return found
-    finally:
-        torch.set_num_threads(threads)
+    return found
 
 
 def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int, Block]]:

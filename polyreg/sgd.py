@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from polyreg import basis, recurrence
+from polyreg import basis, recurrence, threads
 from polyreg.config import TrainConfig, text
-from polyreg.data import Randomness, Stream
-from polyreg.model import PolynomialModel
+from polyreg.data import Randomness, Stream, take
+from polyreg.model import PolynomialModel, initial_weights
 from polyreg.optimum import Optimum
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
@@ -25,8 +25,9 @@ from polyreg.optimum import Optimum
 DIVERGED = 1e6
 
 FIRST_CHUNK, CHUNK = 1024, 4096  # steps
-KEPT = 2**20  # points of a curve
-CHUNK_NUMBERS = 2**20  # ... and numbers at most in their design matrices
+KEPT = 2**18  # points of a curve
+MANY_NUMBERS = 2**16  # of a step: then torch's threads help
+CHUNK_NUMBERS = 2**21  # ... and numbers at most in their design matrices
 
 
 class Chunk(NamedTuple):
@@ -104,9 +105,9 @@ class Curve:
 
 
 class Training:
-    """A run in the making: its optimum, data, model and curve; `diverged` is the error if it did.
+    """A run in the making: its optimum, data, weights and curve; `diverged` is the error if it did.
 
-    The model of a run that diverged is that of the last step before.
+    Its weights (K,) are those after the last step, of a run that diverged the last before.
     """
 
     def __init__(self, config: TrainConfig, device: torch.device | str = "cpu"):
@@ -114,12 +115,20 @@ class Training:
         self.config, self.device = config, device
         self.optimum = Optimum.of(config)
         self.stream = Stream(config, random, device)
-        self.model = PolynomialModel(config).initialize(random.weights).to(device)
-        start = float(self.optimum.gap(_float64(self.model.weights())))
+        weights = initial_weights(config.degree, random.weights)
+        self.weights = weights.to(device, getattr(torch, config.dtype))
+        start = float(self.optimum.gap(weights.numpy()))
         self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
         self.curve = Curve()
         self.seconds = math.nan  # what it took, set by who trains it
         self.diverged: Diverged | None = None
+
+    @property
+    def model(self) -> PolynomialModel:
+        """A model of these weights, on their device."""
+        made = PolynomialModel(self.config).to(self.device)
+        made.set_weights(self.weights)
+        return made
 
 
 def descend(training: Training, way: type["Scan | Loop"] | None = None) -> Iterator[Chunk]:
@@ -144,9 +153,14 @@ def descend_together(
     config = trainings[0].config
     running = list(trainings)
     steps_of = (way or (Loop if config.optimizer == "adam" else Scan))(running)
-    for first, x, y in _batches(running):
-        steps = x.shape[1]
-        rates, loss, weights = steps_of(x, y, first)
+    first, size = 1, FIRST_CHUNK
+    while running and first <= config.max_steps:
+        numbers = len(running) * config.batch_size * (config.degree + 2)
+        room = max(1, CHUNK_NUMBERS // numbers)
+        steps = min(size, CHUNK, room, config.max_steps - first + 1)
+        x, y = take([training.stream for training in running], steps)
+        with threads.one(config.batch_size * (config.degree + 2) < MANY_NUMBERS):
+            rates, loss, weights = steps_of(x, y, first)
         optima = np.stack([t.optimum.weights for t in running])
         gap = running[0].optimum.excess(_float64(weights) - optima[:, None])
 
@@ -159,7 +173,7 @@ def descend_together(
         for m, (training, end) in enumerate(zip(running, ends, strict=True)):
             converged = bool(met[m] < end)
             if end:
-                training.model.set_weights(weights[m, end - 1])
+                training.weights = weights[m, end - 1].clone()
             if not converged and end < steps:
                 training.diverged = Diverged(_why(first + end, training.config))
             elif not converged:
@@ -172,21 +186,7 @@ def descend_together(
                 training.curve.append(chunk)
                 yield training, chunk
         steps_of.keep(going)
-        running[:] = [running[m] for m in going]
-
-
-def _batches(running: list[Training]) -> Iterator[tuple[int, Tensor, Tensor]]:
-    config = running[0].config
-    numbers = len(running) * config.batch_size * (config.degree + 2)
-    room = max(1, CHUNK_NUMBERS // numbers)
-    first, size = 1, FIRST_CHUNK
-    while running and first <= config.max_steps:
-        steps = min(size, CHUNK, room, config.max_steps - first + 1)
-        x, y = (
-            torch.stack(t)[..., 0]
-            for t in zip(*(r.stream.take(steps) for r in running), strict=True)
-        )
-        yield first, x, y
+        running = [running[m] for m in going]
         first, size = first + steps, 2 * size
 
 
@@ -219,7 +219,7 @@ class Scan:
         self._rates = Rates(trainings)
         self._momentum = trainings[0].config.momentum
         self._family = trainings[0].config.family
-        weights = torch.stack([t.model.weights() for t in trainings])
+        weights = torch.stack([t.weights for t in trainings])
         optima = torch.from_numpy(np.stack([t.optimum.weights for t in trainings]))
         self._terms, self._optima = weights.shape[1], optima.to(weights.device, weights.dtype)
         # Of w - w*, rounded once.
@@ -278,7 +278,7 @@ class Loop:
     def __init__(self, trainings: Sequence[Training]):
         self._rates = Rates(trainings)
         self._models = [t.model for t in trainings]
-        self._optimizers = [_optimizer(t.model, t.config) for t in trainings]
+        self._optimizers = [_optimizer(model, trainings[0].config) for model in self._models]
         self._config = trainings[0].config
 
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:

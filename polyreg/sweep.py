@@ -36,21 +36,22 @@ def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[s
         for _, alike in groupby(configs, _shape)
         for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
     )
-    threads = len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    workers = len(os.sched_getaffinity(0)) if device == "cpu" else 1
     stopped = threading.Event()
     pending: deque[Future[list[sgd.Training]]] = deque()
-    # Each thread with one of torch's own: two pools on the same cores wait for each other.
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    # Each with one of torch's own threads: two pools on the same cores wait for each other.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
         for block in blocks:
             pending.append(pool.submit(_train, block, device, stopped))
-            if len(pending) > 2 * threads:
+            if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     finally:
         stopped.set()
         pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(torch.get_num_threads())  # MKL's count is the process's
 
 
 def _shape(config: TrainConfig) -> TrainConfig:

@@ -6,12 +6,12 @@ import sys
 import pytest
 import yaml
 
-from experiments import fit, predict, train
+from experiments import fit, predict, sweep, train
 from polyreg.config import text
 from tests.conftest import ROOT
 
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
-COMMANDS = {"main": train.main, "fit": fit.main, "predict": predict.main}
+COMMANDS = {"main": train.main, "fit": fit.main, "predict": predict.main, "sweep": sweep.main}
 
 
 @pytest.mark.parametrize("package, home", [("mlflow", "tracking.py"), ("matplotlib", "plots.py")])
@@ -23,11 +23,12 @@ def test_one_module_alone_imports(package, home):
 
 def test_lower_floors_never_import_upper_ones():
     floors = [
-        ["config", "terms", "files", "limbs", "exact", "normal", "recurrence"],
+        ["config", "terms", "files", "limbs", "exact", "normal", "recurrence", "threads"],
         ["table", "basis", "design"],
         ["data", "model", "optimum", "moments", "inference"],
         ["sgd", "selection", "polynomial", "certified", "fast"],
-        ["least_squares"],
+        ["least_squares", "recovery"],
+        ["sweep"],
         ["tracking", "plots"],
     ]
     assert {f.stem for f in (ROOT / "polyreg").glob("*.py")} == {"__init__"}.union(*floors)
@@ -56,19 +57,20 @@ def test_mlproject_offers_what_click_offers_and_passes_it_on(name):
     assert passed == {name.replace("_", "-"): name for name in in_click}
 
 
-def dependencies() -> list[str]:
+def project() -> dict:
     tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_conda_asks_for_what_pyproject_asks_for():
     conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
-    assert conda["dependencies"][-1]["pip"] == dependencies()
+    assert conda["dependencies"][-1]["pip"] == project()["dependencies"]
     assert any(line.startswith("python=3.") for line in conda["dependencies"][:-1])
 
 
 def test_pyproject_declares_every_direct_import():
-    names = {re.match(r"\w+", line)[0] for line in dependencies()}
+    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["search"]]
+    names = {re.match(r"\w+", line)[0] for line in wanted}
     sources = [f for d in ("polyreg", "experiments") for f in (ROOT / d).glob("*.py")]
     found = {
         m for f in sources for m in re.findall(r"^\s*(?:import|from) (\w+)", f.read_text(), re.M)
@@ -88,7 +90,7 @@ def test_readme_lists_every_option_with_its_default(name):
             assert f"| `{text(option.default)}` |".replace("| `` |", "| |") in row[0]
 
 
-@pytest.mark.parametrize("name", ["speed", "fit"])
+@pytest.mark.parametrize("name", ["speed", "fit", "descent", "sweeping"])
 def test_readmes_figures_are_what_the_benchmark_printed(name):
     printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
     assert printed.count("\n") > 5

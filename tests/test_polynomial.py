@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from polyreg.config import TrainConfig
-from polyreg.sgd import Training
 from polyreg.polynomial import Polynomial
+from polyreg.sgd import Training
 
 
 def polynomial(weights, **options) -> Polynomial:
