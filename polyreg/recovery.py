@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polyreg import basis, sgd, terms
+from polyreg import basis, sgd, terms, threads
 from polyreg.config import TrainConfig
 from polyreg.optimum import Optimum
 
@@ -69,7 +69,8 @@ def least_squares_error(config: TrainConfig, samples: float) -> np.ndarray:
         cov = S^-1 V S^-1 / N,    S = E phi phi^T,    V = E r^2 phi phi^T
 
     r is what the optimum leaves, noise and misfit, which differs from x to x (White 1980).
-    To first order in 1/N. The same in every basis; in the orthonormal family S = I.
+    The same in every basis; in the orthonormal family S = I. To first order in 1/N: of 3,200
+    normal x at degree 6, whose tail few tables hold, least squares has 1.1 to 1.8 times these.
     """
     family = basis.ORTHONORMAL[config.inputs]
     x, mass = _nodes(config)
@@ -100,7 +101,8 @@ def prediction(config: TrainConfig, steps: float) -> tuple[np.ndarray, np.ndarra
         auto and optimum.residual_variance <= config.tolerance / 10  # as in sgd.Rates
     ):
         return unknown, unknown
-    moment = MeanSquare(config).after(round(steps))
+    with threads.one():
+        moment = MeanSquare(config).after(round(steps))
     error = slice(-config.degree - 2, -1)
     mean = moment[error, -1]
     bias = _to_powers(config.family, config.degree + 1) @ mean.numpy()

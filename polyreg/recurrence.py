@@ -12,6 +12,8 @@ import torch
 from scipy.linalg import blas
 from torch import Tensor
 
+from polyreg import threads
+
 
 def states(matrix: Tensor, offset: Tensor, start: Tensor) -> Tensor:
     """The states, by whatever is fastest on the device."""
@@ -28,7 +30,7 @@ def substitution(matrix: Tensor, offset: Tensor, start: Tensor) -> Tensor:
     runs, steps, size, _ = matrix.shape
     # The first unknowns are the start itself. Column t S + l of the system holds its diagonal, then
     # what is below it, A_t[k, l] in place S + k - l: along t, l and k, evenly spaced places.
-    band = matrix.new_zeros(runs, steps + 1, size, 2 * size)
+    band = threads.workspace("band", matrix, runs, steps + 1, size, 2 * size)
     inner = (2 * size * size, 2 * size - 1, 1)
     below = band.as_strided((runs, steps, size, size), ((steps + 1) * inner[0], *inner), size)
     torch.neg(matrix.mT, out=below)

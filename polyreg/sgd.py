@@ -153,41 +153,51 @@ def descend_together(
     config = trainings[0].config
     running = list(trainings)
     steps_of = (way or (Loop if config.optimizer == "adam" else Scan))(running)
+    small = config.batch_size * (config.degree + 2) < MANY_NUMBERS
     first, size = 1, FIRST_CHUNK
     while running and first <= config.max_steps:
         numbers = len(running) * config.batch_size * (config.degree + 2)
         room = max(1, CHUNK_NUMBERS // numbers)
         steps = min(size, CHUNK, room, config.max_steps - first + 1)
-        x, y = take([training.stream for training in running], steps)
-        with threads.one(config.batch_size * (config.degree + 2) < MANY_NUMBERS):
-            rates, loss, weights = steps_of(x, y, first)
-        optima = np.stack([t.optimum.weights for t in running])
-        gap = running[0].optimum.excess(_float64(weights) - optima[:, None])
-
-        limit = np.array([t.limit for t in running])[:, None]
-        lost = _first(~(gap <= limit))
-        met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
-        # What comes after the first of the two never happened.
-        ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
-        going = []
-        for m, (training, end) in enumerate(zip(running, ends, strict=True)):
-            converged = bool(met[m] < end)
-            if end:
-                training.weights = weights[m, end - 1].clone()
-            if not converged and end < steps:
-                training.diverged = Diverged(_why(first + end, training.config))
-            elif not converged:
-                going.append(m)
-            if end:
-                low, high = (float(v) for v in torch.aminmax(x[m, :end]))
-                chunk = Chunk(
-                    first, loss[m, :end], gap[m, :end], low, high, float(rates[m, 0]), converged
-                )
-                training.curve.append(chunk)
-                yield training, chunk
-        steps_of.keep(going)
+        with threads.one(small):
+            measured, going = _measure(running, steps_of, first, steps)
+        for training, chunk in measured:
+            training.curve.append(chunk)
+            yield training, chunk
         running = [running[m] for m in going]
         first, size = first + steps, 2 * size
+
+
+def _measure(
+    running: list[Training], steps_of: "Scan | Loop", first: int, steps: int
+) -> tuple[list[tuple[Training, Chunk]], list[int]]:
+    """Take some steps of every run: what each measured up to its end, and which go on."""
+    config = running[0].config
+    x, y = take([training.stream for training in running], steps)
+    rates, loss, weights = steps_of(x, y, first)
+    optima = np.stack([training.optimum.weights for training in running])
+    gap = running[0].optimum.excess(_float64(weights) - optima[:, None])
+
+    limit = np.array([training.limit for training in running])[:, None]
+    lost = _first(~(gap <= limit))
+    met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
+    # What comes after the first of the two never happened.
+    ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
+    measured, going = [], []
+    for m, (training, end) in enumerate(zip(running, ends, strict=True)):
+        converged = bool(met[m] < end)
+        if not converged and end < steps:
+            training.diverged = Diverged(_why(first + end, training.config))
+        elif not converged:
+            going.append(m)
+        if end:
+            training.weights = weights[m, end - 1].clone()
+            low, high = (float(v) for v in torch.aminmax(x[m, :end]))
+            rate = float(rates[m, 0])
+            chunk = Chunk(first, loss[m, :end], gap[m, :end], low, high, rate, converged)
+            measured.append((training, chunk))
+    steps_of.keep(going)
+    return measured, going
 
 
 def _first(holds: np.ndarray) -> np.ndarray:
@@ -226,16 +236,12 @@ class Scan:
         error = (weights.cpu() - optima).to(self._optima)
         still = [torch.zeros_like(error)] if self._momentum else []
         self._state = torch.cat([*still, error], dim=1)  # v, where there is momentum, and e
-        self._rows: Tensor | None = None  # reused: fresh memory costs as much as what fills it
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
         """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
         terms, m = self._terms, self._momentum
-        shape = (*x.shape[:2], terms + 1, x.shape[2])
-        if self._rows is None or self._rows.shape != shape:
-            self._rows = x.new_empty(shape)
-        rows = self._rows
+        rows = threads.workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
         basis.fill(rows[..., :terms, :], x, self._family)
         rows[..., terms, :] = _plus(-y, rows, self._optima[:, None])
         products = rows[..., :terms, :] @ rows.mT / x.shape[-1]

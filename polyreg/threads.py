@@ -1,9 +1,13 @@
-"""torch's threads."""
+"""torch's threads, and the memory that each of ours works in."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+
+_own = threading.local()
 
 
 @contextmanager
@@ -21,3 +25,17 @@ def one(when: bool = True) -> Iterator[None]:
     finally:
         if when:
             torch.set_num_threads(threads)
+
+
+def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
+    """Memory of `like`'s dtype and device, for this thread's next use of the name.
+
+    Zeros at first, and then what the last use of this shape left: to touch fresh memory costs a
+    third of what SGD does with it.
+    """
+    kept = vars(_own).setdefault("kept", {})
+    key = (name, like.dtype, like.device)
+    if key not in kept or kept[key].shape != shape:
+        with torch.inference_mode(False):  # of use inside that mode and outside
+            kept[key] = like.new_zeros(shape)
+    return kept[key]
