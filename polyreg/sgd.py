@@ -27,7 +27,7 @@ DIVERGED = 1e6
 FIRST_CHUNK, CHUNK = 1024, 4096  # steps
 KEPT = 2**18  # points of a curve
 MANY_NUMBERS = 2**16  # of a step: then torch's threads help
-CHUNK_NUMBERS = 2**21  # ... and numbers at most in their design matrices
+CHUNK_NUMBERS = 2**21  # ... and numbers at most in their matrices
 
 
 class Chunk(NamedTuple):
@@ -60,7 +60,7 @@ class Curve:
 
     def __init__(self) -> None:
         self._parts: list[np.ndarray] = []  # (3, ...) each: step, loss, gap
-        self._stride = 1
+        self._stride, self._count = 1, 0
         self._last = np.empty((3, 0))
         self.steps, self.rate, self.converged = 0, math.nan, False
         self.domain = (math.inf, -math.inf)
@@ -74,10 +74,15 @@ class Curve:
         at = np.arange(chunk.first, chunk.first + len(chunk.gap), dtype=float)
         measured = np.stack([at, chunk.loss, chunk.gap])
         self._last = measured[:, -1:]
-        self._parts.append(self._thinned(measured))
-        if sum(part.shape[1] for part in self._parts) > KEPT:
+        self._add(self._thinned(measured))
+        if self._count > KEPT:
             self._stride *= 2
-            self._parts = [self._thinned(np.concatenate(self._parts, axis=1))]
+            parts, self._parts, self._count = self._parts, [], 0
+            self._add(self._thinned(np.concatenate(parts, axis=1)))
+
+    def _add(self, part: np.ndarray) -> None:
+        self._parts.append(part)
+        self._count += part.shape[1]
 
     def _thinned(self, measured: np.ndarray) -> np.ndarray:
         at = measured[0]
@@ -153,13 +158,15 @@ def descend_together(
     config = trainings[0].config
     running = list(trainings)
     steps_of = (way or (Loop if config.optimizer == "adam" else Scan))(running)
-    small = config.batch_size * (config.degree + 2) < MANY_NUMBERS
+    terms = config.degree + 1
+    carried = 2 * terms if config.momentum else terms
+    batch = config.batch_size * (terms + 1)
+    numbers = batch + 4 * carried**2  # of a step: its batch, and the recurrence's matrices
     first, size = 1, FIRST_CHUNK
     while running and first <= config.max_steps:
-        numbers = len(running) * config.batch_size * (config.degree + 2)
-        room = max(1, CHUNK_NUMBERS // numbers)
+        room = max(1, CHUNK_NUMBERS // (numbers * len(running)))
         steps = min(size, CHUNK, room, config.max_steps - first + 1)
-        with threads.one(small):
+        with threads.one(batch < MANY_NUMBERS):
             measured, going = _measure(running, steps_of, first, steps)
         for training, chunk in measured:
             training.curve.append(chunk)
@@ -179,7 +186,7 @@ def _measure(
     gap = running[0].optimum.excess(_float64(weights) - optima[:, None])
 
     limit = np.array([training.limit for training in running])[:, None]
-    lost = _first(~(gap <= limit))
+    lost = _first(~((gap <= limit) & np.isfinite(loss)))
     met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
     # What comes after the first of the two never happened.
     ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
@@ -217,8 +224,9 @@ class Scan:
 
         v <- m v + 2 lr (G e + g),    e <- e - v
 
-    Of e rather than of w, because g is no larger than what the optimum leaves, so that nothing
-    cancels near it: of w, the tutorial's run in float32 ended 2e-5 off.
+    In float64, of batches in the run's own dtype; the weights are rounded to that. In float32,
+    1 - 2 lr G keeps too few digits of a small rate: with 1e-6 the way was 900 times as far off as
+    the loop's. (MPS has no float64, and is that far off.)
 
     The rate is applied to the gradient, not to what the momentum has gathered: where the rate
     changes, that differs, and outside, degree 8 with momentum 0.9 diverged although no single
@@ -230,17 +238,18 @@ class Scan:
         self._momentum = trainings[0].config.momentum
         self._family = trainings[0].config.family
         weights = torch.stack([t.weights for t in trainings])
+        exact = torch.float32 if weights.device.type == "mps" else torch.float64
         optima = torch.from_numpy(np.stack([t.optimum.weights for t in trainings]))
-        self._terms, self._optima = weights.shape[1], optima.to(weights.device, weights.dtype)
-        # Of w - w*, rounded once.
-        error = (weights.cpu() - optima).to(self._optima)
+        self._terms, self._optima = weights.shape[1], optima.to(weights.device, exact)
+        error = weights.to(exact) - self._optima
         still = [torch.zeros_like(error)] if self._momentum else []
         self._state = torch.cat([*still, error], dim=1)  # v, where there is momentum, and e
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
         """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
-        terms, m = self._terms, self._momentum
+        terms, m, dtype = self._terms, self._momentum, x.dtype
+        x, y = x.to(self._optima.dtype), y.to(self._optima.dtype)
         rows = threads.workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
         basis.fill(rows[..., :terms, :], x, self._family)
         rows[..., terms, :] = _plus(-y, rows, self._optima[:, None])
@@ -263,7 +272,7 @@ class Scan:
         self._state = states[:, -1]
         residual = _plus(rows[..., terms, :].clone(), rows, before)
         loss = torch.linalg.vector_norm(residual, dim=-1).square_() / x.shape[-1]
-        return rates, _float64(loss), self._optima[:, None] + error
+        return rates, _float64(loss), (self._optima[:, None] + error).to(dtype)
 
     def keep(self, runs: list[int]) -> None:
         """Go on with these of the runs only."""
