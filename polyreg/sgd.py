@@ -219,14 +219,15 @@ def _float64(numbers: Tensor) -> np.ndarray:
 class Scan:
     """SGD, all steps of a chunk at once.
 
-    With the optimum w* and a batch's G = Phi^T Phi / B and g = Phi^T (Phi w* - y) / B, its rate lr
-    and the momentum m, the error e = w - w* goes, from v = 0,
+    With a batch's G = Phi^T Phi / B and g = Phi^T (Phi w0 - y) / B, its rate lr and the momentum m,
+    the distance d = w - w0 from some weights goes, from v = 0,
 
-        v <- m v + 2 lr (G e + g),    e <- e - v
+        v <- m v + 2 lr (G d + g),    d <- d - v
 
-    In float64, of batches in the run's own dtype; the weights are rounded to that. In float32,
-    1 - 2 lr G keeps too few digits of a small rate: with 1e-6 the way was 900 times as far off as
-    the loop's. (MPS has no float64, and is that far off.)
+    G and g are sums in the run's own dtype, the recurrence is float64: in float32, 1 - 2 lr G keeps
+    too few digits of a small rate (MPS has no float64, and has that fault). In float64, w0 is the
+    optimum, near which nothing cancels then. It may be far larger than the weights on their way,
+    so that float32 starts from the initial weights: its Phi d is rounded as the loop's Phi w is.
 
     The rate is applied to the gradient, not to what the momentum has gathered: where the rate
     changes, that differs, and outside, degree 8 with momentum 0.9 diverged although no single
@@ -238,28 +239,29 @@ class Scan:
         self._momentum = trainings[0].config.momentum
         self._family = trainings[0].config.family
         weights = torch.stack([t.weights for t in trainings])
-        exact = torch.float32 if weights.device.type == "mps" else torch.float64
-        optima = torch.from_numpy(np.stack([t.optimum.weights for t in trainings]))
-        self._terms, self._optima = weights.shape[1], optima.to(weights.device, exact)
-        error = weights.to(exact) - self._optima
-        still = [torch.zeros_like(error)] if self._momentum else []
-        self._state = torch.cat([*still, error], dim=1)  # v, where there is momentum, and e
+        self._terms, self._origin = weights.shape[1], weights
+        if weights.dtype == torch.float64:
+            optima = np.stack([t.optimum.weights for t in trainings])
+            self._origin = torch.from_numpy(optima).to(weights.device)
+        self._exact = torch.float32 if weights.device.type == "mps" else torch.float64
+        distance = (weights - self._origin).to(self._exact)
+        still = [torch.zeros_like(distance)] if self._momentum else []
+        self._state = torch.cat([*still, distance], dim=1)  # v, where there is momentum, and d
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
         """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
         terms, m, dtype = self._terms, self._momentum, x.dtype
-        x, y = x.to(self._optima.dtype), y.to(self._optima.dtype)
         rows = threads.workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
         basis.fill(rows[..., :terms, :], x, self._family)
-        rows[..., terms, :] = _plus(-y, rows, self._optima[:, None])
-        products = rows[..., :terms, :] @ rows.mT / x.shape[-1]
+        rows[..., terms, :] = _plus(-y, rows, self._origin[:, None])
+        products = (rows[..., :terms, :] @ rows.mT).to(self._exact) / x.shape[-1]
         trace = products.diagonal(dim1=-2, dim2=-1).sum(-1)
         rates = self._rates(_float64(trace), first)
-        twice = torch.from_numpy(2 * rates).to(x.device, x.dtype)
+        twice = torch.from_numpy(2 * rates).to(products)
         products *= twice[..., None, None]
         pull, push = products[..., :terms], products[..., terms]
-        eye = torch.eye(terms, dtype=x.dtype, device=x.device)
+        eye = torch.eye(terms, dtype=self._exact, device=x.device)
         if m:
             inert = (m * eye).expand_as(pull)
             above, below = (torch.cat(p, -1) for p in ((inert, pull), (-inert, eye - pull)))
@@ -267,16 +269,17 @@ class Scan:
         else:
             matrix, offset = eye - pull, -push
         states = recurrence.states(matrix, offset, self._state)
-        error = states[..., -terms:]
-        before = torch.cat([self._state[:, None, -terms:], error[:, :-1]], dim=1)
+        distance = states[..., -terms:]
+        before = torch.cat([self._state[:, None, -terms:], distance[:, :-1]], dim=1)
         self._state = states[:, -1]
-        residual = _plus(rows[..., terms, :].clone(), rows, before)
-        loss = torch.linalg.vector_norm(residual, dim=-1).square_() / x.shape[-1]
-        return rates, _float64(loss), (self._optima[:, None] + error).to(dtype)
+        residual = _plus(rows[..., terms, :].clone(), rows, before.to(dtype))
+        loss = torch.linalg.vector_norm(residual, dim=-1).to(self._exact).square()
+        weights = (self._origin[:, None] + distance).to(dtype)
+        return rates, _float64(loss / x.shape[-1]), weights
 
     def keep(self, runs: list[int]) -> None:
         """Go on with these of the runs only."""
-        self._state, self._optima = self._state[runs], self._optima[runs]
+        self._state, self._origin = self._state[runs], self._origin[runs]
         self._rates.keep(runs)
 
 

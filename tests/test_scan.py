@@ -457,7 +457,6 @@ def test_chunks_are_small_beside_a_curve():
 # Known to fail
 
 
-@pytest.mark.xfail(strict=True, reason="1 - 2 lr G is rounded to an eps of 1, not of lr")
 @pytest.mark.parametrize("rate", [1e-3, 1e-5, 1e-8])
 def test_in_float32_a_small_rate_goes_as_far_as_with_the_loop(rate):
     cases = [TrainConfig(learning_rate=rate, seed=seed) for seed in range(3)]
@@ -466,7 +465,6 @@ def test_in_float32_a_small_rate_goes_as_far_as_with_the_loop(rate):
     assert (scan <= 4 * np.maximum(loop, one)).all(), (scan / loop, scan / one)
 
 
-@pytest.mark.xfail(strict=True, reason="squares of residuals overflow float32")
 @pytest.mark.parametrize("steps_of", [sgd.Scan, sgd.Loop])
 def test_the_largest_coefficients_have_finite_losses_in_float32(steps_of):
     run = train(steps_of, coefficients=(1e15,) * 21, degree=20, max_steps=50)
