@@ -6,7 +6,7 @@ The tutorial's setting: x ~ N(0, 1), y = 0.9 + 0.5 x + 3 x^2 + 2.4 x^3, batches 
 a rate of 1e-3, float32. Every side draws its batches while it is timed. Models are made, and steps
 compiled, before; but of many runs, making them is timed too. All sides in one go, in turn; medians
 of the rounds; a ratio is the median of the rounds' own ratios. Prints the tables and draws
-docs/growth.png, of polyreg with torch on one thread. Peak memory needs Linux.
+docs/growth.png. Peak memory needs Linux.
 """
 
 import os
@@ -208,20 +208,6 @@ def polyreg(way: type[sgd.Scan | sgd.Loop]) -> Side:
     return run
 
 
-def one_thread(side: Side) -> Side:
-    """Without torch's second thread, for which every operation waits on a busy machine."""
-
-    def run(seed: int) -> Ran:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return side(seed)
-        finally:
-            torch.set_num_threads(threads)
-
-    return run
-
-
 # -- Many runs of 1,024 steps each ------------------------------------------------------------
 
 
@@ -242,15 +228,11 @@ def jax_many() -> Side:
     return run
 
 
-def many(configs: Sequence[TrainConfig]) -> Iterator[sgd.Training]:
-    return sweep.train_all(configs)
-
-
 def polyreg_many(runs: int = RUNS, steps: int = RUN_STEPS) -> Side:
     def run(seed: int) -> Ran:
         seeds = range(runs * seed, runs * (seed + 1))
         configs = [config(tolerance=NEVER, max_steps=steps, seed=s) for s in seeds]
-        ran = timed(lambda: sum(len(training.curve.loss) for training in many(configs)))
+        ran = timed(lambda: sum(training.curve.steps for training in sweep.train_all(configs)))
         assert ran.steps == runs * steps
         return ran
 
@@ -268,11 +250,10 @@ ONE: dict[str, Callable[[], Side]] = {
     JAX: jax_loop,
     "polyreg, step by step (`Loop`)": partial(polyreg, sgd.Loop),
     "polyreg": partial(polyreg, sgd.Scan),
-    "polyreg, torch on one thread": lambda: one_thread(polyreg(sgd.Scan)),
 }
 MANY: dict[str, Callable[[], Side]] = {
     JAX_MANY: jax_many,
-    "polyreg, in blocks": lambda: one_thread(polyreg_many()),
+    "polyreg, in blocks": polyreg_many,
 }
 
 
@@ -355,7 +336,7 @@ SHOWN_DEGREES = (1, 2, 3, 5, 10, 15, 20)  # in the table
 def growth() -> Iterator[str]:
     rounds = [
         {
-            (panel, n): told(f"{panel} {n:,}", one_thread(side), [seed])
+            (panel, n): told(f"{panel} {n:,}", side, [seed])
             for panel, sides in PANELS.items()
             for n, side in sides.items()
         }
@@ -388,7 +369,6 @@ def peak_of(steps: int) -> float:
 
 
 def peak(steps: int) -> int:
-    torch.set_num_threads(1)
     start = peak_bytes()
     polyreg_steps(max_steps=steps)(0)
     return peak_bytes() - start

@@ -1,7 +1,6 @@
 """A known polynomial as a stream of batches."""
 
 import hashlib
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,14 +44,18 @@ class Stream:
         (x,), (y,) = take([self], steps)
         return x[..., None], y[..., None]
 
-    def draw_inputs(self, out: np.ndarray) -> None:
+    def draw(self, x: np.ndarray, y: np.ndarray) -> None:
+        """The next samples, into x (count,) and y (count,)."""
         if self.config.inputs == "normal":
-            self._inputs.standard_normal(out=out)
+            self._inputs.standard_normal(out=x)
         else:
-            out[:] = self._inputs.uniform(-1, 1, size=len(out))
-
-    def draw_noise(self, out: np.ndarray) -> None:
-        self._noise.standard_normal(out=out)
+            x[:] = self._inputs.uniform(-1, 1, size=len(x))
+        y[:] = self.config.coefficients[-1]
+        for c in self.config.coefficients[-2::-1]:  # Horner's rule, in place
+            y *= x
+            y += c
+        if self.config.noise:
+            y += self.config.noise * self._noise.standard_normal(len(x))
 
 
 def take(streams: Sequence[Stream], steps: int) -> tuple[Tensor, Tensor]:
@@ -71,22 +74,9 @@ def take(streams: Sequence[Stream], steps: int) -> tuple[Tensor, Tensor]:
 
 def _samples(streams: Sequence[Stream], count: int) -> tuple[np.ndarray, np.ndarray]:
     """x (M, count) and y (M, count), float64."""
-    x = np.empty((len(streams), count))
-    for stream, row in zip(streams, x, strict=True):
-        stream.draw_inputs(row)
-    # Highest degree first; a shorter polynomial starts with zeros, which Horner's rule keeps.
-    c = itertools.zip_longest(*(s.config.coefficients for s in streams), fillvalue=0.0)
-    columns = [np.array(column)[:, None] for column in c][::-1]
-    y = np.broadcast_to(columns[0], x.shape).copy()
-    for column in columns[1:]:
-        y *= x
-        y += column
-    if any(stream.config.noise for stream in streams):
-        noise = np.empty(count)
-        for stream, row in zip(streams, y, strict=True):
-            if stream.config.noise:
-                stream.draw_noise(noise)
-                row += stream.config.noise * noise
+    x, y = np.empty((2, len(streams), count))
+    for stream, inputs, outputs in zip(streams, x, y, strict=True):
+        stream.draw(inputs, outputs)
     return x, y
 
 

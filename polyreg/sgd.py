@@ -24,10 +24,10 @@ from polyreg.optimum import Optimum
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.
 DIVERGED = 1e6
 
-FIRST_CHUNK, CHUNK = 1024, 4096  # steps
+FIRST_CHUNK, CHUNK = 1024, 4096  # steps between two measurements, at first and at most
 KEPT = 2**18  # points of a curve
 MANY_NUMBERS = 2**16  # of a step: then torch's threads help
-CHUNK_NUMBERS = 2**21  # ... and numbers at most in their matrices
+CHUNK_NUMBERS = 2**22  # ... and numbers at most in their matrices
 
 
 class Chunk(NamedTuple):
@@ -162,9 +162,11 @@ def descend_together(
     carried = 2 * terms if config.momentum else terms
     batch = config.batch_size * (terms + 1)
     numbers = batch + 4 * carried**2  # of a step: its batch, and the recurrence's matrices
-    first, size = 1, FIRST_CHUNK
+    first = 1
     while running and first <= config.max_steps:
         room = max(1, CHUNK_NUMBERS // (numbers * len(running)))
+        # Growing with what is done, so that few steps are taken in vain after the last.
+        size = max(FIRST_CHUNK, first // 2)
         steps = min(size, CHUNK, room, config.max_steps - first + 1)
         with threads.one(batch < MANY_NUMBERS):
             measured, going = _measure(running, steps_of, first, steps)
@@ -172,7 +174,7 @@ def descend_together(
             training.curve.append(chunk)
             yield training, chunk
         running = [running[m] for m in going]
-        first, size = first + steps, 2 * size
+        first += steps
 
 
 def _measure(
@@ -254,7 +256,7 @@ class Scan:
         terms, m, dtype = self._terms, self._momentum, x.dtype
         rows = threads.workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
         basis.fill(rows[..., :terms, :], x, self._family)
-        rows[..., terms, :] = _plus(-y, rows, self._origin[:, None])
+        _plus(torch.neg(y, out=rows[..., terms, :]), rows, self._origin[:, None])
         products = (rows[..., :terms, :] @ rows.mT).to(self._exact) / x.shape[-1]
         trace = products.diagonal(dim1=-2, dim2=-1).sum(-1)
         rates = self._rates(_float64(trace), first)
