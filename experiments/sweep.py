@@ -321,6 +321,12 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
     if len(ranked) > SHOWN:
         click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
     click.echo("means over the seeds; gap is to the optimum, error to the truth, as E (p - q)^2")
+    lost = [summary for summary in ranked if len(summary.kept) < len(summary.rows)]
+    if lost:
+        runs = sum(len(summary.rows) - len(summary.kept) for summary in lost)
+        where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
+        more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
+        click.echo(f"{runs} runs diverged{where and ': '}{where}{more}")
     if ranked and len(ranked[0].kept) >= ENOUGH:
         report_recovery(config, ranked[0])
     if best:

@@ -357,6 +357,8 @@ def run(
             _require_writable(artifacts, "the artifact folder")
         started_by_mlflow = "MLFLOW_RUN_ID" in os.environ
         if resume:
+            if started_by_mlflow:  # a run of its own, which has nothing to do but to say so
+                mlflow.MlflowClient().set_tag(os.environ["MLFLOW_RUN_ID"], "resumed", resume)
             active = mlflow.start_run(run_id=resume)
         else:
             active = mlflow.start_run(

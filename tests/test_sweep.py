@@ -273,6 +273,13 @@ def test_mlflow_run_starts_a_sweep_and_resumes_one(store):
     assert done.returncode == 0, done.stderr
     parent, children = all_runs()
     assert len(children) == 2 and parent.data.params["degrees"] == "3"
+    mlflow.MlflowClient().delete_run(children[0].info.run_id)
+    done = mlflow_run(store, *uri, "-P", f"resume={parent.info.run_id}")
+    assert done.returncode == 0, done.stderr
+    runs = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
+    nested = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    [said] = [r for r in runs if r.data.tags.get("resumed") == parent.info.run_id]
+    assert len(nested) == 2 and len(runs) == 4 and said.info.status == "FINISHED"
 
 
 def test_configs_are_read_back_from_their_params():
