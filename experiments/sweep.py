@@ -216,7 +216,7 @@ def figures(config: SweepConfig, found: Sequence) -> Iterator:
         yield "heat_map", plots.heat_map(panels(config, found), title(config))
     yield "parallel", parallel(config, found)
     leader = min(found, key=lambda summary: summary.score)
-    if len(leader.kept) >= ENOUGH:
+    if studied(leader):
         study = leader.recovery()
         yield (
             "recovery",
@@ -327,12 +327,20 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
         more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
         click.echo(f"{runs} runs diverged{where and ': '}{where}{more}")
-    if ranked and len(ranked[0].kept) >= ENOUGH:
+    if ranked and studied(ranked[0]):
         report_recovery(config, ranked[0])
     if best:
-        click.echo(f"best    {best.id}: {run_name(config, best.config)}, {best.steps:,} steps")
+        click.echo(f"\nbest    {best.id}: {run_name(config, best.config)}, {best.steps:,} steps")
     else:
         click.echo("warning: every run diverged; lower --learning-rates, or use auto", err=True)
+
+
+def studied(summary) -> bool:
+    """Whether there are seeds enough, and something that makes even least squares err."""
+    from polyreg.optimum import Optimum
+
+    left = Optimum.of(summary.rows[0].config).residual_variance
+    return len(summary.kept) >= ENOUGH and left > 0
 
 
 def recovery_title(config: SweepConfig, leader) -> str:
