@@ -93,7 +93,7 @@ def test_readme_lists_every_option_with_its_default(name):
 @pytest.mark.parametrize("name", ["speed", "fit", "descent", "sweeping"])
 def test_readmes_figures_are_what_the_benchmark_printed(name):
     printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
-    assert printed.count("\n") > 5
+    assert printed.count("\n|") > 2  # a head and two rows at least
     assert printed in (ROOT / "README.md").read_text()
 
 
