@@ -1,7 +1,6 @@
 """Many runs at once: those of one shape in blocks, the blocks in threads."""
 
 import math
-import os
 import threading
 import time
 from collections import deque
@@ -36,7 +35,7 @@ def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[s
         for _, alike in groupby(configs, _shape)
         for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
     )
-    workers = len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    workers = torch.get_num_threads() if device == "cpu" else 1
     stopped = threading.Event()
     pending: deque[Future[list[sgd.Training]]] = deque()
     # Each with one of torch's own threads: two pools on the same cores wait for each other.
