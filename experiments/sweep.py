@@ -22,7 +22,8 @@ from polyreg.config import LISTS, SweepConfig, command, from_params, params, tex
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
-PLOTTED = 6  # combinations of the options that heat maps do not have as axes
+OTHERS = ("batch_size", "noise", "basis")  # that are no axes of a heat map
+PLOTTED = 6  # combinations of them in the heat maps
 
 
 @command(SweepConfig, help=__doc__)
@@ -33,6 +34,7 @@ def main(config: SweepConfig, resume: str) -> None:
         from polyreg import sweep, tracking
         from polyreg.optimum import Optimum
 
+    run = None
     try:
         if resume:
             config = resumed(config, tracking.params_of(resume))
@@ -43,13 +45,11 @@ def main(config: SweepConfig, resume: str) -> None:
         if config.trials:
             require_optuna()
         with tracking.run(title(config), params(config), resume=resume) as run:
+            click.echo(f"run     {run.id}")
+            click.echo(f"open    {run.how_to_open()}")
             rows = known(run)
-            try:
-                with clock("train"):
-                    tried = train_missing(run, config, rows, device)
-            except KeyboardInterrupt:
-                click.echo(f"go on  python -m experiments.sweep --resume {run.id}", err=True)
-                raise
+            with clock("train"):
+                tried = train_missing(run, config, rows, device)
             found = sweep.summaries(config, rows, tried)
             best = sweep.best(rows.values())
             with clock("report"):
@@ -60,12 +60,14 @@ def main(config: SweepConfig, resume: str) -> None:
                 with clock("model"):
                     log_best(run, best, device)
             run.log(totals(rows.values(), best) | clock.metrics())
-            run.tag({"device": device, "best_run_id": best.id if best else "none"})
+            run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
+    except KeyboardInterrupt:
+        if run:
+            click.echo(f"go on   python -m experiments.sweep --resume {run.id}", err=True)
+        raise
     except tracking.Unreachable as error:
         raise click.UsageError(str(error)) from error
     report(config, found, best)
-    click.echo(f"run     {run.id}")
-    click.echo(f"open    {run.how_to_open()}")
 
 
 def resumed(config: SweepConfig, stored: dict[str, str]) -> SweepConfig:
@@ -73,7 +75,7 @@ def resumed(config: SweepConfig, stored: dict[str, str]) -> SweepConfig:
     try:
         before = from_params(SweepConfig, stored)
     except ValueError as error:
-        raise click.UsageError(f"--resume: that run is no sweep; {error}") from error
+        raise click.UsageError("--resume: that run is no sweep") from error
     for f in fields(SweepConfig):
         now, then = getattr(config, f.name), getattr(before, f.name)
         if now not in (f.default, then):
@@ -85,17 +87,22 @@ def resumed(config: SweepConfig, stored: dict[str, str]) -> SweepConfig:
     return before
 
 
+def plural(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def require_optuna() -> None:
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise click.UsageError("--trials needs Optuna: pip install 'polyreg[search]'") from error
+        raise click.UsageError("--trials needs Optuna: pip install optuna") from error
 
 
 def title(config: SweepConfig) -> str:
+    seeds = plural(config.seeds, "seed")
     if config.trials:
-        return f"search · {config.trials} trials · {config.seeds} seeds"
-    return f"sweep · {len(config.combinations())} combinations · {config.seeds} seeds"
+        return f"search · {plural(config.trials, 'trial')} · {seeds}"
+    return f"sweep · {plural(len(config.combinations()), 'combination')} · {seeds}"
 
 
 def known(run) -> dict:
@@ -166,14 +173,14 @@ def log_best(run, best, device: str) -> None:
     from polyreg import sweep
     from polyreg.polynomial import Polynomial
 
-    if any(child.id == best.id and child.has_model for child in run.children()):
-        return
     (training,) = sweep.train_all([best.config], device)
     learned = Polynomial.of(training)
+    has_model = any(child.id == best.id and child.has_model for child in run.children())
     with run.reopened(best.id) as child:
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)
-        child.model(training.model, learned.document(), train.example(learned))
+        if not has_model:
+            child.model(training.model, learned.document(), train.example(learned))
 
 
 def runs_table(rows) -> dict[str, list]:
@@ -213,7 +220,9 @@ def figures(config: SweepConfig, found: Sequence) -> Iterator:
     if not found:
         return
     if not config.trials:
-        yield "heat_map", plots.heat_map(panels(config, found), title(config))
+        others = math.prod(len(config.lists()[option]) for option in OTHERS)
+        cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
+        yield "heat_map", plots.heat_map(panels(config, found), title(config) + cut)
     yield "parallel", parallel(config, found)
     leader = min(found, key=lambda summary: summary.score)
     if studied(leader):
@@ -242,7 +251,7 @@ def panels(config: SweepConfig, found: Sequence) -> list:
     lists = config.lists()
     cells = {tuple(summary.varied.values()): summary for summary in found}
     shape = len(lists["learning_rate"]), len(lists["degree"])
-    others = list(itertools.product(lists["batch_size"], lists["noise"], lists["basis"]))
+    others = list(itertools.product(*(lists[option] for option in OTHERS)))
     made = []
     for quantity in ("gap", "steps"):
         for other in others[:PLOTTED]:
@@ -250,10 +259,15 @@ def panels(config: SweepConfig, found: Sequence) -> list:
                 cells[(degree, rate, *other)]
                 for rate, degree in itertools.product(lists["learning_rate"], lists["degree"])
             ]
-            fixed = dict(zip(("batch_size", "noise", "basis"), other, strict=True))
+            names = ("batch", "noise", "")
+            fixed = [
+                f"{name} {text(value)}".strip()
+                for name, value, option in zip(names, other, OTHERS, strict=True)
+                if len(lists[option]) > 1
+            ]
             made.append(
                 Panel(
-                    title=", ".join([quantity, *words(config, fixed)]),
+                    title=", ".join(fixed) or quantity,
                     rows=[text(rate) for rate in lists["learning_rate"]],
                     columns=[text(degree) for degree in lists["degree"]],
                     mean=np.reshape([cell.mean(quantity) for cell in grid], shape),
@@ -320,13 +334,19 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
     click.echo(table(header, rows))
     if len(ranked) > SHOWN:
         click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
-    click.echo("means over the seeds; gap is to the optimum, error to the truth, as E (p - q)^2")
+    click.echo(
+        "means over the seeds that did not diverge; gap is to the optimum, error to the truth, "
+        "as E (p - q)^2"
+    )
+    runs = [row for summary in found for row in summary.rows]
+    if short := sum(not (row.converged or row.diverged) for row in runs):
+        click.echo(f"{plural(short, 'run')} used up --max-steps without converging")
     lost = [summary for summary in ranked if len(summary.kept) < len(summary.rows)]
     if lost:
-        runs = sum(len(summary.rows) - len(summary.kept) for summary in lost)
+        failed = plural(sum(row.diverged for row in runs), "run")
         where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
         more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
-        click.echo(f"{runs} runs diverged{where and ': '}{where}{more}")
+        click.echo(f"{failed} diverged{where and ': '}{where}{more}")
     if ranked and studied(ranked[0]):
         report_recovery(config, ranked[0])
     if best:

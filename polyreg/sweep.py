@@ -1,5 +1,6 @@
 """Many runs at once: those of one shape in blocks, the blocks in threads."""
 
+import itertools
 import math
 import threading
 import time
@@ -7,7 +8,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from polyreg.recovery import Recovery, recovery
 
 BLOCK = 8  # runs at once on a CPU, where their chunks are what caches hold (LOG.md)
 GPU_BLOCK = 256
-TRIALS_AT_ONCE = 8
+TRIALS_AT_ONCE, ASKED_AT_MOST = 8, 64
 
 
 def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[sgd.Training]:
@@ -32,7 +32,7 @@ def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[s
     """
     blocks = (
         block
-        for _, alike in groupby(configs, _shape)
+        for _, alike in itertools.groupby(configs, _shape)
         for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
     )
     workers = torch.get_num_threads() if device == "cpu" else 1
@@ -59,7 +59,7 @@ def _shape(config: TrainConfig) -> TrainConfig:
 
 
 def _pieces(items: Iterator, size: int) -> Iterator[list]:
-    while piece := list(islice(items, size)):
+    while piece := list(itertools.islice(items, size)):
         yield piece
 
 
@@ -172,10 +172,15 @@ class Summary(NamedTuple):
         return float(np.mean([math.log10(row.score) for row in self.rows]))
 
     def recovery(self) -> Recovery:
-        """How the seeds that did not diverge lie about the optimum; at least two."""
+        """How the seeds that did not diverge lie about the optimum; at least two.
+
+        Where a stop rule ended runs, it made their spread, which no theory here predicts.
+        """
         coefficients = np.array([row.coefficients for row in self.kept])
         steps = np.array([row.steps for row in self.kept])
-        return recovery(self.rows[0].config, coefficients, steps)
+        study = recovery(self.rows[0].config, coefficients, steps)
+        unknown = np.full(len(study.terms), np.nan)
+        return replace(study, predicted=unknown) if self.converged else study
 
     def mean(self, quantity: str) -> float:
         values = [getattr(row, quantity) for row in self.kept]
@@ -207,20 +212,34 @@ def grid(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
 def search(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
     """Combinations to try next, by Optuna's tree-structured Parzen estimator; send their scores.
 
-    Equal seeds and scores give equal trials. One that was tried before may come again.
+    Each is tried once; where Optuna asks for one again, it is told the score that it had. Equal
+    seeds and scores give equal trials.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
-    for start in range(0, config.trials, TRIALS_AT_ONCE):
-        asked = [study.ask() for _ in range(min(TRIALS_AT_ONCE, config.trials - start))]
-        scores = yield [
-            {
-                name: trial.suggest_categorical(name, values)
-                for name, values in config.lists().items()
-            }
-            for trial in asked
-        ]
-        for trial, score in zip(asked, scores, strict=True):
+    untried = {tuple(varied.values()): varied for varied in config.combinations()}
+    known: dict[tuple, float] = {}
+    wanted = min(config.trials, len(untried))
+    while len(known) < wanted:
+        asked: dict[tuple, optuna.Trial] = {}
+        for _ in range(ASKED_AT_MOST):
+            if len(asked) == min(TRIALS_AT_ONCE, wanted - len(known)):
+                break
+            trial = study.ask()
+            values = tuple(
+                trial.suggest_categorical(name, list_) for name, list_ in config.lists().items()
+            )
+            if values in untried and values not in asked:
+                asked[values] = trial
+            elif values in known:
+                study.tell(trial, known[values])
+        if not asked:  # it has made up its mind: the next ones in order
+            for varied in itertools.islice(untried.values(), TRIALS_AT_ONCE):
+                study.enqueue_trial(varied)
+            continue
+        scores = yield [untried.pop(values) for values in asked]
+        for (values, trial), score in zip(asked.items(), scores, strict=True):
+            known[values] = score
             study.tell(trial, score)

@@ -168,31 +168,39 @@ class Run:
     ) -> str:
         """Write a whole nested run, and give its id: FAILED where there is no polynomial.
 
-        As few calls as MLflow allows; the last ends it. `model` is a module and an example.
+        As few calls as MLflow allows; the last ends it. What interrupts them leaves no half of it.
+        `model` is a module and an example.
         """
         about = resolve_tags({MLFLOW_PARENT_RUN_ID: self.id, **tags})
         made = self._client.create_run(self.experiment_id, tags=about, run_name=name)
         child = Run(made.info)
-        if polynomial:
-            metrics = {**metrics, **_coefficients(polynomial)}
-            self._client.log_dict(child.id, polynomial.document(), "coefficients.json")
-        batch = _metrics(metrics, curves, at)
-        given = [Param(*item) for item in params.items()]
-        self._client.log_batch(child.id, metrics=batch[:CALL], params=given)
-        for start in range(CALL, len(batch), CALL):
-            self._client.log_batch(child.id, metrics=batch[start : start + CALL])
-        if polynomial and model:
-            with mlflow.start_run(run_id=child.id, nested=True):
-                child.model(model[0], polynomial.document(), model[1])
-        else:
-            self._client.set_terminated(child.id, "FINISHED" if polynomial else "FAILED")
+        try:
+            if polynomial:
+                metrics = {**metrics, **_coefficients(polynomial)}
+                self._client.log_dict(child.id, polynomial.document(), "coefficients.json")
+            batch = _metrics(metrics, curves, at)
+            given = [Param(*item) for item in params.items()]
+            self._client.log_batch(child.id, metrics=batch[:CALL], params=given)
+            for start in range(CALL, len(batch), CALL):
+                self._client.log_batch(child.id, metrics=batch[start : start + CALL])
+            if polynomial and model:
+                with mlflow.start_run(run_id=child.id, nested=True):
+                    child.model(model[0], polynomial.document(), model[1])
+            else:
+                self._client.set_terminated(child.id, "FINISHED" if polynomial else "FAILED")
+        except BaseException:
+            self._client.delete_run(child.id)
+            raise
         return child.id
 
     @contextmanager
     def reopened(self, child_id: str) -> Iterator["Run"]:
-        """A nested run, to add to it."""
-        with mlflow.start_run(run_id=child_id, nested=True) as active:
-            yield Run(active.info)
+        """A nested run that has ended, to add to it; it ends FINISHED, whatever interrupts."""
+        try:
+            with mlflow.start_run(run_id=child_id, nested=True) as active:
+                yield Run(active.info)
+        finally:
+            self._client.set_terminated(child_id, "FINISHED")
 
     def children(self) -> list[Child]:
         """The nested runs, the oldest first."""

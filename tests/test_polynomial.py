@@ -13,7 +13,7 @@ def polynomial(weights, **options) -> Polynomial:
     config = TrainConfig(degree=len(weights) - 1, **options)
     weights = torch.tensor(weights, dtype=torch.float32)
     training = Training(config)
-    training.model.set_weights(weights)
+    training.weights = weights
     training.curve.domain = (-3.0, 3.0)
     return Polynomial.of(training)
 

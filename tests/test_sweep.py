@@ -132,7 +132,7 @@ def test_all_diverged_is_an_answer_too(store):
     result = run_sweep("--degrees", "8", "--learning-rates", "1,10", "--seeds", "2")
     assert result.exit_code == 0, result.output
     assert "every run diverged" in result.output and "nan" not in result.output
-    assert all_runs()[0].data.tags["best_run_id"] == "none"
+    assert "best_run_id" not in all_runs()[0].data.tags
 
 
 def test_save_models_all_leaves_every_run_its_model(store):
@@ -234,7 +234,7 @@ def test_a_search_tries_what_optuna_asks_for_and_finds_a_good_run(store):
     assert result.exit_code == 0, result.output
     parent, children = all_runs()
     combinations = {(c.data.params["degree"], c.data.params["learning_rate"]) for c in children}
-    assert len(children) == 2 * len(combinations) and 4 <= len(combinations) <= 12
+    assert len(children) == 2 * len(combinations) == 24
     best = mlflow.get_run(parent.data.tags["best_run_id"])
     assert best.data.params["degree"] in ("3", "4", "5", "6")
     # The same trials again: nothing is left to train.
@@ -245,7 +245,7 @@ def test_a_search_tries_what_optuna_asks_for_and_finds_a_good_run(store):
 def test_trials_without_optuna_say_what_to_install(store, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     result = run_sweep("--trials", "3")
-    assert result.exit_code == 2 and "pip install 'polyreg[search]'" in result.output
+    assert result.exit_code == 2 and "pip install optuna" in result.output
 
 
 def test_a_study_of_recovery_compares_with_what_statistics_allows(store):
