@@ -1,5 +1,7 @@
 """What every experiment does on the way: pick the device, time its stages, show and print."""
 
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +40,25 @@ class Clock:
 
     def metrics(self) -> dict[str, float]:
         return {f"time/{stage}_s": value for stage, value in self.seconds.items()}
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Ctrl-C waits until the end of this.
+
+    A call to SQLite that it cut in the middle would keep the store locked against all others.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal comes here
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def progress_bar(total: int, unit: str):

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from experiments import train
-from experiments.common import Clock, available_device, progress_bar, table
+from experiments.common import Clock, available_device, progress_bar, shielded, table
 from polyreg.config import LISTS, SweepConfig, command, from_params, params, text
 
 SHOWN = 20  # combinations in the report
@@ -52,12 +52,12 @@ def main(config: SweepConfig, resume: str) -> None:
                 tried = train_missing(run, config, rows, device)
             found = sweep.summaries(config, rows, tried)
             best = sweep.best(rows.values())
-            with clock("report"):
+            with clock("report"), shielded():
                 run.table(runs_table(rows.values()), "runs")
                 for name, figure in figures(config, found):
                     run.figure(figure, name)
             if best:
-                with clock("model"):
+                with clock("model"), shielded():
                     log_best(run, best, device)
             run.log(totals(rows.values(), best) | clock.metrics())
             run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
@@ -111,7 +111,7 @@ def known(run) -> dict:
 
     rows = {}
     for child in run.children():
-        if child.ended:
+        if child.whole:
             row = Row.from_run(child.id, child.params, child.metrics, child.tags)
             rows[row.config] = row
         else:
@@ -137,7 +137,8 @@ def train_missing(run, config: SweepConfig, rows: dict, device: str) -> list[dic
             missing = [c for c in dict.fromkeys(runs) if c not in rows]
             bar.update(len(runs) - len(missing))
             for training in sweep.train_all(missing, device):
-                rows[training.config] = track(run, config, training, device)
+                with shielded():
+                    rows[training.config] = track(run, config, training, device)
                 bar.update()
             scores = [s.score for s in sweep.summaries(config, rows, combinations)]
             tried += [varied for varied in combinations if varied not in tried]
@@ -175,7 +176,7 @@ def log_best(run, best, device: str) -> None:
 
     (training,) = sweep.train_all([best.config], device)
     learned = Polynomial.of(training)
-    has_model = any(child.id == best.id and child.has_model for child in run.children())
+    has_model = run.has_model(best.id)
     with run.reopened(best.id) as child:
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)

@@ -19,6 +19,7 @@ MAX_FIT_DEGREE = 40
 # Of coefficients, noise and rate: their squares and moments stay far from overflow.
 MAX_SIZE = 1e15
 MAX_RUNS = 100_000  # of a sweep
+MAX_PARAM = 6000  # characters: MLflow cuts the rest
 
 Inputs = Literal["normal", "uniform"]
 Basis = Literal["auto", "monomial", "hermite", "legendre", "chebyshev"]
@@ -253,6 +254,14 @@ class SweepConfig:
         require(self.trials >= 0, "trials", self.trials, "must be 0 (train all) or more")
         runs = self.seeds * math.prod(len(values) for values in self.lists().values())
         require(runs <= MAX_RUNS, "seeds", f"{runs:,} runs", f"make at most {MAX_RUNS:,} runs")
+        for listed in LISTS.values():
+            size = len(text(getattr(self, listed)))
+            require(
+                size <= MAX_PARAM,
+                listed.replace("_", "-"),
+                f"{size:,} characters",
+                f"must be at most {MAX_PARAM:,} characters, as MLflow's params; split the sweep",
+            )
         # Each value is judged by the run it makes; combined, none can be wrong that alone is right.
         for option, values in self.lists().items():
             for value in values:

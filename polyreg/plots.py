@@ -70,7 +70,8 @@ def loss(
     axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
+    room = 0.3 * (np.log10(high) - np.log10(low))  # for the legend
+    axes.set_ylim(low, 10 ** min(np.log10(high) + room, 300))
     axes.yaxis.set_major_formatter("{x:g}")  # the log scale's own formatter typesets: 0.1 s
     axes.yaxis.set_minor_formatter("")
     axes.legend(loc="upper right", **LEGEND)

@@ -218,7 +218,7 @@ def search(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed % 2**32))
     untried = {tuple(varied.values()): varied for varied in config.combinations()}
     known: dict[tuple, float] = {}
     wanted = min(config.trials, len(untried))

@@ -18,12 +18,20 @@ from urllib.parse import unquote, urlsplit
 import mlflow
 import numpy as np
 import torch
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial
@@ -114,14 +122,13 @@ def _experiment() -> Any:
 
 
 class Child(NamedTuple):
-    """A nested run as the store has it. One that never `ended` was interrupted half-written."""
+    """A nested run as the store has it; one that is not `whole` was interrupted half-written."""
 
     id: str
-    ended: bool
+    whole: bool
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    has_model: bool
 
 
 class Run:
@@ -215,11 +222,12 @@ class Run:
             found += [
                 Child(
                     id=run.info.run_id,
-                    ended=run.info.status in ("FINISHED", "FAILED"),
+                    # FAILED are those that diverged, and have no coefficients.
+                    whole=run.info.status == "FINISHED"
+                    or (run.info.status == "FAILED" and "coef/1" not in run.data.metrics),
                     params=run.data.params,
                     metrics=run.data.metrics,
                     tags=run.data.tags,
-                    has_model=bool(run.outputs and run.outputs.model_outputs),
                 )
                 for run in page
             ]
@@ -230,9 +238,26 @@ class Run:
     def remove(self, child_id: str) -> None:
         self._client.delete_run(child_id)
 
+    def has_model(self, child_id: str) -> bool:
+        """Whether a nested run has a model that was logged to its end."""
+        outputs = self._client.get_run(child_id).outputs
+        return any(
+            self._client.get_logged_model(output.model_id).status == LoggedModelStatus.READY
+            for output in (outputs.model_outputs if outputs else [])
+        )
+
     def table(self, columns: Mapping[str, list], name: str) -> None:
-        """A table that MLflow's page shows and compares; nan is an empty cell."""
-        self._client.log_table(self.id, dict(columns), f"{name}.json")
+        """A table that MLflow's page shows and compares; nan is an empty cell.
+
+        As MLflow's log_table, which would add to the table that a resumed run has already.
+        """
+        rows = [
+            [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
+            for row in zip(*columns.values(), strict=True)
+        ]
+        path = f"{name}.json"
+        self._client.log_dict(self.id, {"columns": list(columns), "data": rows}, path)
+        self.tag({MLFLOW_LOGGED_ARTIFACTS: json.dumps([{"path": path, "type": "table"}])})
 
     def by_degree(self, degrees: Sequence[int], curves: Mapping[str, np.ndarray]) -> None:
         """Log curves whose steps are the degrees."""

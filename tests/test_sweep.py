@@ -172,11 +172,15 @@ def test_an_interrupted_sweep_is_resumed_where_it_was(store, blow):
         if len(children) >= 4:
             break
     process.send_signal(blow)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=15)
+    finally:
+        process.kill()
     parent, before = all_runs()
     assert 4 <= len(before) < 36
     if blow == signal.SIGINT:
         assert f"--resume {parent.info.run_id}" in said
+        assert {c.info.status for c in before} == {"FINISHED"}
     done = {c.info.run_id for c in before if c.info.status == "FINISHED"}
 
     result = run_sweep("--resume", parent.info.run_id)
@@ -203,7 +207,19 @@ def test_resuming_with_other_options_is_refused_and_names_them(store):
     result = run_sweep("--resume", "0" * 32)
     assert result.exit_code == 2 and f"no run {'0' * 32}" in result.output
     assert run_sweep("--resume", run_id).exit_code == 0
-    assert len(all_runs()[1]) == 1
+    parent, children = all_runs()
+    assert len(children) == 1
+    assert len(json.loads(artifact(parent, "runs.json").read_text())["data"]) == 1
+    # A run that was interrupted while its model was logged reads FAILED: it is trained again.
+    mlflow.MlflowClient().set_terminated(children[0].info.run_id, "FAILED")
+    assert run_sweep("--resume", run_id).exit_code == 0
+    parent, [child] = all_runs()
+    assert child.info.run_id != children[0].info.run_id and child.info.status == "FINISHED"
+    polyreg.load(f"runs:/{parent.data.tags['best_run_id']}/model")
+    mlflow.set_experiment("polyreg")
+    assert mlflow.load_table("runs.json", run_ids=[run_id])["run_id"].tolist() == [
+        child.info.run_id
+    ]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +234,10 @@ def test_resuming_with_other_options_is_refused_and_names_them(store):
         (["--seeds", "0"], "--seeds must be 1 or more; got 0"),
         (["--seeds", "1000000"], "at most 100,000 runs; got 15,000,000 runs"),
         (["--trials", "-1"], "--trials must be 0"),
+        (
+            ["--learning-rates", ",".join(f"0.{k}" for k in range(10_000, 11_000))],
+            "--learning-rates must be at most 6,000 characters",
+        ),
     ],
 )
 def test_what_is_no_sweep_is_one_line_and_leaves_no_run(store, arguments, why):
@@ -230,7 +250,7 @@ def test_what_is_no_sweep_is_one_line_and_leaves_no_run(store, arguments, why):
 def test_a_search_tries_what_optuna_asks_for_and_finds_a_good_run(store):
     pytest.importorskip("optuna")
     space = ("--degrees", "1,2,3,4,5,6", "--learning-rates", "auto,0.01,0.001", "--seeds", "2")
-    result = run_sweep(*space, "--trials", "12")
+    result = run_sweep(*space, "--trials", "12", "--seed", str(2**40))
     assert result.exit_code == 0, result.output
     parent, children = all_runs()
     combinations = {(c.data.params["degree"], c.data.params["learning_rate"]) for c in children}

@@ -202,3 +202,11 @@ def test_bad_input_under_mlflow_run_ends_that_run_failed(store, monkeypatch):
     assert done.returncode != 0
     assert "Error: No such option" in done.stderr and "Traceback" not in done.stderr
     assert only_run("lab").info.status == "FAILED"
+
+
+def test_a_gap_at_the_bottom_of_float64_is_drawn_too(store):
+    result = train(
+        "--degree", "1", "--coefficients", "0", "--dtype", "float64", "--tolerance", "1e-300"
+    )
+    assert result.exit_code == 0, result.output
+    assert only_run().info.status == "FINISHED"
