@@ -197,7 +197,7 @@ def test_an_interrupted_sweep_is_resumed_where_it_was(store, blow):
         assert trained[training.config]["loss/gap"] == training.curve.gap[-1]
 
 
-def test_resuming_with_other_options_is_refused_and_names_them(store):
+def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatch):
     run_sweep("--degrees", "3", "--learning-rates", "auto", "--seeds", "1")
     run_id = all_runs()[0].info.run_id
     result = run_sweep("--resume", run_id, "--seeds", "7")
@@ -216,7 +216,7 @@ def test_resuming_with_other_options_is_refused_and_names_them(store):
     parent, [child] = all_runs()
     assert child.info.run_id != children[0].info.run_id and child.info.status == "FINISHED"
     polyreg.load(f"runs:/{parent.data.tags['best_run_id']}/model")
-    mlflow.set_experiment("polyreg")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "polyreg")
     assert mlflow.load_table("runs.json", run_ids=[run_id])["run_id"].tolist() == [
         child.info.run_id
     ]
