@@ -126,7 +126,8 @@ def train_missing(run, config: SweepConfig, rows: dict, device: str) -> list[dic
     plan = sweep.search(config) if config.trials else sweep.grid(config)
     tried: list[dict[str, Any]] = []
     scores = None
-    total = config.seeds * (config.trials or len(config.combinations()))
+    total = len(config.combinations())
+    total = config.seeds * min(config.trials or total, total)
     with progress_bar(total, "run") as bar:
         while True:
             try:

@@ -287,6 +287,7 @@ class SweepConfig:
         return [self.run(self.seed + k, **varied) for k in range(self.seeds)]
 
     def run(self, seed: int, **varied) -> TrainConfig:
+        """One run; of each list that `varied` does not name, the first value."""
         first = {option: values[0] for option, values in self.lists().items()}
         own = {f.name: getattr(self, f.name) for f in fields(TrainConfig) if hasattr(self, f.name)}
         return TrainConfig(**(own | first | varied | {"seed": seed}))

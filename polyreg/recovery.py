@@ -97,9 +97,7 @@ def prediction(config: TrainConfig, steps: float) -> tuple[np.ndarray, np.ndarra
     optimum = Optimum.of(config)
     auto = config.constant_rate is None
     unknown = np.full(config.degree + 1, np.nan)
-    if config.optimizer == "adam" or (
-        auto and optimum.residual_variance <= config.tolerance / 10  # as in sgd.Rates
-    ):
+    if config.optimizer == "adam" or (auto and np.isinf(sgd.falling(optimum, config.tolerance))):
         return unknown, unknown
     with threads.one():
         moment = MeanSquare(config).after(round(steps))

@@ -357,7 +357,7 @@ class Rates:
         optima = [t.optimum for t in trainings]
         constants = [t.config.constant_rate for t in trainings]
         self._constant = _column([math.nan if c is None else c for c in constants])
-        self._falling = _column([_falling(o, self._config.tolerance) for o in optima])
+        self._falling = _column([falling(o, self._config.tolerance) for o in optima])
         self._size = _column([math.sqrt(o.second_moment) for o in optima])
 
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
@@ -374,7 +374,8 @@ class Rates:
         self._size = self._size[runs]
 
 
-def _falling(optimum: Optimum, tolerance: float) -> float:
+def falling(optimum: Optimum, tolerance: float) -> float:
+    """c of the rates c / t that `auto` does not exceed; infinite where nothing makes it fall."""
     if optimum.residual_variance <= tolerance / 10:
         return math.inf
     return 4 / float(optimum.singular_values()[-1]) ** 2
