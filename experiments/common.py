@@ -1,12 +1,21 @@
-"""What every experiment does on the way: pick the device, time its stages, show and print."""
+"""What every experiment does on the way: pick the device, time its stages, end as it should."""
 
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields
+from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from polyreg.config import Diverged, Refused, from_params, text
+from polyreg.outbox import Unreachable, Unsent
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def available_device(device: str, dtype: str) -> str:
@@ -42,23 +51,153 @@ class Clock:
         return {f"time/{stage}_s": value for stage, value in self.seconds.items()}
 
 
-@contextmanager
-def shielded() -> Iterator[None]:
-    """Ctrl-C waits until the end of this.
+class Killed(KeyboardInterrupt):
+    """A signal ended the experiment."""
 
-    A call to SQLite that it cut in the middle would keep the store locked against all others.
+    def __init__(self, number: int):
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.number = number
+
+
+class Stop:
+    """Ctrl-C and SIGTERM, taken note of: work asks now and then whether it is to end.
+
+    So nothing is cut in the middle: a call to SQLite that was would keep the store locked for all.
+    `run` is the open run's id, and `hint` says how to go on with it.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no signal comes here
-        return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+
+    def __init__(self) -> None:
+        self.number = 0  # of the first signal
+        self.event = threading.Event()
+        self.run = self.hint = ""
+        self._abrupt = False
+
+    def __bool__(self) -> bool:
+        return self.number != 0
+
+    def check(self) -> None:
+        if self.number:
+            raise Killed(self.number)
+
+    @contextmanager
+    def abruptly(self) -> Iterator[None]:
+        """For what may be cut at any place: a long computation, which would not ask."""
+        self._abrupt = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._abrupt = False
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Until then there is no run to end, unless `mlflow run` opened one, which needs MLflow."""
+        with nullcontext() if "MLFLOW_RUN_ID" in os.environ else self.abruptly():
+            yield
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no signal comes here
+            return
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame: object) -> None:
+        first = not self.number  # `mlflow run` sends both
+        self.number = self.number or number
+        self.event.set()
+        if first and self._abrupt:
+            raise Killed(number)
+
+
+@contextmanager
+def ending() -> Iterator[Stop]:
+    """How an experiment ends: in an answer, or one line and an exit code.
+
+    2 is bad input, or a store that takes no run; 1 is what went wrong on the way; 128 + n is
+    signal n. A run that `mlflow run` opened, and we had not yet begun, ends KILLED too.
+    """
+    stop = Stop()
+    with stop.listening():
+        try:
+            yield stop
+        except Killed as killed:
+            if started := os.environ.get("MLFLOW_RUN_ID"):
+                from polyreg import tracking
+
+                tracking.kill(started)
+            click.echo(str(killed), err=True)
+            if stop.hint:
+                click.echo(f"go on   {stop.hint}", err=True)
+            raise SystemExit(128 + killed.number) from killed
+        except (Unreachable, Refused) as error:
+            raise click.UsageError(str(error)) from error
+        except Diverged as error:
+            raise click.ClickException(f"{error}; run {stop.run} keeps its curve") from error
+        except Unsent as error:
+            raise click.ClickException(str(error)) from error
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+                raise click.ClickException(f"not enough memory: {error}") from error
+            raise
+
+
+def patience(stop: Stop) -> Callable[[str], bool]:
+    """Whether to try again to reach a store that is away: for a minute, and until Ctrl-C."""
+    seconds = float(os.environ.get("POLYREG_PATIENCE", 60))
+    since: list[float] = []
+
+    def wait(why: str) -> bool:
+        if not since:
+            since.append(time.monotonic())
+            click.echo(
+                f"waiting {seconds:g} s for the tracking store ({why}); Ctrl-C keeps the log in a "
+                "folder instead",
+                err=True,
+            )
+        return not stop.event.wait(1) and time.monotonic() - since[0] < seconds
+
+    return wait
+
+
+def say_abandoned(runs: Sequence) -> None:
+    """A note on runs whose process is gone."""
+    if runs:
+        some = ", ".join(run.id for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+        many = "1 run reads" if len(runs) == 1 else f"{len(runs)} runs read"
+        click.echo(
+            f"note: {many} RUNNING, but the process is gone ({some}); "
+            "python -m experiments.repair closes what is so",
+            err=True,
+        )
+
+
+def same_options(config: Any, stored: Mapping[str, str]) -> Any:
+    """The options of the run to go on with; one that was given now has to be the same."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+        before = from_params(type(config), stored)
+    except ValueError as error:
+        raise click.UsageError(
+            f"--resume: that run is none of this experiment ({error})"
+        ) from error
+    context = click.get_current_context()
+    differ = []
+    for f in fields(config):
+        now, then = getattr(config, f.name), getattr(before, f.name)
+        given = context.get_parameter_source(f.name) == ParameterSource.COMMANDLINE
+        if "MLFLOW_RUN_ID" in os.environ:  # which passes every option on
+            given &= now != f.default
+        if given and now != then:
+            option = "--" + f.name.replace("_", "-")
+            differ.append(f"{option} {text(now)}, where that run has {text(then)}")
+    if differ:
+        raise click.UsageError(f"--resume: {'; '.join(differ)}; leave it out, or start a new run")
+    return before
 
 
 def progress_bar(total: int, unit: str):

@@ -8,41 +8,53 @@ Reads CSV or Parquet as a stream, solves least squares exactly, and tracks the f
 coefficients with standard errors and intervals, plots with bands, and the model.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
-from experiments.common import Clock, available_device, progress_bar, table
+from experiments.common import (
+    Clock,
+    available_device,
+    ending,
+    patience,
+    progress_bar,
+    say_abandoned,
+    table,
+)
 from polyreg.config import FitConfig, Refused, command, params
 
 POINTS = 2000  # of the sample in the plots
+SHOWN = 400  # of it in sample.json
 
 
 @command(FitConfig, help=__doc__)
 @click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing else.")
 def main(config: FitConfig, dry_run: bool) -> None:
     clock = Clock()
-    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
-        from polyreg import least_squares, tracking
-        from polyreg.files import BadTable
-        from polyreg.table import Table
+    with ending() as stop:
+        with (
+            stop.importing(),
+            clock("import"),
+        ):  # here, so that --help and a wrong option need not wait for torch
+            from polyreg import least_squares, tracking
+            from polyreg.table import Table
 
-    bad = (BadTable, Refused)
-    try:
         device = available_device(config.device, "float64")
-        rows = Table.open(
-            config.data, config.target, config.features, config.weights or None, config.missing
-        )
-        least_squares.term_count(rows.names, config)
-        with clock("survey"):
+        with stop.abruptly(), clock("survey"):
+            rows = Table.open(
+                config.data, config.target, config.features, config.weights or None, config.missing
+            )
+            least_squares.term_count(rows.names, config)
             survey = rows.survey(config.seed)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
         if dry_run:
             return report_plan(problem, rows, survey)
         name = f"{config.target} · degree {config.degree}"
-        with tracking.run(name, params(config), discard=bad) as run:
-            with clock("fit"), progress_bar(survey.rows, "row") as bar:
+        with tracking.run(name, params(config), discard=(Refused,), wait=patience(stop)) as run:
+            say_abandoned(tracking.abandoned())
+            with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
                 answer, selection = least_squares.run(problem, lambda: counted(rows.blocks(), bar))
             if selection:
                 name = f"{config.target} · degree {selection.chosen}"
@@ -52,17 +64,29 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 for plot, figure in figures(answer, selection, survey.sample, name):
                     run.figure(figure, plot)
             with clock("model"):
-                log_model(run, answer)
+                log_model(run, answer, "" if stop else config.register_as)
             run.coefficients(answer)
+            run.text(json.dumps(sample(answer, survey.sample)), "sample.json")
             if selection:
                 run.by_degree(selection.degrees, selection.curves())
             run.log(metrics(answer, selection, rows.missing_rows) | clock.metrics())
-    except (*bad, tracking.Unreachable) as error:
-        raise click.UsageError(str(error)) from error
-    report(answer, selection, rows)
-    click.echo(f"run      {run.id}")
-    click.echo(f"open     {run.how_to_open()}")
-    click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+            report(answer, selection, rows)
+            click.echo(f"run      {run.id}")
+            stop.check()
+        click.echo(f"open     {run.how_to_open()}")
+        click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+
+
+def sample(answer: Any, drawn: Any) -> dict[str, Any]:
+    """Some of the rows, to be drawn beside other fits: x (N, D), y (N,)."""
+    every = -(-len(drawn.y) // SHOWN)
+    columns = [column[::every].tolist() for column in drawn.x]
+    return {
+        "names": list(answer.design.names),
+        "target": answer.target,
+        "x": list(zip(*columns, strict=True)),
+        "y": drawn.y[::every].tolist(),
+    }
 
 
 def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
@@ -86,12 +110,13 @@ def counted(blocks: Iterable, bar: Any) -> Iterator:
         bar.update(len(block.y))
 
 
-def log_model(run: Any, answer: Any) -> None:
+def log_model(run: Any, answer: Any, register_as: str) -> None:
     import numpy as np
 
     from polyreg.model import FittedModel
 
-    run.model(FittedModel(answer), answer.document(), np.linspace(answer.low, answer.high, 3))
+    example = np.linspace(answer.low, answer.high, 3)
+    run.model(FittedModel(answer), answer, example, register_as)
 
 
 def metrics(answer: Any, selection: Any, missing: int) -> dict[str, float]:

@@ -15,32 +15,34 @@ from typing import Any
 
 import click
 
-from experiments.common import progress_bar
-from polyreg.config import PredictConfig, command
+from experiments.common import ending, progress_bar
+from polyreg.config import PredictConfig, Refused, command
 
 ADDED = ("prediction", "low", "high", "extrapolated")
 
 
 @command(PredictConfig, help=__doc__)
 def main(config: PredictConfig) -> None:
-    from polyreg import tracking
-    from polyreg.files import BadTable, write
-    from polyreg.table import Table
+    with ending() as stop:
+        with stop.importing():
+            from polyreg import tracking
+            from polyreg.files import write
+            from polyreg.table import Table
 
-    try:
-        answer = tracking.load(config.model)
+        try:
+            answer = tracking.load(config.model)
+        except ValueError as error:
+            raise Refused(str(error)) from error
         rows = Table.open(config.data, None, answer.variables)
         out = Path(config.out)
         if out.resolve() in [file.resolve() for file in rows.files]:
-            raise ValueError(f"--out {out} is the data itself; choose another name")
+            raise Refused(f"--out {out} is the data itself; choose another name")
         taken = [name for name, _ in rows.schema if name in ADDED]
         if taken:
-            raise ValueError(f"{config.data} has a column {taken[0]} already; rename it")
+            raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
         counts = {"rows": 0, "outside": 0, "missing": 0}
-        with progress_bar(rows.size, "B") as bar:
+        with progress_bar(rows.size, "B") as bar, stop.abruptly():
             write(out, predicted(answer, rows, config.interval, counts, bar))
-    except (BadTable, tracking.Unreachable, ValueError) as error:
-        raise click.UsageError(str(error)) from error
     click.echo(f"{counts['rows']:,} rows to {out}")
     if counts["outside"]:
         click.echo(

@@ -11,14 +11,23 @@ once, and tracks them as nested runs of one: with a table, plots, and the best r
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from typing import Any
 
 import click
 
 from experiments import train
-from experiments.common import Clock, available_device, progress_bar, shielded, table
-from polyreg.config import LISTS, SweepConfig, command, from_params, params, text
+from experiments.common import (
+    Clock,
+    Stop,
+    available_device,
+    ending,
+    patience,
+    progress_bar,
+    same_options,
+    say_abandoned,
+    table,
+)
+from polyreg.config import LISTS, SweepConfig, command, params, text
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -30,61 +39,47 @@ PLOTTED = 6  # combinations of them in the heat maps
 @click.option("--resume", default="", help="Go on with this interrupted sweep: its run's id.")
 def main(config: SweepConfig, resume: str) -> None:
     clock = Clock()
-    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
-        from polyreg import sweep, tracking
-        from polyreg.optimum import Optimum
+    with ending() as stop:
+        with (
+            stop.importing(),
+            clock("import"),
+        ):  # here, so that --help and a wrong option need not wait for torch
+            from polyreg import sweep, tracking
+            from polyreg.optimum import Optimum
 
-    run = None
-    try:
         if resume:
-            config = resumed(config, tracking.params_of(resume))
+            config = same_options(config, tracking.interrupted(resume).params)
         device = available_device(config.device, config.dtype)
         for varied in config.combinations():
             first = config.run(config.seed, **varied)
             train.require_headroom(Optimum.of(first), first)
         if config.trials:
             require_optuna()
-        with tracking.run(title(config), params(config), resume=resume) as run:
+        wait = patience(stop)
+        with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
+            stop.hint = f"python -m experiments.sweep --resume {run.id}"
+            say_abandoned(tracking.abandoned())
             click.echo(f"run     {run.id}")
             click.echo(f"open    {run.how_to_open()}")
             rows = known(run)
             with clock("train"):
-                tried = train_missing(run, config, rows, device)
+                tried = train_missing(run, config, rows, device, stop)
             found = sweep.summaries(config, rows, tried)
             best = sweep.best(rows.values())
-            with clock("report"), shielded():
+            with clock("report"):
                 run.table(runs_table(rows.values()), "runs")
-                for name, figure in figures(config, found):
+                for name, figure in figures(config, found, whole=not stop):
                     run.figure(figure, name)
-            if best:
-                with clock("model"), shielded():
-                    log_best(run, best, device)
+            if best and not stop:
+                with clock("model"):
+                    log_best(run, best, config, device, stop)
             run.log(totals(rows.values(), best) | clock.metrics())
             run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
-    except KeyboardInterrupt:
-        if run:
-            click.echo(f"go on   python -m experiments.sweep --resume {run.id}", err=True)
-        raise
-    except tracking.Unreachable as error:
-        raise click.UsageError(str(error)) from error
-    report(config, found, best)
-
-
-def resumed(config: SweepConfig, stored: dict[str, str]) -> SweepConfig:
-    """The interrupted sweep's own options; one that was given now has to be the same."""
-    try:
-        before = from_params(SweepConfig, stored)
-    except ValueError as error:
-        raise click.UsageError("--resume: that run is no sweep") from error
-    for f in fields(SweepConfig):
-        now, then = getattr(config, f.name), getattr(before, f.name)
-        if now not in (f.default, then):
-            option = "--" + f.name.replace("_", "-")
-            raise click.UsageError(
-                f"{option} {text(now)}: the sweep to resume has {text(then)}; leave it out, or "
-                "start a new sweep"
-            )
-    return before
+            stop.check()
+            report(config, found, best)
+        if best:
+            name = run_name(config, best.config)
+            click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
 
 
 def plural(number: int, what: str) -> str:
@@ -119,7 +114,9 @@ def known(run) -> dict:
     return rows
 
 
-def train_missing(run, config: SweepConfig, rows: dict, device: str) -> list[dict[str, Any]]:
+def train_missing(
+    run, config: SweepConfig, rows: dict, device: str, stop: Stop
+) -> list[dict[str, Any]]:
     """Train and track what `rows` lacks; the combinations that were tried."""
     from polyreg import sweep
 
@@ -137,10 +134,11 @@ def train_missing(run, config: SweepConfig, rows: dict, device: str) -> list[dic
             runs = [run for varied in combinations for run in config.runs(varied)]
             missing = [c for c in dict.fromkeys(runs) if c not in rows]
             bar.update(len(runs) - len(missing))
-            for training in sweep.train_all(missing, device):
-                with shielded():
-                    rows[training.config] = track(run, config, training, device)
+            for training in sweep.train_all(missing, device, stop.event):
+                rows[training.config] = track(run, config, training, device)
                 bar.update()
+            if stop:
+                return [*tried, *combinations]
             scores = [s.score for s in sweep.summaries(config, rows, combinations)]
             tried += [varied for varied in combinations if varied not in tried]
 
@@ -153,12 +151,15 @@ def track(run, config: SweepConfig, training, device: str):
     own, curve = training.config, training.curve
     metrics, curves, at = train.measured(curve)
     learned = model = None
-    if not training.diverged:
+    about = train.tags(training, device)
+    if training.diverged:
+        about["error"] = str(training.diverged)
+    else:
         learned = Polynomial.of(training)
         metrics |= train.reached(training, learned) | {"time/train_s": training.seconds}
         if config.save_models == "all":
             model = (training.model, train.example(learned))
-    name, about = run_name(config, own), train.tags(training, device)
+    name = run_name(config, own)
     run_id = run.child(name, params(own), about, metrics, curves, at, learned, model)
     return Row.of(run_id, training)
 
@@ -170,19 +171,19 @@ def run_name(config: SweepConfig, own) -> str:
     return " · ".join([own.name, *words(config, besides), *seed])
 
 
-def log_best(run, best, device: str) -> None:
+def log_best(run, best, config: SweepConfig, device: str, stop: Stop) -> None:
     """The best run's model and plots; it is trained again, which gives the same weights."""
     from polyreg import sweep
     from polyreg.polynomial import Polynomial
 
-    (training,) = sweep.train_all([best.config], device)
-    learned = Polynomial.of(training)
-    has_model = run.has_model(best.id)
-    with run.reopened(best.id) as child:
+    child = run.at(best.id)
+    for training in sweep.train_all([best.config], device, stop.event):
+        learned = Polynomial.of(training)
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)
-        if not has_model:
-            child.model(training.model, learned.document(), train.example(learned))
+        if config.save_models == "best" or config.register_as:
+            example = train.example(learned)
+            child.model(training.model, learned, example, config.register_as)
 
 
 def runs_table(rows) -> dict[str, list]:
@@ -215,13 +216,13 @@ def totals(rows, best) -> dict[str, float]:
     }
 
 
-def figures(config: SweepConfig, found: Sequence) -> Iterator:
+def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
     """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
     from polyreg import plots
 
     if not found:
         return
-    if not config.trials:
+    if whole and not config.trials:
         others = math.prod(len(config.lists()[option]) for option in OTHERS)
         cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
         yield "heat_map", plots.heat_map(panels(config, found), title(config) + cut)
@@ -351,9 +352,7 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         click.echo(f"{failed} diverged{where and ': '}{where}{more}")
     if ranked and studied(ranked[0]):
         report_recovery(config, ranked[0])
-    if best:
-        click.echo(f"\nbest    {best.id}: {run_name(config, best.config)}, {best.steps:,} steps")
-    else:
+    if not best:
         click.echo("warning: every run diverged; lower --learning-rates, or use auto", err=True)
 
 

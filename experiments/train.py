@@ -8,59 +8,167 @@ Draws batches of a known polynomial, trains one linear layer on its basis functi
 run in MLflow: options, curves, coefficients, plots, and the model, which loads without polyreg.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from experiments.common import Clock, available_device, progress_bar, table
-from polyreg.config import TrainConfig, command, params, text
+from experiments.common import (
+    Clock,
+    available_device,
+    ending,
+    patience,
+    progress_bar,
+    same_options,
+    say_abandoned,
+    table,
+)
+from polyreg.config import Refused, TrainConfig, command, params, text
 
 SAMPLE = 400  # points of the data in the plots
+CHECKPOINT_SECONDS = 10.0
+SLOTS = ("checkpoint/a.npz", "checkpoint/b.npz")  # written in turn: one is always whole
 
 
 @command(TrainConfig, help=__doc__)
-def main(config: TrainConfig) -> None:
+@click.option("--resume", default="", help="Go on with this interrupted run: its id.")
+def main(config: TrainConfig, resume: str) -> None:
     clock = Clock()
-    with clock("import"):  # here, so that --help and a wrong option need not wait for torch
-        from polyreg import sgd, tracking
-        from polyreg.optimum import Optimum
-        from polyreg.polynomial import Polynomial
+    with ending() as stop:
+        with (
+            stop.importing(),
+            clock("import"),
+        ):  # here, so that --help and a wrong option need not wait for torch
+            from polyreg import sgd, tracking
+            from polyreg.optimum import Optimum
+            from polyreg.polynomial import Polynomial
 
-    device = available_device(config.device, config.dtype)
-    optimum = Optimum.of(config)
-    require_headroom(optimum, config)
-    training = sgd.Training(config, device)
-    curve = training.curve
-    try:
-        with tracking.run(config.name, params(config)) as run:
+        before = to_go_on(resume) if resume else None
+        if before:
+            config = same_options(config, before.params)
+        device = available_device(config.device, config.dtype)
+        optimum = Optimum.of(config)
+        require_headroom(optimum, config)
+        training = sgd.Training(config, device)
+        checkpoints = Checkpoints(training)
+        if before:
+            checkpoints.read(before)
+        curve = training.curve
+        wait = patience(stop)
+        with tracking.run(config.name, params(config), resume=resume, wait=wait) as run:
+            stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
+            say_abandoned(tracking.abandoned())
             run.tag(tags(training, device))
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
+                    bar.update(curve.steps)
                     for chunk in sgd.descend(training):
                         bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
                         bar.update(len(chunk.gap))
+                        checkpoints.write_when_due(run)
+                        if stop:
+                            break
             finally:  # what was measured is kept, whatever ended the training
                 with clock("curves"):
-                    run.log(*measured(curve))
-            learned = Polynomial.of(training)
-            with clock("plots"):
-                for name, figure in figures(learned, training):
-                    run.figure(figure, name)
-            with clock("model"):
-                run.model(training.model, learned.document(), example(learned))
-            run.coefficients(learned)
-            training.seconds = clock.seconds["train"]
-            run.log(reached(training, learned) | clock.metrics())
-            run.tag(tags(training, device))
-    except tracking.Unreachable as error:
-        raise click.UsageError(str(error)) from error
-    except sgd.Diverged as error:
-        raise click.ClickException(f"{error}; run {run.id} keeps its curve") from error
-    report(learned, curve, optimum, config)
-    click.echo(f"run     {run.id}")
-    click.echo(f"open    {run.how_to_open()}")
-    click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
+                    log_curves(run, curve, before, bool(stop))
+            training.seconds = clock.seconds["train"] = checkpoints.seconds()
+            if stop:
+                checkpoints.write(run)
+            if curve.steps:
+                learned = Polynomial.of(training)
+                with clock("plots"):
+                    for name, figure in figures(learned, training):
+                        run.figure(figure, name)
+                with clock("model"):
+                    register_as = "" if stop else config.register_as
+                    run.model(training.model, learned, example(learned), register_as)
+                run.coefficients(learned)
+                run.log(reached(training, learned) | clock.metrics())
+                run.tag(tags(training, device))
+                report(learned, curve, optimum, config, bool(stop))
+            click.echo(f"run     {run.id}")
+            stop.check()
+            checkpoints.clear(run)
+        click.echo(f"open    {run.how_to_open()}")
+        click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
+
+
+def to_go_on(run_id: str):
+    """The run to resume; refused where there is nothing to go on with."""
+    from polyreg import tracking
+
+    before = tracking.interrupted(run_id)
+    if before.status == "FINISHED":
+        raise Refused(f"--resume: run {run_id} has finished; nothing is left to go on with")
+    if before.tags.get("error", "").startswith("diverged"):
+        raise Refused(
+            f"--resume: run {run_id} {before.tags['error']}; start a new one: it would again"
+        )
+    return before
+
+
+class Checkpoints:
+    """A training's state among its run's artifacts: at most every CHECKPOINT_SECONDS, and at the
+    end of one that is interrupted. The tag `checkpoint` names the last that was written whole.
+    """
+
+    def __init__(self, training):
+        self.training = training
+        self._before = 0.0  # seconds that it took until it was interrupted
+        self._began = self._last = time.perf_counter()
+        self._slot, self._written = 0, False
+
+    def seconds(self) -> float:
+        """What the training took so far."""
+        return self._before + time.perf_counter() - self._began
+
+    def read(self, run) -> None:
+        """Go on from the last one that is whole; from the start, which ends alike, without one."""
+        from polyreg import checkpoint, tracking
+
+        named = run.tags.get("checkpoint", SLOTS[0])
+        self._written = "checkpoint" in run.tags
+        for path in sorted(SLOTS, key=lambda slot: slot != named):
+            packed = tracking.file(run.id, path)
+            try:
+                self._before = checkpoint.unpack(packed, self.training) if packed else 0.0
+            except ValueError:
+                continue
+            if packed:
+                self._slot = 1 - SLOTS.index(path)
+                return
+
+    def write_when_due(self, run) -> None:
+        if time.perf_counter() - self._last >= CHECKPOINT_SECONDS:
+            self.write(run)
+
+    def write(self, run) -> None:
+        from polyreg import checkpoint
+
+        if self.training.curve.steps == 0:
+            return
+        packed = checkpoint.pack(self.training, self.seconds())
+        run.checkpoint(packed, SLOTS[self._slot])
+        self._slot, self._written = 1 - self._slot, True
+        self._last = time.perf_counter()
+
+    def clear(self, run) -> None:
+        """Of a run that has arrived."""
+        if self._written:
+            run.drop_checkpoints("checkpoint")
+
+
+def log_curves(run, curve, before, interrupted: bool) -> None:
+    """What was not logged before an interruption; one leaves half the room to what comes after."""
+    from polyreg import tracking
+
+    logged = tracking.curve(run.id, "loss/gap")[0] if before else ()
+    metrics, curves, at = measured(curve)
+    room = max(tracking.CURVE_POINTS - len(logged), 2)
+    new = at > max(logged, default=0)
+    curves = {name: values[new] for name, values in curves.items()}
+    run.log(metrics, curves, at[new], room // 2 if interrupted else room)
 
 
 def tags(training, device: str) -> dict[str, str]:
@@ -142,7 +250,7 @@ def figures(learned, training) -> Iterator:
     yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
 
 
-def report(learned, curve, optimum, config: TrainConfig) -> None:
+def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> None:
     """Print what was learned beside the truth, and how the training ended."""
     rows = learned.against_truth()
     columns = {
@@ -167,6 +275,8 @@ def report(learned, curve, optimum, config: TrainConfig) -> None:
                 f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
                 "expected loss is"
             )
+    elif interrupted:
+        click.echo(f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}")
     else:
         click.echo(
             f"warning: not converged in {steps:,} steps: expected loss {gap:.2g} above {optimal} "

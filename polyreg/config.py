@@ -33,6 +33,10 @@ class Refused(ValueError):
     """The options and the table make no fit; one line says why, and the way out."""
 
 
+class Diverged(ArithmeticError):
+    """A training whose weights are beyond recall."""
+
+
 def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given."""
     return field(default=default, metadata={"help": help, "type": type})
@@ -108,6 +112,9 @@ class Names(click.ParamType):
             self.fail(f"{value[:60]!r} is not a comma list of names: {error}", param, ctx)
 
 
+REGISTER_AS = knob("", "Put the model into MLflow's registry, under this name.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     degree: int = knob(3, f"Degree of the model, 0 to {MAX_DEGREE}.")
@@ -136,9 +143,11 @@ class TrainConfig:
     seed: int = knob(0, "Seeds inputs, noise and initial weights; 0 is a seed.")
     device: Device = knob("auto", "auto is a GPU where one is.")
     dtype: Dtype = knob("float32", "Numbers of the training.")
+    register_as: str = REGISTER_AS
 
     def __post_init__(self):
         require = _require
+        _require_model_name(self.register_as)
         require(
             0 <= self.degree <= MAX_DEGREE,
             "degree",
@@ -247,9 +256,11 @@ class SweepConfig:
     seed: int = SAME["seed"]
     device: Device = SAME["device"]
     dtype: Dtype = SAME["dtype"]
+    register_as: str = SAME["register_as"]
 
     def __post_init__(self):
         require = _require
+        _require_model_name(self.register_as)
         require(self.seeds >= 1, "seeds", self.seeds, "must be 1 or more")
         require(self.trials >= 0, "trials", self.trials, "must be 0 (train all) or more")
         runs = self.seeds * math.prod(len(values) for values in self.lists().values())
@@ -290,7 +301,7 @@ class SweepConfig:
         """One run; of each list that `varied` does not name, the first value."""
         first = {option: values[0] for option, values in self.lists().items()}
         own = {f.name: getattr(self, f.name) for f in fields(TrainConfig) if hasattr(self, f.name)}
-        return TrainConfig(**(own | first | varied | {"seed": seed}))
+        return TrainConfig(**(own | first | varied | {"seed": seed, "register_as": ""}))
 
 
 LISTS = {
@@ -336,9 +347,11 @@ class FitConfig:
     )
     seed: int = knob(0, "Seeds the folds and the samples; 0 is a seed.")
     device: Literal["auto", "cpu", "cuda"] = knob("auto", "auto is a GPU where one is.")
+    register_as: str = REGISTER_AS
 
     def __post_init__(self):
         require = _require
+        _require_model_name(self.register_as)
         require(self.data != "", "data", "''", "must name a file, a folder or a glob")
         require(self.target != "", "target", "''", "must name a column")
         for name in ("degree", "max_degree"):
@@ -397,6 +410,7 @@ Config = TypeVar("Config")
 def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
     """The config whose `params` these are; ValueError where they are none."""
     try:
+        stored = {"register_as": ""} | dict(stored)  # which the first runs do not have
         values = {
             f.name: _click_type(f).convert(stored[f.name], None, None)
             for f in fields(config_class)  # type: ignore[arg-type]
@@ -409,6 +423,15 @@ def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config
 def _require(holds: bool, option: str, value: object, why: str) -> None:
     if not holds:
         raise ValueError(f"--{option} {why}; got {text(value)}")
+
+
+def _require_model_name(name: str) -> None:
+    _require(
+        not set(name) & set("/:@\n") and name == name.strip() and len(name) <= 200,
+        "register-as",
+        repr(name),
+        "must be a name without / : @, of at most 200 characters",
+    )
 
 
 def _click_type(f) -> Any:

@@ -34,6 +34,19 @@ class Stream:
         self.config, self.device = config, device
         self._inputs, self._noise = randomness.inputs, randomness.noise
 
+    @property
+    def state(self) -> dict:
+        """Where it stands: what the next numbers depend on."""
+        return {
+            "inputs": self._inputs.bit_generator.state,
+            "noise": self._noise.bit_generator.state,
+        }
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self._inputs.bit_generator.state = state["inputs"]
+        self._noise.bit_generator.state = state["noise"]
+
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The next samples: x (count,) and y (count,), float64."""
         (x,), (y,) = _samples([self], count)

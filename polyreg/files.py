@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from polyreg.config import Refused
+
+pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
+
 BLOCK_ROWS = 131_072
 CSV_BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
 ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "parquet"}
@@ -26,7 +30,7 @@ UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20}
 
 
-class BadTable(ValueError):
+class BadTable(Refused):
     """One line: what is wrong with the table, where, and the way out."""
 
     def __init__(self, message: str):

@@ -276,6 +276,7 @@ class Answer:
             "intercept": self.intercept,
             "ridge": self.ridge,
             "level": self.level,
+            "quantile": _finite(self._quantile(None)),
             "precision": self.precision,
             "notes": list(self.notes),
             "basis": self.design.document()

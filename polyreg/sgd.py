@@ -6,8 +6,8 @@ is a few large products (`Scan`). Adam is none and takes its steps one at a time
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyreg import basis, recurrence, threads
-from polyreg.config import TrainConfig, text
+from polyreg.config import Diverged, TrainConfig, text
 from polyreg.data import Randomness, Stream, take
 from polyreg.model import PolynomialModel, initial_weights
 from polyreg.optimum import Optimum
@@ -25,6 +25,7 @@ from polyreg.optimum import Optimum
 DIVERGED = 1e6
 
 FIRST_CHUNK, CHUNK = 1024, 4096  # steps between two measurements, at first and at most
+LOOP_CHUNK = 256  # ... of torch.optim's: 50 ms, so that whoever wants to stop it can
 KEPT = 2**18  # points of a curve
 MANY_NUMBERS = 2**16  # of a step: then torch's threads help
 CHUNK_NUMBERS = 2**22  # ... and numbers at most in their matrices
@@ -45,10 +46,6 @@ class Chunk(NamedTuple):
     high: float
     rate: float
     converged: bool
-
-
-class Diverged(ArithmeticError):
-    pass
 
 
 class Curve:
@@ -93,6 +90,26 @@ class Curve:
         whole = kept.shape[1] == 0 or kept[0, -1] == self.steps
         return kept if whole else np.concatenate([kept, self._last], axis=1)
 
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that it is: arrays, and facts that JSON can hold."""
+        kept = np.concatenate([np.empty((3, 0)), *self._parts], axis=1)
+        facts = {
+            "stride": self._stride,
+            "steps": self.steps,
+            "rate": self.rate,
+            "domain": self.domain,
+            "converged": self.converged,
+        }
+        return {"kept": kept, "last": self._last}, facts
+
+    def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self._parts, self._count = [], 0
+        self._add(arrays["kept"])
+        self._last, self._stride = arrays["last"], facts["stride"]
+        self.steps, self.rate, self.converged = facts["steps"], facts["rate"], facts["converged"]
+        low, high = facts["domain"]
+        self.domain = low, high
+
     @property
     def at(self) -> np.ndarray:
         """The steps that are kept, the first of a run being 1 (T,)."""
@@ -127,6 +144,8 @@ class Training:
         self.curve = Curve()
         self.seconds = math.nan  # what it took, set by who trains it
         self.diverged: Diverged | None = None
+        self.way: Scan | Loop | None = None  # of a run that trains alone
+        self._before: Mapping[str, np.ndarray] | None = None  # what an earlier way left
 
     @property
     def model(self) -> PolynomialModel:
@@ -134,6 +153,38 @@ class Training:
         made = PolynomialModel(self.config).to(self.device)
         made.set_weights(self.weights)
         return made
+
+    @property
+    def ended(self) -> bool:
+        """By its own stop rule, by its steps being used up, or by diverging."""
+        used_up = self.curve.steps >= self.config.max_steps
+        return self.curve.converged or used_up or self.diverged is not None
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that going on depends on, between two chunks of a run that trains alone."""
+        assert self.way
+        curve, facts = self.curve.state()
+        arrays = {"weights": self.weights.cpu().numpy()}
+        arrays |= {f"curve/{name}": array for name, array in curve.items()}
+        arrays |= {f"way/{name}": array for name, array in self.way.state().items()}
+        return arrays, {"curve": facts, "stream": self.stream.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Go on from there: `descend` then takes the steps that it would have taken."""
+
+        def part(of: str) -> dict[str, np.ndarray]:
+            own = f"{of}/"
+            return {k.removeprefix(own): v for k, v in arrays.items() if k.startswith(own)}
+
+        self.weights = torch.from_numpy(arrays["weights"]).to(self.weights)
+        self.curve.restore(part("curve"), facts["curve"])
+        self.stream.state = facts["stream"]
+        self._before = part("way")
+
+    def go_on(self, way: "Scan | Loop") -> None:
+        self.way = way
+        if self._before is not None:
+            way.restore(self._before)
 
 
 def descend(training: Training, way: type["Scan | Loop"] | None = None) -> Iterator[Chunk]:
@@ -162,12 +213,15 @@ def descend_together(
     carried = 2 * terms if config.momentum else terms
     batch = config.batch_size * (terms + 1)
     numbers = batch + 4 * carried**2  # of a step: its batch, and the recurrence's matrices
-    first = 1
+    if len(running) == 1:
+        running[0].go_on(steps_of)
+    most = LOOP_CHUNK if isinstance(steps_of, Loop) else CHUNK
+    first = running[0].curve.steps + 1
     while running and first <= config.max_steps:
         room = max(1, CHUNK_NUMBERS // (numbers * len(running)))
         # Growing with what is done, so that few steps are taken in vain after the last.
         size = max(FIRST_CHUNK, first // 2)
-        steps = min(size, CHUNK, room, config.max_steps - first + 1)
+        steps = min(size, most, room, config.max_steps - first + 1)
         with threads.one(batch < MANY_NUMBERS):
             measured, going = _measure(running, steps_of, first, steps)
         for training, chunk in measured:
@@ -279,6 +333,14 @@ class Scan:
         weights = (self._origin[:, None] + distance).to(dtype)
         return rates, _float64(loss / x.shape[-1]), weights
 
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next step depends on, besides weights and samples."""
+        return {"state": self._state.cpu().numpy(), "origin": self._origin.cpu().numpy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._state = torch.from_numpy(state["state"]).to(self._state)
+        self._origin = torch.from_numpy(state["origin"]).to(self._origin)
+
     def keep(self, runs: list[int]) -> None:
         """Go on with these of the runs only."""
         self._state, self._origin = self._state[runs], self._origin[runs]
@@ -324,6 +386,24 @@ class Loop:
             (loss * rate).backward()  # on the gradient: see Scan
         optimizer.step()
         return loss.detach(), model.weights()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As Scan's: what the one run's optimizer has gathered of each of its parameters."""
+        gathered = self._optimizers[0].state_dict()["state"]
+        return {
+            f"{parameter}.{name}": value.cpu().numpy()
+            for parameter, values in gathered.items()
+            for name, value in values.items()
+            if value is not None  # SGD's momentum where there is none
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        gathered: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            parameter, name = key.split(".")
+            gathered.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
+        groups = self._optimizers[0].state_dict()["param_groups"]
+        self._optimizers[0].load_state_dict({"state": gathered, "param_groups": groups})
 
     def keep(self, runs: list[int]) -> None:
         self._models = [self._models[m] for m in runs]

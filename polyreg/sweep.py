@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -24,11 +24,16 @@ GPU_BLOCK = 256
 TRIALS_AT_ONCE, ASKED_AT_MOST = 8, 64
 
 
-def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[sgd.Training]:
+def train_all(
+    configs: Sequence[TrainConfig],
+    device: str = "cpu",
+    stopped: threading.Event | None = None,
+) -> Iterator[sgd.Training]:
     """Train them all, and give each as it ends, in their order.
 
     What a run comes to does not depend on which others there are. On a CPU there is a thread a
-    core; a caller that stops listening stops them.
+    core; `stopped`, or a caller that stops listening, stops them: of those under way then, the
+    runs that have come to their own end are given still.
     """
     blocks = (
         block
@@ -36,19 +41,23 @@ def train_all(configs: Sequence[TrainConfig], device: str = "cpu") -> Iterator[s
         for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
     )
     workers = torch.get_num_threads() if device == "cpu" else 1
-    stopped = threading.Event()
+    left = threading.Event()  # nobody listens
+
+    def halted() -> bool:
+        return left.is_set() or (stopped is not None and stopped.is_set())
+
     pending: deque[Future[list[sgd.Training]]] = deque()
     # Each with one of torch's own threads: two pools on the same cores wait for each other.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for block in blocks:
-            pending.append(pool.submit(_train, block, device, stopped))
+        for block in itertools.takewhile(lambda _: not halted(), blocks):
+            pending.append(pool.submit(_train, block, device, halted))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
             yield from pending.popleft().result()
     finally:
-        stopped.set()
+        left.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(torch.get_num_threads())  # MKL's count is the process's
 
@@ -64,18 +73,18 @@ def _pieces(items: Iterator, size: int) -> Iterator[list]:
 
 
 def _train(
-    configs: Sequence[TrainConfig], device: str, stopped: threading.Event
+    configs: Sequence[TrainConfig], device: str, halted: Callable[[], bool]
 ) -> list[sgd.Training]:
     start = time.perf_counter()
     trainings = [sgd.Training(config, device) for config in configs]
     for _ in sgd.descend_together(trainings):
-        if stopped.is_set():
+        if halted():
             break
     seconds = time.perf_counter() - start
     steps = sum(training.curve.steps for training in trainings)
     for training in trainings:  # its share
         training.seconds = seconds * max(training.curve.steps, 1) / max(steps, 1)
-    return trainings
+    return [training for training in trainings if training.ended]
 
 
 @dataclass(frozen=True)

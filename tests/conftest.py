@@ -15,7 +15,9 @@ TOLD = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFL
 def made_store(tmp_path_factory) -> Path:
     """A store whose schema is there already: making it takes two seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    with pytest.MonkeyPatch.context() as there:
+        there.chdir(path.parent)  # or a test's artifacts might come to lie in ours
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 

@@ -201,11 +201,11 @@ def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatc
     run_sweep("--degrees", "3", "--learning-rates", "auto", "--seeds", "1")
     run_id = all_runs()[0].info.run_id
     result = run_sweep("--resume", run_id, "--seeds", "7")
-    assert result.exit_code == 2 and "--seeds 7: the sweep to resume has 1" in result.output
+    assert result.exit_code == 2 and "--seeds 7, where that run has 1" in result.output
     result = run_sweep("--resume", all_runs()[1][0].info.run_id)
-    assert result.exit_code == 2 and "that run is no sweep" in result.output
+    assert result.exit_code == 2 and "that run is none of this experiment" in result.output
     result = run_sweep("--resume", "0" * 32)
-    assert result.exit_code == 2 and f"no run {'0' * 32}" in result.output
+    assert result.exit_code == 2 and f"Run with id={'0' * 32} not found" in result.output
     assert run_sweep("--resume", run_id).exit_code == 0
     parent, children = all_runs()
     assert len(children) == 1

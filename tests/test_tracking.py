@@ -145,7 +145,7 @@ def test_an_artifact_folder_that_cannot_be_written_is_noticed_before_there_is_a_
 
 def test_only_polyregs_own_models_are_loaded(store):
     column = Schema([TensorSpec(np.dtype("float32"), (-1, 1))])
-    with tracking.run("a", {}):
+    with mlflow.start_run():
         info = mlflow.pytorch.log_model(
             torch.nn.Linear(1, 1),
             name="other",

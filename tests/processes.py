@@ -1,0 +1,88 @@
+"""Real processes for the tests: experiments, tracking servers; each ended by who started it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT
+
+ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1")
+
+
+@contextmanager
+def started(experiment: str, *arguments: str, **settings: Any) -> Iterator[subprocess.Popen]:
+    """An experiment in a process of its own; settings are of its module, or environment."""
+    module = f"experiments.{experiment}"
+    own = {name: value for name, value in settings.items() if not name.startswith("POLYREG")}
+    code = f"import {module} as e; vars(e).update({own!r}); e.main()"
+    environment = {k: str(v) for k, v in settings.items() if k not in own}
+    with process([sys.executable, "-c", code, *arguments], **environment) as running:
+        yield running
+
+
+@contextmanager
+def process(command: list[str], **environment: str) -> Iterator[subprocess.Popen]:
+    running = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+
+
+def until(holds: Callable[[], Any], seconds: float = 120) -> Any:
+    """What `holds` gives, once it gives something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := holds():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"nothing in {seconds} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{address}/health", timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def tracking_server(folder: Path, port: int) -> Iterator[str]:
+    """`mlflow server` with its store in `folder`; its address. It is there while this lasts."""
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination", str(folder / "artifacts"),
+    ]  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    with open(folder / "server.log", "a") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            until(lambda: answers(address) or server.poll() is not None)
+            assert server.poll() is None, (folder / "server.log").read_text()
+            yield address
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
