@@ -165,8 +165,14 @@ def patience(stop: Stop) -> Callable[[str], bool]:
     return wait
 
 
-def say_abandoned(runs: Sequence) -> None:
+def say_abandoned() -> None:
     """A note on runs whose process is gone."""
+    from polyreg import tracking
+
+    try:
+        runs = tracking.abandoned()
+    except Unreachable:  # not yet there, or just gone
+        return
     if runs:
         some = ", ".join(run.id for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
         many = "1 run reads" if len(runs) == 1 else f"{len(runs)} runs read"

@@ -53,7 +53,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             return report_plan(problem, rows, survey)
         name = f"{config.target} · degree {config.degree}"
         with tracking.run(name, params(config), discard=(Refused,), wait=patience(stop)) as run:
-            say_abandoned(tracking.abandoned())
+            say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
                 answer, selection = least_squares.run(problem, lambda: counted(rows.blocks(), bar))
             if selection:

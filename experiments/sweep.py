@@ -58,7 +58,7 @@ def main(config: SweepConfig, resume: str) -> None:
         wait = patience(stop)
         with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
             stop.hint = f"python -m experiments.sweep --resume {run.id}"
-            say_abandoned(tracking.abandoned())
+            say_abandoned()
             click.echo(f"run     {run.id}")
             click.echo(f"open    {run.how_to_open()}")
             rows = known(run)

@@ -52,13 +52,16 @@ def main(config: TrainConfig, resume: str) -> None:
         require_headroom(optimum, config)
         training = sgd.Training(config, device)
         checkpoints = Checkpoints(training)
+        logged = 0, 0
         if before:
             checkpoints.read(before)
+            at = tracking.curve(resume, "loss/gap")[0]
+            logged = len(at), max(at, default=0)
         curve = training.curve
         wait = patience(stop)
         with tracking.run(config.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
-            say_abandoned(tracking.abandoned())
+            say_abandoned()
             run.tag(tags(training, device))
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
@@ -71,7 +74,7 @@ def main(config: TrainConfig, resume: str) -> None:
                             break
             finally:  # what was measured is kept, whatever ended the training
                 with clock("curves"):
-                    log_curves(run, curve, before, bool(stop))
+                    log_curves(run, curve, logged, bool(stop))
             training.seconds = clock.seconds["train"] = checkpoints.seconds()
             if stop:
                 checkpoints.write(run)
@@ -159,14 +162,17 @@ class Checkpoints:
             run.drop_checkpoints("checkpoint")
 
 
-def log_curves(run, curve, before, interrupted: bool) -> None:
-    """What was not logged before an interruption; one leaves half the room to what comes after."""
-    from polyreg import tracking
+def log_curves(run, curve, logged: tuple[int, int], interrupted: bool) -> None:
+    """What comes after so many points that were logged before, the last at that step.
 
-    logged = tracking.curve(run.id, "loss/gap")[0] if before else ()
+    An interruption leaves half of the room to what comes after it.
+    """
+    from polyreg.tracking import CURVE_POINTS
+
+    points, last = logged
     metrics, curves, at = measured(curve)
-    room = max(tracking.CURVE_POINTS - len(logged), 2)
-    new = at > max(logged, default=0)
+    room = max(CURVE_POINTS - points, 2)
+    new = at > last
     curves = {name: values[new] for name, values in curves.items()}
     run.log(metrics, curves, at[new], room // 2 if interrupted else room)
 

@@ -3,10 +3,13 @@
 import contextlib
 import io
 import json
+import logging
 import math
 import os
 import random
 import re
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -58,6 +61,9 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two l
 for _name, _value in {"MAX_RETRIES": "1", "BACKOFF_FACTOR": "1", "TIMEOUT": "30"}.items():
     os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{_name}", _value)
 
+# What it raises comes with the same traceback as a line of its log.
+logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.exc_info is None)
+
 EXPERIMENT = "polyreg"
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
 # Of `model` and of `predictor`: what `load` reads.
@@ -84,6 +90,18 @@ class Model(mlflow.pyfunc.PythonModel):
 
 
 mlflow.models.set_model(Model())
+"""
+LAST_WORD = """
+import sys, time
+import mlflow
+
+client, run = mlflow.MlflowClient(sys.argv[1]), sys.argv[2]
+print("listening", flush=True)
+for _ in range(600):
+    if client.get_run(run).info.status == "FAILED":
+        client.set_terminated(run, "KILLED")
+        break
+    time.sleep(0.05)
 """
 DIGEST = 36  # characters at most of a dataset's digest; the whole hash is a tag
 CALL = 1000  # metrics at most in one call of log_batch
@@ -160,9 +178,13 @@ def _first_use(path: Path) -> None:
             left.unlink()
         made = path.with_name(f".{path.name}.{os.getpid()}")
         mlflow.MlflowClient(f"sqlite:///{made}").search_experiments()
-        with contextlib.suppress(FileExistsError):  # somebody else's MLflow
+        try:
             os.link(made, path)
-        made.unlink()
+        except FileExistsError:  # by somebody else's MLflow
+            pass
+        except OSError:  # a file system without links
+            made.rename(path)
+        made.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -295,22 +317,22 @@ class Run:
 
     def children(self) -> list[Child]:
         """The nested runs, the oldest first."""
-        client = mlflow.MlflowClient()
         ours = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.id}'"
         oldest = ["attributes.start_time ASC"]
-        return [
-            Child(
-                id=run.info.run_id,
-                whole=run.info.status == "FINISHED" or _diverged(run),
-                params=run.data.params,
-                metrics=run.data.metrics,
-                tags=run.data.tags,
-            )
-            for run in _all_runs(client, [self.experiment_id], ours, oldest)
-        ]
+        with _reading() as client:
+            return [
+                Child(
+                    id=run.info.run_id,
+                    whole=run.info.status == "FINISHED" or _diverged(run),
+                    params=run.data.params,
+                    metrics=run.data.metrics,
+                    tags=run.data.tags,
+                )
+                for run in _all_runs(client, [self.experiment_id], ours, oldest)
+            ]
 
     def remove(self, child_id: str) -> None:
-        mlflow.MlflowClient().delete_run(child_id)
+        self._put("remove", child=child_id)
 
     def table(self, columns: Mapping[str, list], name: str) -> None:
         """A table that MLflow's page shows and compares; nan is an empty cell.
@@ -516,6 +538,9 @@ class Sender:
             params=[Param(*item) for item in message.get("params", {}).items()],
             tags=[RunTag(*item) for item in message.get("tags", {}).items()],
         )
+
+    def remove(self, message: Message, _) -> None:
+        self._client.delete_run(message["child"])
 
     def rename(self, message: Message, _) -> None:
         run = message["run"]
@@ -851,10 +876,24 @@ def interrupted(run_id: str) -> Past:
 
 
 def kill(run_id: str) -> None:
-    """End a run KILLED, if nobody has ended it, and the store can be reached."""
+    """See to it that a run which `mlflow run` opened reads KILLED, if the store can be reached.
+
+    When its command fails, `mlflow run` calls a run FAILED that was KILLED long before: it looks
+    for a word among numbers. So a process stays that sets this right, once we are gone.
+    """
+    uri = mlflow.get_tracking_uri()
     with contextlib.suppress(Unreachable), _reading() as client:
         if client.get_run(run_id).info.status == "RUNNING":
             client.set_terminated(run_id, "KILLED")
+        staying = subprocess.Popen(
+            [sys.executable, "-c", LAST_WORD, uri, run_id],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert staying.stdout
+        staying.stdout.readline()  # it listens
 
 
 def close(run_id: str, error: str) -> None:

@@ -6,12 +6,18 @@ import sys
 import pytest
 import yaml
 
-from experiments import fit, predict, sweep, train
+from experiments import compare, fit, predict, sweep, train
 from polyreg.config import text
 from tests.conftest import ROOT
 
 PROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
-COMMANDS = {"main": train.main, "fit": fit.main, "predict": predict.main, "sweep": sweep.main}
+COMMANDS = {
+    "compare": compare.main,
+    "main": train.main,
+    "fit": fit.main,
+    "predict": predict.main,
+    "sweep": sweep.main,
+}
 
 
 @pytest.mark.parametrize("package, home", [("mlflow", "tracking.py"), ("matplotlib", "plots.py")])

@@ -1,0 +1,690 @@
+"""How do these runs differ: in what they were told, in what they saw, in what they came to?
+
+\b
+    python -m experiments.compare --runs A,B,C
+    python -m experiments.compare --experiment polyreg --last 10 --filter "params.degree > '2'"
+
+Reads runs back from MLflow and lays them side by side: one HTML page that works alone, and a PNG,
+both logged to a run of their own.
+"""
+
+import json
+import math
+import operator
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from experiments.common import table
+from polyreg.config import FitConfig, SweepConfig, TrainConfig, command, from_params, knob, text
+
+MOST = 50  # runs on one page
+SEARCHED = 1000  # runs at most, for those that can be compared
+SAMPLE = 400  # points of a training's data
+GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
+LEARNING = 300  # points of a learning curve
+TERMS = 60  # of a table of coefficients
+STRIPPED = 24  # terms that are drawn
+# What is lowest at its best, and what highest; of the others nobody can say.
+LOW = ("loss/", "coef_error/", "condition", "residual_sd", "aic", "bic", "cv/", "time/")
+HIGH = ("r2", "adjusted_r2", "digits/", "steps_per_s")
+FIRST = ("loss/gap", "loss/train", "coef_error/max", "steps", "r2", "adjusted_r2", "residual_sd")
+ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics
+CURVES = ("cv/mse", "cv/std_error", "cv/aic", "cv/bic")  # whose last value is no result
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    runs: str = knob("", "Ids of the runs, comma list; else the newest of an experiment.")
+    experiment: str = knob("polyreg", "Whose newest runs, where --runs names none.")
+    last: int = knob(10, f"How many of the newest, 1 to {MOST}.")
+    filter: str = knob("", "Only those that meet this, in MLflow's words: \"params.degree > '2'\".")
+    out: str = knob("comparison.html", "Where to write the page, besides the run's artifacts.")
+
+    def __post_init__(self):
+        given = [
+            f"--{f.name} {text(getattr(self, f.name))}"
+            for f in fields(self)
+            if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
+        ]
+        if self.runs and given:
+            raise ValueError(
+                f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
+            )
+        if self.runs and not self.ids:
+            raise ValueError(f"--runs must be a comma list of run ids; got {self.runs!r}")
+        if len(self.ids) > MOST:
+            raise ValueError(f"--runs must name at most {MOST} runs; got {len(self.ids)}")
+        if not 1 <= self.last <= MOST:
+            raise ValueError(f"--last must be 1 to {MOST}; got {self.last}")
+        if not self.experiment:
+            raise ValueError("--experiment must name an experiment, like polyreg; got ''")
+        if not self.out.endswith((".html", ".htm")):
+            raise ValueError(f"--out must end in .html; got {self.out!r}")
+
+    @property
+    def ids(self) -> list[str]:
+        """The runs by id, each once."""
+        return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
+
+
+@command(CompareConfig, help=__doc__)
+def main(config: CompareConfig) -> None:
+    from polyreg import page, plots, tracking
+    from polyreg.config import params
+
+    out = writable(config.out)
+    try:
+        found, left_out = chosen(config)
+        seen = [Seen.of(past) for past in found]
+        comparison = compared(seen, left_out)
+        content = page.render(comparison)
+        figure = plots.comparison(comparison)
+        part = out.with_name(f".{out.name}.{os.getpid()}")  # so that no half of it is ever there
+        try:
+            part.write_text(content, encoding="utf-8")
+            name = f"comparison · {len(seen)} {plural('run', len(seen))}"
+            with tracking.run(name, params(config)) as run:  # type: ignore[arg-type]
+                run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
+                run.text(content, "comparison.html")
+                run.figure(figure, "comparison")
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out {config.out} cannot be written: {error.strerror}") from error
+    except tracking.Unreachable as error:
+        raise click.UsageError(str(error)) from error
+    report(seen, comparison)
+    click.echo(f"page    {out} ({len(content.encode()) / 1000:,.0f} kB)")
+    click.echo(f"run     {run.id}")
+    click.echo(f"open    {run.how_to_open()}")
+
+
+def writable(name: str) -> Path:
+    """The path to write to, refused before anything is read where that cannot be."""
+    out = Path(name).expanduser()
+    folder = out.parent
+    if not folder.is_dir():
+        raise click.UsageError(f"--out {name}: there is no folder {folder}; make it first")
+    if out.is_dir():
+        raise click.UsageError(f"--out {name} is a folder; name a file in it")
+    if not os.access(out if out.exists() else folder, os.W_OK):
+        raise click.UsageError(f"--out {name} cannot be written; choose another folder")
+    return out
+
+
+KINDS: dict[str, tuple[type, tuple[str, ...]]] = {  # by the params that only such a run has
+    "training": (TrainConfig, ("degree", "coefficients", "inputs", "seed")),
+    "fit": (FitConfig, ("data", "target", "degree")),
+    "sweep": (SweepConfig, ("degrees", "learning_rates")),
+    "comparison": (CompareConfig, ("runs", "last", "out")),
+}
+
+
+def kind_of(params: Any) -> tuple[str, Any]:
+    """What made a run, and its config where the params are one; what they lack is the default."""
+    for kind, (config_class, known) in KINDS.items():
+        if all(name in params for name in known):
+            defaults = {
+                f.name: text(f.default) for f in fields(config_class) if f.default is not MISSING
+            }
+            try:
+                return kind, from_params(config_class, defaults | dict(params))
+            except ValueError:
+                return kind, None
+    return "other", None
+
+
+def chosen(config: CompareConfig) -> tuple[list, list[str]]:
+    """The runs to compare, and what to say of those left out."""
+    from polyreg import tracking
+
+    if config.runs:
+        found = []
+        for run_id in config.ids:
+            try:
+                found += tracking.past([run_id])
+            except tracking.Unreachable as error:
+                raise click.UsageError(
+                    f"--runs: {error}; ids are in MLflow's page, or `mlflow runs list`"
+                ) from error
+        return found, []
+    condition, bounds = split(config.filter)
+    asked = config.last
+    while True:  # until there are enough that can be compared, or no more
+        try:
+            past = tracking.search(config.experiment, asked, condition)
+        except tracking.Unreachable as error:
+            asked_for = f"--filter {config.filter}: " if config.filter else ""
+            raise click.UsageError(f"{asked_for}{error}") from error
+        met = [one for one in past if all(bound.holds(one.params) for bound in bounds)]
+        useful = [one for one in met if kind_of(one.params)[0] in ("training", "fit")]
+        if len(useful) >= config.last or len(past) < asked or asked >= SEARCHED:
+            break
+        asked = min(4 * asked, SEARCHED)
+    kept = useful[-config.last :]
+    if not kept:
+        that = f" that meets {config.filter!r}" if config.filter else ""
+        raise click.UsageError(
+            f"--experiment {config.experiment} has no training or fit{that}; "
+            "see what there is with `mlflow ui`, or name runs by --runs"
+        )
+    newest = met if kept == useful else met[met.index(kept[0]) :]
+    others = Counter(kind_of(one.params)[0] for one in newest if one not in kept)
+    counts = [
+        f"{count} {plural(KIND_NAMES[kind], count)}" for kind, count in sorted(others.items())
+    ]
+    notes = [f"Left out of the newest runs: {', '.join(counts)}."] if counts else []
+    return kept, notes
+
+
+class Bound(NamedTuple):
+    """params.name < number, which MLflow's own filter does not know: its params are texts."""
+
+    name: str
+    sign: str
+    value: float
+
+    def holds(self, params: Any) -> bool:
+        try:
+            found = float(params[self.name])
+        except (KeyError, ValueError):  # such as auto
+            return False
+        return getattr(operator, SIGNS[self.sign])(found, self.value)
+
+
+SIGNS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+BOUND = re.compile(r"param(?:eter)?s?\.[`\"]?(\w+)[`\"]?\s*(<=|>=|<|>)\s*'?([-+\w.]+)'?", re.I)
+
+
+def split(condition: str) -> tuple[str, list[Bound]]:
+    """A filter as MLflow's part of it, and the bounds on params."""
+    outside_quotes = r"(?=(?:[^']*'[^']*')*[^']*$)"
+    rest, bounds = [], []
+    for clause in re.split(rf"\s+and\s+{outside_quotes}", condition.strip(), flags=re.I):
+        match = BOUND.fullmatch(clause.strip())
+        if not match:
+            rest.append(clause)
+            continue
+        name, sign, value = match.groups()
+        try:
+            bounds.append(Bound(name, sign, float(value)))
+        except ValueError as error:
+            raise click.UsageError(
+                f"--filter {clause}: {value!r} is no number; texts are compared by = and !="
+            ) from error
+    return " and ".join(rest), bounds
+
+
+KIND_NAMES = {"sweep": "sweep", "comparison": "comparison", "other": "run of another kind"}
+
+
+def plural(name: str, count: int) -> str:
+    return name if count == 1 else name.replace("run ", "runs ") if " " in name else f"{name}s"
+
+
+class Seen(NamedTuple):
+    """A run with all that it left to draw."""
+
+    past: Any
+    kind: str
+    config: Any
+    polynomial: Any  # Polynomial or Answer; None: it left none
+    target: str
+    sample: Any  # x (n, D) and y (n,), None where there is none
+    learning: dict[str, tuple]
+    notes: list[str]
+
+    @classmethod
+    def of(cls, past: Any) -> "Seen":
+        from polyreg import tracking
+
+        kind, config = kind_of(past.params)
+        notes: list[str] = []
+        if past.status != "FINISHED":
+            notes.append(f"{past.status.lower()}: shown with what it has")
+        polynomial = None
+        if kind in ("training", "fit", "other"):
+            try:
+                polynomial = read_polynomial(tracking.text(past.id, "coefficients.json"))
+                if polynomial is None:
+                    notes.append("no coefficients.json, so no curve")
+            except (ValueError, KeyError, TypeError, AttributeError):
+                notes.append("its coefficients.json is not polyreg's, so no curve")
+        sample = None
+        if polynomial is not None:
+            sample = read_sample(past, kind, config, polynomial)
+            if sample is None:
+                notes.append("no sample of its data, so no points")
+        learning = {
+            key: tracking.curve(past.id, key)
+            for key in ("loss/gap", "loss/train", "cv/mse")
+            if key in past.metrics and not (key == "loss/train" and "loss/gap" in past.metrics)
+        }
+        if kind == "sweep":
+            notes.append("a sweep: its results are in its nested runs")
+        target = getattr(polynomial, "target", None) or past.params.get("target", "y")
+        return cls(past, kind, config, polynomial, target, sample, learning, notes)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return self.polynomial.variables
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Of one variable: where its curve is drawn."""
+        if self.kind == "training" and self.sample is not None:
+            x = self.sample[0]
+            return float(x.min()), float(x.max())
+        if hasattr(self.polynomial, "domain"):
+            return self.polynomial.domain
+        return float(self.polynomial.low[0]), float(self.polynomial.high[0])
+
+    @property
+    def truth(self) -> tuple[float, ...] | None:
+        if self.kind == "training" and self.config is not None:
+            return self.config.coefficients
+        truth = getattr(self.polynomial, "truth", None)
+        return None if truth is None else tuple(truth.tolist())
+
+
+def read_polynomial(document: str | None) -> Any:
+    """What coefficients.json says, None where there is none; ValueError and kin where it is odd."""
+    from polyreg.inference import Answer
+    from polyreg.polynomial import Polynomial
+
+    if document is None:
+        return None
+    read = json.loads(document)
+    kind: Any = Answer if isinstance(read["basis"], dict) else Polynomial
+    return kind.from_document(read)
+
+
+def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
+    """x (n, D) in the order of the polynomial's variables, and y (n,)."""
+    import numpy as np
+
+    from polyreg import tracking
+
+    if kind == "training" and config is not None:
+        x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
+        return x[:, None], y
+    try:
+        stored = tracking.text(past.id, "sample.json")
+        if stored is None:
+            return None
+        read = json.loads(stored)
+        x, y = np.array(read["x"], float), np.array(read["y"], float)
+        x = x.reshape(len(y), -1)[:, [read["names"].index(v) for v in polynomial.variables]]
+        return x[:SAMPLE], y[:SAMPLE]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+@lru_cache(maxsize=MOST)
+def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, seed: int) -> tuple:
+    """The first samples of a training's stream: what it saw depends on these four options."""
+    from polyreg import data
+
+    config = TrainConfig(coefficients=coefficients, noise=noise, inputs=inputs, seed=seed)
+    return data.Stream(config, data.Randomness.of(seed)).samples(SAMPLE)
+
+
+def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
+    """Everything that page and figure show, as plain data."""
+    from polyreg import page
+
+    letters = data_letters(seen)
+    runs = [
+        page.Run(
+            name=one.past.name,
+            id=one.past.id,
+            kind=one.kind,
+            status=one.past.status,
+            started=started(one.past.start),
+            data=letters.get(one.past.tags.get("data.sha256", ""), ""),
+            note="; ".join(one.notes),
+        )
+        for one in seen
+    ]
+    groups = by_variables(seen)
+    charts = [chart for group in groups for chart in fitted(seen, group, letters)]
+    charts += learning(seen)
+    return page.Comparison(
+        title=f"Comparison of {len(seen)} {plural('run', len(seen))}",
+        runs=runs,
+        warnings=different_data(seen, letters),
+        notes=list(notes),
+        charts=charts,
+        coefficients=[coefficients(seen, group) for group in groups],
+        tables=list(tables(seen)),
+    )
+
+
+def started(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+
+
+def data_letters(seen: Sequence[Seen]) -> dict[str, str]:
+    """A, B, ... for the data that the runs saw, by hash."""
+    hashes = dict.fromkeys(one.past.tags.get("data.sha256", "") for one in seen)
+    hashes.pop("", None)
+    return {h: chr(65 + k % 26) + (str(k // 26) if k >= 26 else "") for k, h in enumerate(hashes)}
+
+
+def numbers(runs: Sequence[int]) -> str:
+    """`run 1`, `runs 1, 3`: as the page numbers them."""
+    return f"{plural('run', len(runs))} {', '.join(str(k + 1) for k in runs)}"
+
+
+def different_data(seen: Sequence[Seen], letters: dict[str, str]) -> list:
+    from polyreg import page
+
+    saw: dict[str, list[int]] = {}
+    for k, one in enumerate(seen):
+        saw.setdefault(one.past.tags.get("data.sha256", ""), []).append(k)
+    unknown = saw.pop("", [])
+    if len(saw) < 2:
+        return []
+    lines = [f"{letters[h]}: {numbers(runs)} (sha256 {h[:12]})" for h, runs in saw.items()]
+    if unknown:
+        lines.append(f"not known: {numbers(unknown)}")
+    return [
+        page.Warned(
+            "These runs saw different data. Errors and criteria compare only on the same data; "
+            "★ is the best there.",
+            lines,
+        )
+    ]
+
+
+def by_variables(seen: Sequence[Seen]) -> list[list[int]]:
+    """The runs that have a polynomial, together where target and variables are the same."""
+    groups: dict[tuple, list[int]] = {}
+    for k, one in enumerate(seen):
+        if one.polynomial is not None:
+            groups.setdefault((one.target, one.variables), []).append(k)
+    return list(groups.values())
+
+
+def samples(seen: Sequence[Seen], group: Sequence[int], letters: dict[str, str]) -> Iterator:
+    """Each table's or stream's points once; as one, where they are too many to tell apart."""
+    import numpy as np
+
+    from polyreg import page
+
+    shared: dict[str, list[int]] = {}
+    for k in group:
+        if seen[k].sample is not None:
+            shared.setdefault(seen[k].past.tags.get("data.sha256", f"run {k}"), []).append(k)
+    if len(shared) > len(page.DOTS):
+        few = -(-len(shared) * SAMPLE // 1000)  # every so many: 1000 points in all
+        drawn = [seen[runs[0]].sample for runs in shared.values()]
+        x, y = (np.concatenate([one[i][::few] for one in drawn]) for i in (0, 1))
+        yield page.Points(f"data, of {len(shared)} kinds (samples)", x[:, 0], y)
+        return
+    for look, (sha256, runs) in enumerate(shared.items()):
+        x, y = seen[runs[0]].sample
+        letter = letters.get(sha256, "")
+        of = "" if len(shared) == 1 and len(runs) == len(group) else f" of {numbers(runs)}"
+        yield page.Points(f"data {letter}{of} (a sample)".replace("  ", " "), x[:, 0], y, look)
+
+
+def fitted(seen: Sequence[Seen], group: Sequence[int], letters: dict[str, str]) -> Iterator:
+    """The chart of runs that explain the same target by the same variables."""
+    import numpy as np
+
+    from polyreg import page
+
+    first = seen[group[0]]
+    if len(first.variables) != 1:
+        yield from observed(seen, group)
+        return
+    ends = [seen[k].domain for k in group]
+    low, high = min(a for a, _ in ends), max(b for _, b in ends)
+    grid = np.unique(np.concatenate([np.linspace(low, high, GRID), np.ravel(ends)]))
+    curves = []
+    for truth in dict.fromkeys(seen[k].truth for k in group):
+        if truth is not None:
+            known = [seen[k].domain for k in group if seen[k].truth == truth]
+            x = within(grid, min(a for a, _ in known), max(b for _, b in known))
+            curves.append(page.Curve(None, x, np.polynomial.polynomial.polyval(x, truth)))
+    levels = set()
+    for k, (a, b) in zip(group, ends, strict=True):
+        x = within(grid, a, b)
+        y, lower, upper = seen[k].polynomial.predict(x, "confidence")
+        if np.isfinite(lower).all() and np.isfinite(upper).all():
+            levels.add(f"{100 * seen[k].polynomial.level:g} %")
+            curves.append(page.Curve(k, x, y, lower, upper))
+        else:
+            curves.append(page.Curve(k, x, y))
+    notes = []
+    if levels:
+        notes.append(f"Bands: {' and '.join(sorted(levels))} confidence, of the mean.")
+        if sum(curve.low is not None for curve in curves) > page.BANDS:
+            notes[-1] = f"Bands are drawn for up to {page.BANDS} curves; point at one for its own."
+    bare = [k for k in group if seen[k].sample is None]
+    if bare:
+        notes.append(f"No sample of the data of {numbers(bare)}: the curve only.")
+    yield page.Chart(
+        title=f"{first.target} against {first.variables[0]}",
+        names=(first.variables[0], first.target),
+        curves=curves,
+        points=list(samples(seen, group, letters)),
+        note=" ".join(notes),
+    )
+
+
+def within(grid: Any, low: float, high: float) -> Any:
+    return grid[(grid >= low) & (grid <= high)]
+
+
+def observed(seen: Sequence[Seen], group: Sequence[int]) -> Iterator:
+    """Of several variables: what was observed against what each run says."""
+    from polyreg import page
+
+    points = []
+    for look, k in enumerate(group):
+        if seen[k].sample is not None:
+            x, y = seen[k].sample
+            points.append(page.Points(f"run {k + 1}", seen[k].polynomial.predict(x), y, look, k))
+    first = seen[group[0]]
+    if not first.variables:
+        return
+    names = ", ".join(first.variables)
+    bare = [k for k in group if seen[k].sample is None]
+    note = f"A curve is shown for one variable; these runs have {len(first.variables)}: {names}."
+    if bare:
+        note += f" No sample of the data of {numbers(bare)}: no points."
+    yield page.Chart(
+        title=f"{first.target}: observed against fitted",
+        names=(f"fitted {first.target}", f"observed {first.target}"),
+        points=points,
+        diagonal=bool(points),
+        note=note,
+    )
+
+
+LEARNED = {
+    "loss/gap": ("Learning curves: gap, the expected excess loss over the optimum", "step", "gap"),
+    "loss/train": ("Learning curves: loss of the batch", "step", "loss"),
+    "cv/mse": ("Cross-validated error by degree", "degree", "mean squared error"),
+}
+
+
+def learning(seen: Sequence[Seen]) -> Iterator:
+    import numpy as np
+
+    from polyreg import page
+
+    for key, (title, across, up) in LEARNED.items():
+        curves = []
+        for k, one in enumerate(seen):
+            if key in one.learning:
+                steps, values = one.learning[key]
+                kept = np.isfinite(values) & (values > 0) & (values < page.INFINITE)
+                steps, values = steps[kept], values[kept]
+                if len(steps):
+                    at = evenly(steps, LEARNING)
+                    curves.append(page.Curve(k, steps[at].astype(float), values[at]))
+        if curves:
+            lowest = min(curve.x[0] for curve in curves)
+            long = lowest >= 1 and max(curve.x[-1] for curve in curves) >= 50
+            yield page.Chart(title, (across, up), curves, log=(bool(long), True))
+
+
+def evenly(steps: Any, most: int) -> Any:
+    """Places of at most so many steps, dense where a log axis is wide; first and last kept."""
+    import numpy as np
+
+    if len(steps) <= most:
+        return np.arange(len(steps))
+    low = max(float(steps[0]), 1.0)
+    wanted = np.concatenate(
+        [np.geomspace(low, steps[-1], 2 * most // 3), np.linspace(low, steps[-1], most // 3)]
+    )
+    found = np.searchsorted(steps, np.clip(wanted, steps[0], steps[-1]) * (1 - 1e-12))
+    return np.unique(np.concatenate([[0], found, [len(steps) - 1]]))
+
+
+def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
+    """Each term that any of these runs has, low degrees first, with what is known of it."""
+    from polyreg import page
+
+    truths: dict[tuple, list[int]] = {}
+    for k in group:
+        if (known := seen[k].truth) is not None:
+            truths.setdefault(known, []).append(k)
+    exponents: dict[str, tuple[int, ...]] = {}
+    found: dict[str, list] = {}
+    for k in group:
+        polynomial = seen[k].polynomial
+        pairs = zip(polynomial.terms, polynomial.coefficients.tolist(), strict=True)
+        intervals = (
+            polynomial.intervals().tolist()
+            if hasattr(polynomial, "intervals")
+            else [(math.nan, math.nan)] * len(polynomial.terms)
+        )
+        powers = getattr(polynomial, "exponents", None)
+        for i, ((term, value), (low, high)) in enumerate(zip(pairs, intervals, strict=True)):
+            exponents[term] = tuple(powers[i]) if powers is not None else (i,)
+            found.setdefault(term, []).append(page.Estimate(k, value, low, high))
+    for truth in truths:
+        for i in range(len(truth)):
+            term = {0: "1", 1: "x"}.get(i, f"x^{i}")
+            exponents.setdefault(term, (i,))
+            found.setdefault(term, [])
+    order = sorted(found, key=lambda t: (sum(exponents[t]), [-e for e in exponents[t]]))
+
+    def known_of(term: str) -> list[tuple[str, float]]:
+        (power,) = exponents[term] if truths else (0,)
+        return [
+            (
+                "truth" if len(truths) == 1 else f"truth of {numbers(runs)}",
+                truth[power] if power < len(truth) else 0.0,
+            )
+            for truth, runs in truths.items()
+        ]
+
+    first = seen[group[0]]
+    notes = []
+    levels = {f"{100 * s.polynomial.level:g} %" for s in seen if hasattr(s.polynomial, "level")}
+    if any(math.isfinite(e.low) for es in found.values() for e in es):
+        notes.append(f"Below an estimate: its {' or '.join(sorted(levels))} interval.")
+    if truths:
+        notes.append("A training knows the truth and no intervals.")
+    if len(order) > TERMS:
+        notes.append(f"The first {TERMS} of {len(order)} terms.")
+    if len(order) > STRIPPED:
+        notes.append(f"Drawn are the first {STRIPPED}.")
+    return page.Coefficients(
+        title=f"Coefficients of {first.target} by {', '.join(first.variables) or 'nothing'}",
+        terms=[page.Term(term, known_of(term), found[term]) for term in order[:TERMS]],
+        note=" ".join(notes),
+        drawn=STRIPPED,
+        target=first.target,
+    )
+
+
+def tables(seen: Sequence[Seen]) -> Iterator:
+    """The options that differ, the metrics, the seconds."""
+    from polyreg import page
+
+    rows = [page.Row(name, [one.past.params.get(name) for one in seen]) for name in differing(seen)]
+    if rows:
+        note = "An option that a run does not have is a dash."
+        yield page.Table("Options that differ", rows, note)
+    names = {name for one in seen for name in one.past.metrics if name not in CURVES}
+    shown = {name for name in names if not name.startswith(ELSEWHERE)}
+    times = sorted(name for name in shown if name.startswith("time/"))
+    first = [name for name in FIRST if name in shown]
+    rest = sorted(shown - set(times) - set(first))
+    best = "★ best of the runs that saw the same data."
+    for title, keys in (("Final metrics", first + rest), ("Seconds of each stage", times)):
+        rows = [metric(seen, name) for name in keys]
+        if rows:
+            yield page.Table(title, rows, best, folded=keys is times)
+
+
+def differing(seen: Sequence[Seen]) -> list[str]:
+    """Options that two runs have differently, or that one of a kind has and another has not."""
+    found = []
+    for name in dict.fromkeys(name for one in seen for name in one.past.params):
+        values = {one.past.params[name] for one in seen if name in one.past.params}
+        kinds = {one.kind for one in seen if name in one.past.params}
+        lacking = any(name not in one.past.params for one in seen if one.kind in kinds)
+        if len(values) > 1 or lacking:
+            found.append(name)
+    return found
+
+
+def metric(seen: Sequence[Seen], name: str) -> Any:
+    """A metric of every run, with the best on each data marked, where two differ."""
+    from polyreg import page
+
+    values = [one.past.metrics.get(name) for one in seen]
+    sign = -1 if name.startswith(HIGH) else 1 if name.startswith(LOW) or name == "steps" else 0
+    best: set[int] = set()
+    if sign:
+        saw: dict[str, dict[int, float]] = {}
+        for k, (one, value) in enumerate(zip(seen, values, strict=True)):
+            if value is not None and abs(value) < page.INFINITE:  # nan is not
+                those = saw.setdefault(one.past.tags.get("data.sha256", ""), {})
+                those[k] = sign * float(f"{value:.6g}")  # as the page shows it
+        for those in saw.values():
+            least = min(those.values())
+            if least < max(those.values()):
+                best |= {k for k, value in those.items() if value == least}
+    return page.Row(name, values, frozenset(best))
+
+
+def report(seen: Sequence[Seen], comparison: Any) -> None:
+    """Print a line a run."""
+    from polyreg import page
+
+    cells = {"degree": [one.past.params.get("degree", "-") for one in seen]}
+    for key in ("steps", "loss/gap", "r2", "residual_sd"):
+        if any(key in one.past.metrics for one in seen):
+            values = [one.past.metrics.get(key) for one in seen]
+            cells[key.rpartition("/")[2]] = ["-" if v is None else page.number(v) for v in values]
+    names = [f"{k + 1:>2} {page.short(one.past.name, 40)}" for k, one in enumerate(seen)]
+    cells["data"] = [run.data or "-" for run in comparison.runs]
+    cells["status"] = [one.past.status for one in seen]
+    click.echo(table(["run", *cells], list(zip(names, *cells.values(), strict=True))))
+    for warning in comparison.warnings:
+        click.echo(f"warning: {warning.text} {'; '.join(warning.lines)}", err=True)
+    for note in comparison.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+if __name__ == "__main__":
+    main()
