@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Six colours apart for normal, red-blind and green-blind eyes (20 in CIELAB at least), at 3:1 on
+# Six colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
 # their paper; seven dashes, so that 42 runs differ, and lines under others show through.
 LIGHT = ("#1f5fbf", "#d35f00", "#00876c", "#c0489f", "#5b4a00", "#2b97c8")
 DARK = ("#5b9bff", "#ff8f3a", "#2fa683", "#f29ad6", "#f5e37a", "#8fe3ff")

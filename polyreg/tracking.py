@@ -841,7 +841,7 @@ def past(run_ids: Sequence[str]) -> list[Past]:
 def search(experiment: str, last: int, condition: str = "") -> list[Past]:
     """The newest runs of an experiment, oldest first, that meet a condition in MLflow's language.
 
-    condition: like "params.degree > '2'". Unreachable where there is no such experiment.
+    condition: like "metrics.r2 > 0.9". Unreachable where there is no such experiment.
     """
     with _reading() as client:
         found = client.get_experiment_by_name(experiment)
