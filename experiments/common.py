@@ -68,7 +68,6 @@ class Stop:
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal
-        self.event = threading.Event()
         self.run = self.hint = ""
         self._abrupt = False
 
@@ -108,9 +107,9 @@ class Stop:
                 signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
+        # No lock is taken here: whom it interrupts may hold it. (threading.Event has one.)
         first = not self.number  # `mlflow run` sends both
         self.number = self.number or number
-        self.event.set()
         if first and self._abrupt:
             raise Killed(number)
 
@@ -160,7 +159,10 @@ def patience(stop: Stop) -> Callable[[str], bool]:
                 "folder instead",
                 err=True,
             )
-        return not stop.event.wait(1) and time.monotonic() - since[0] < seconds
+        for _ in range(10):
+            if not stop:
+                time.sleep(0.1)
+        return not stop and time.monotonic() - since[0] < seconds
 
     return wait
 

@@ -134,7 +134,7 @@ def train_missing(
             runs = [run for varied in combinations for run in config.runs(varied)]
             missing = [c for c in dict.fromkeys(runs) if c not in rows]
             bar.update(len(runs) - len(missing))
-            for training in sweep.train_all(missing, device, stop.event):
+            for training in sweep.train_all(missing, device, stop.__bool__):
                 rows[training.config] = track(run, config, training, device)
                 bar.update()
             if stop:
@@ -177,7 +177,7 @@ def log_best(run, best, config: SweepConfig, device: str, stop: Stop) -> None:
     from polyreg.polynomial import Polynomial
 
     child = run.at(best.id)
-    for training in sweep.train_all([best.config], device, stop.event):
+    for training in sweep.train_all([best.config], device, stop.__bool__):
         learned = Polynomial.of(training)
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)

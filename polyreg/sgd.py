@@ -207,7 +207,9 @@ def descend_together(
     Their options may differ in learning_rate, coefficients, noise and seed.
     """
     config = trainings[0].config
-    running = list(trainings)
+    running = [training for training in trainings if not training.ended]
+    if not running:
+        return
     steps_of = (way or (Loop if config.optimizer == "adam" else Scan))(running)
     terms = config.degree + 1
     carried = 2 * terms if config.momentum else terms
@@ -389,6 +391,8 @@ class Loop:
 
     def state(self) -> dict[str, np.ndarray]:
         """As Scan's: what the one run's optimizer has gathered of each of its parameters."""
+        if not self._optimizers:
+            return {}  # the run has ended
         gathered = self._optimizers[0].state_dict()["state"]
         return {
             f"{parameter}.{name}": value.cpu().numpy()

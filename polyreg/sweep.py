@@ -27,7 +27,7 @@ TRIALS_AT_ONCE, ASKED_AT_MOST = 8, 64
 def train_all(
     configs: Sequence[TrainConfig],
     device: str = "cpu",
-    stopped: threading.Event | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[sgd.Training]:
     """Train them all, and give each as it ends, in their order.
 
@@ -44,7 +44,7 @@ def train_all(
     left = threading.Event()  # nobody listens
 
     def halted() -> bool:
-        return left.is_set() or (stopped is not None and stopped.is_set())
+        return left.is_set() or stopped()
 
     pending: deque[Future[list[sgd.Training]]] = deque()
     # Each with one of torch's own threads: two pools on the same cores wait for each other.
