@@ -66,16 +66,18 @@ def main(config: TrainConfig, resume: str) -> None:
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
                     bar.update(curve.steps)
+                    checkpoints.begin()
                     for chunk in sgd.descend(training):
                         bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
                         bar.update(len(chunk.gap))
                         checkpoints.write_when_due(run)
                         if stop:
                             break
+                    training.seconds = checkpoints.seconds()
             finally:  # what was measured is kept, whatever ended the training
                 with clock("curves"):
                     log_curves(run, curve, logged, bool(stop))
-            training.seconds = clock.seconds["train"] = checkpoints.seconds()
+            clock.seconds["train"] = training.seconds  # with what it took before it was resumed
             if stop:
                 checkpoints.write(run)
             if curve.steps:
@@ -121,6 +123,10 @@ class Checkpoints:
         self._before = 0.0  # seconds that it took until it was interrupted
         self._began = self._last = time.perf_counter()
         self._slot, self._written = 0, False
+
+    def begin(self) -> None:
+        """Now the training does."""
+        self._began = self._last = time.perf_counter()
 
     def seconds(self) -> float:
         """What the training took so far."""

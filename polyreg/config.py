@@ -32,6 +32,9 @@ Dtype = Literal["float32", "float64"]
 class Refused(ValueError):
     """The options and the table make no fit; one line says why, and the way out."""
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
+
 
 class Diverged(ArithmeticError):
     """A training whose weights are beyond recall."""
@@ -427,7 +430,10 @@ def _require(holds: bool, option: str, value: object, why: str) -> None:
 
 def _require_model_name(name: str) -> None:
     _require(
-        not set(name) & set("/:@\n") and name == name.strip() and len(name) <= 200,
+        not set(name) & set("/:@\n")
+        and name == name.strip()
+        and name not in (".", "..")
+        and len(name) <= 200,
         "register-as",
         repr(name),
         "must be a name without / : @, of at most 200 characters",
@@ -455,9 +461,10 @@ class OneLine(click.Command):
 def _without_usage(call: Callable, *args):
     try:
         return call(*args)
-    except click.UsageError as error:
-        error.ctx = None
-        raise
+    except click.ClickException as error:
+        kind = click.UsageError if isinstance(error, click.UsageError) else click.ClickException
+        # Somebody's names and values may have several lines.
+        raise kind(" ".join(error.format_message().splitlines())) from error
 
 
 def command(config_class: type, help: str | None) -> Callable:

@@ -14,6 +14,7 @@ import torch
 from scipy.special import stdtr, stdtrit
 
 from polyreg.design import Design
+from polyreg.predictor import column
 
 BAND_TERMS = 1000  # up to which a saved answer knows its bands: 5,000 terms have 100 MB of them
 EXACT_FIT = 1e-26  # part of y^2 that is left where y's own rounding is all that is left
@@ -133,7 +134,8 @@ class Answer:
         level = self.level if level is None else level
         if not 0 < level < 1:
             raise ValueError(f"level must be between 0 and 1; got {level}")
-        return float(stdtrit(self.free, (1 + level) / 2)) if self.free else math.nan
+        # The lower tail: (1 + level) / 2 can be 1.
+        return float(-stdtrit(self.free, (1 - level) / 2)) if self.free else math.nan
 
     def covariance(self) -> np.ndarray:
         """Of the coefficients (K, K)."""
@@ -325,10 +327,7 @@ class Answer:
 
 def by_name(frame, names: Sequence[str]) -> np.ndarray:
     """The columns of a DataFrame, whatever their order there  ->  (N, D)"""
-    missing = [name for name in names if name not in frame.columns]
-    if missing:
-        raise ValueError(f"no column {missing[0]!r}; the variables are {', '.join(names)}")
-    return frame[list(names)].to_numpy(dtype=float)
+    return np.stack([column(frame, name, names) for name in names], axis=1)
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

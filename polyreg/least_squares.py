@@ -312,8 +312,9 @@ def _rounded(survey: Survey, names: Sequence[str], config: FitConfig) -> tuple[s
         large.append(config.target)
     if not large:
         return ()
+    names = ", ".join(" ".join(name.split()) for name in large)
     return (
-        f"{', '.join(large)} reaches 2^53: larger integers are rounded when they are read; "
+        f"{names} reaches 2^53: larger integers are rounded when they are read; "
         "subtract an offset before, if they are exact",
     )
 

@@ -1,6 +1,7 @@
 """Messages to a store that may be away: sent in order, kept in a folder while they cannot be."""
 
 import contextlib
+import itertools
 import json
 import re
 import shutil
@@ -31,16 +32,26 @@ class Unsent(Exception):
 
 def folders(name: str) -> Iterator[Path]:
     """Where something may be kept: here, and where here is full or read-only, elsewhere."""
-    yield Path.cwd() / FOLDER / name
-    yield Path(tempfile.gettempdir()) / f"polyreg-{FOLDER}" / name
-    yield Path.home() / f"polyreg-{FOLDER}" / name
+    places: tuple[Callable[[], Path], ...] = (
+        lambda: Path.cwd() / FOLDER,
+        lambda: Path(tempfile.gettempdir()) / f"polyreg-{FOLDER}",
+        lambda: Path.home() / f"polyreg-{FOLDER}",
+    )
+    for place in places:
+        try:
+            folder = place() / name
+        except (OSError, RuntimeError):  # where we are was removed; no temporary folder; no home
+            continue
+        yield folder
 
 
 def scratch(fill: Callable[[Path], None]) -> Path:
     """A new folder that `fill` has filled: a temporary one, or wherever there is room."""
-    for root in (Path(tempfile.gettempdir()), *(folder.parent for folder in folders("scratch"))):
+    full = OSError("no folder for temporary files")
+    for root in (None, *(folder.parent for folder in folders("scratch"))):
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            if root:
+                root.mkdir(parents=True, exist_ok=True)
             made = Path(tempfile.mkdtemp(prefix="polyreg-", dir=root))
         except OSError as error:
             full = error
@@ -57,6 +68,38 @@ def scratch(fill: Callable[[Path], None]) -> Path:
     raise full
 
 
+def _drop(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # others' may be there
+        folder.parent.rmdir()
+
+
+def _write(path: Path, content: str) -> None:
+    """Whole, or not at all: a full disk leaves what was there before."""
+    new = path.with_name(f".{path.name}")
+    try:
+        new.write_text(content)
+        new.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
+def _new(folder: Path) -> Path:
+    """Made, under another name where there is one already: an earlier process's."""
+    for number in itertools.count(2):
+        try:
+            made = folder if number == 2 else folder.with_name(f"{folder.name}-{number - 1}")
+            made.mkdir(parents=True)
+            made.chmod(0o700)  # an address may hold a password
+            return made
+        except FileExistsError:
+            if not made.is_dir():
+                raise
+    raise AssertionError
+
+
 class Outbox:
     """Sends messages; what fails is kept in a folder, and tried again with what comes later.
 
@@ -69,6 +112,7 @@ class Outbox:
         self.send, self.about = send, about
         self._folders = folders(name)
         self._ids: dict[str, str] = {}  # of placeholders that have become runs
+        self._described: dict[str, str] = {}  # of them, those that the folder tells of
         self._count = 0
         self._pause: dict[bool, float] = {}
         self._next: dict[bool, float] = {}
@@ -80,10 +124,12 @@ class Outbox:
         """That which an earlier process left in a folder; ValueError where it left none."""
         try:
             about = json.loads((folder / ABOUT).read_text())
-        except (OSError, ValueError) as error:
+            ids = dict(about["ids"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise ValueError(f"{folder} holds no unsent log ({error})") from error
         box = cls(connect(about), folder.name, about)
-        box.folder, box._ids = folder, about["ids"]
+        box.folder, box._ids, box._described = folder, ids, dict(ids)
+        box._count = max((int(path.stem) for path in box.pending()), default=0)
         return box
 
     def put(self, message: Message, payload: Path | None = None) -> str:
@@ -100,9 +146,9 @@ class Outbox:
             if json.loads(path.read_text()).get("replaces") == message["replaces"]:
                 self._remove(path)
         files = payload is not None
-        waiting = files in self._next
+        waiting = files in self._next or any(self._files(p) is files for p in self.pending())
         try:
-            if waiting and time.monotonic() >= self._next[files]:
+            if waiting and time.monotonic() >= self._next.get(files, 0.0):
                 waiting = not self._flush(files)
             if waiting or self._unknown(message):
                 self.keep(message, payload)
@@ -127,9 +173,7 @@ class Outbox:
         self.error = None
         sent = [self._flush(files) for files in (False, True)]
         if self.folder and all(sent) and not self.pending():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # others' may be there
-                self.folder.parent.rmdir()
+            _drop(self.folder)
             self.folder = None
         return all(sent)
 
@@ -137,21 +181,25 @@ class Outbox:
         """Those with files, or those without, in their order; up to the first that fails."""
         for path in self.pending():
             payload = path.with_suffix("")
-            message = json.loads(path.read_text())
-            if payload.is_dir() is not files:
+            if self._files(path) is not files:
                 continue
+            message = json.loads(path.read_text())
             if self._unknown(message):
                 return False
             try:
                 self._try(message, payload if files else None)
             except Exception as error:
                 self._failed(files, error)
-                path.write_text(json.dumps(message))  # it may have got halfway
+                with contextlib.suppress(OSError):  # it is there as it was
+                    _write(path, json.dumps(message))  # it may have got halfway
                 return False
             self._remove(path)
         self._next.pop(files, None)
         self._pause.pop(files, None)
         return True
+
+    def _files(self, path: Path) -> bool:
+        return path.with_suffix("").is_dir()
 
     def _remove(self, path: Path) -> None:
         path.unlink()
@@ -159,15 +207,18 @@ class Outbox:
 
     def _try(self, message: Message, payload: Path | None) -> None:
         if self._ids:
-            for file in payload.rglob("*.json") if payload else ():
-                file.write_text(self._resolved(file.read_text()))
+            for file in list(payload.rglob("*.json")) if payload else ():
+                before = file.read_text()
+                if (content := self._resolved(before)) != before:
+                    _write(file, content)
             message.update(json.loads(self._resolved(json.dumps(message))))
         placeholder = message["run"]
         made = self.send(message, payload)
         if message["do"] == "create" and made:
             self._ids[placeholder] = made
             if self.folder:
-                self._describe(self.folder)
+                with contextlib.suppress(OSError):  # or it would be made twice; `keep` tells it
+                    self._describe(self.folder)
 
     def _resolved(self, text: str) -> str:
         return PLACEHOLDER.sub(lambda found: self.id(found[0]), text)
@@ -192,7 +243,9 @@ class Outbox:
                 path = self.folder / f"{self._count:06}"
                 if payload:
                     shutil.copytree(payload, path, dirs_exist_ok=True)
-                path.with_suffix(".json").write_text(json.dumps(message))
+                if self._described != self._ids:
+                    self._describe(self.folder)
+                _write(path.with_suffix(".json"), json.dumps(message))
                 return
             except OSError as error:
                 try:
@@ -204,13 +257,18 @@ class Outbox:
 
     def _move(self, folder: Path) -> None:
         """Go on in another folder, with what is in the one so far."""
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)  # an address may hold a password
-        self._describe(folder)
+        folder = _new(folder)
+        try:
+            if self.folder:
+                shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+            self._describe(folder)
+        except OSError:
+            _drop(folder)
+            raise
         if self.folder:
-            shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _drop(self.folder)
         self.folder = folder
 
     def _describe(self, folder: Path) -> None:
-        (folder / ABOUT).write_text(json.dumps(self.about | {"ids": self._ids}))
+        _write(folder / ABOUT, json.dumps(self.about | {"ids": self._ids}))
+        self._described = dict(self._ids)

@@ -83,7 +83,7 @@ def loss(
     axes.plot(steps, gap, color=LEARNED, lw=1.8, label="gap: expected excess over optimum")
     if floor > 0:
         axes.axhline(floor, color=TRUTH, lw=1.2, ls="--", label="loss at the optimum (noise floor)")
-    axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")
+    axes.axhline(min(tolerance, 1e290), color=QUIET, lw=1, ls=":", label="tolerance")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     room = 0.3 * (np.log10(high) - np.log10(low))  # for the legend

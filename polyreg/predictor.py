@@ -68,7 +68,7 @@ class Predictor:
         """
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
-        x = np.stack([self._column(frame, name) for name in self.names], axis=1)
+        x = np.stack([column(frame, name, self.names) for name in self.names], axis=1)
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
         with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
@@ -95,23 +95,23 @@ class Predictor:
             result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
         return result
 
-    def _column(self, frame: pd.DataFrame, name: str) -> np.ndarray:
-        """A variable's column  ->  (N,), of finite numbers."""
-        places = np.flatnonzero(frame.columns == name)
-        if len(places) != 1:
-            what = "no column" if not len(places) else f"{len(places)} columns"
-            raise ValueError(f"{what} {name!r}; the variables are {', '.join(self.names)}")
-        column = frame.iloc[:, places[0]]
-        kind = column.dtype.kind
-        if kind in "fiub":
-            values = column.to_numpy(dtype=float, na_value=math.nan)
-        else:
-            values = np.array([_number(value) for value in column], dtype=float)
-        if bad := np.flatnonzero(~np.isfinite(values)).tolist():
-            value, row = column.iloc[bad[0]], bad[0] + 1
-            said = repr(value.item() if isinstance(value, np.generic) else value)[:80]
-            raise ValueError(f"column {name!r}, row {row}: {said} is no finite number")
-        return values
+
+def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
+    """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables."""
+    places = np.flatnonzero(frame.columns == name)
+    if len(places) != 1:
+        what = "no column" if not len(places) else f"{len(places)} columns"
+        raise ValueError(f"{what} {name!r}; the variables are {', '.join(names)}")
+    found = frame.iloc[:, places[0]]
+    if found.dtype.kind in "fiub":
+        values = found.to_numpy(dtype=float, na_value=math.nan)
+    else:
+        values = np.array([_number(value) for value in found], dtype=float)
+    if bad := np.flatnonzero(~np.isfinite(values)).tolist():
+        value, row = found.iloc[bad[0]], bad[0] + 1
+        said = repr(value.item() if isinstance(value, np.generic) else value)[:80]
+        raise ValueError(f"column {name!r}, row {row}: {said} is no finite number")
+    return values
 
 
 def family(name: str, degree: int) -> dict:

@@ -30,15 +30,17 @@ def is_gone(tags: Mapping[str, str]) -> bool:
     """Whether the process that these tags name has ended; False where that cannot be told here."""
     if tags.get("host") != platform.node() or tags.get("machine", _machine()) != _machine():
         return False
-    if not tags.get("process_id", "").isdecimal():
+    process_id = tags.get("process_id", "")
+    if not process_id.isdecimal() or len(process_id) > 10:
         return False
     boot = tags.get("boot_id", "")
-    if boot and boot != _boot_id():
+    if boot and _boot_id() and boot != _boot_id():
         return True
-    was, now = tags.get("process_start", ""), _start(int(tags["process_id"]))
+    was, now = tags.get("process_start", ""), _start(int(process_id))
     if now is None:
         return was.partition("@")[2] in ("", _namespace())
-    return bool(was) and was.partition("@")[2] == now.partition("@")[2] and was != now
+    known = bool(was and now)
+    return known and was.partition("@")[2] == now.partition("@")[2] and was != now
 
 
 @functools.cache
@@ -54,7 +56,7 @@ def _boot_id() -> str:
     try:
         return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return _said("sysctl", "-n", "kern.bootsessionuuid")  # macOS
+        return _said("sysctl", "-n", "kern.bootsessionuuid") or ""  # macOS
 
 
 def _namespace() -> str:
@@ -65,19 +67,39 @@ def _namespace() -> str:
 
 
 def _start(process_id: int) -> str | None:
-    """When a process started, in its system's own words; None where there is none."""
+    """When a process started, in its system's own words; None where there is none, "" where that
+    cannot be told."""
     if not (PROC / "self/stat").exists():
-        return _said("ps", "-o", "lstart=", "-p", str(process_id)) or None
+        said = _said("ps", "-o", "stat=", "-o", "lstart=", "-p", str(process_id))
+        if said is None:
+            return ""
+        state, _, start = said.partition(" ")
+        return None if state.startswith("Z") else start.strip() or None
     try:
-        # The name, in parentheses, may hold anything; state is the 3rd field, start the 22nd.
-        state, *fields = (PROC / f"{process_id}/stat").read_text().rpartition(")")[2].split()
+        stat = (PROC / f"{process_id}/stat").read_bytes()
     except OSError:
-        return None
+        return "" if _is_there(process_id) else None
+    # The name, in parentheses, may hold anything; state is the 3rd field, start the 22nd.
+    state, *fields = stat.rpartition(b")")[2].decode().split()
     return None if state == "Z" else f"{fields[18]}@{_namespace()}"
 
 
-def _said(*command: str) -> str:
+def _is_there(process_id: int) -> bool:
+    """Where /proc shows one's own only (hidepid)."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip()
+        os.kill(process_id, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _said(*command: str) -> str | None:
+    """None where it could not be run."""
+    same = os.environ | {"LC_ALL": "C", "TZ": "UTC"}  # or the start would change with summer time
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=same)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None

@@ -1,6 +1,7 @@
 """Everything polyreg says to MLflow. No other module imports mlflow."""
 
 import contextlib
+import http.client
 import io
 import json
 import logging
@@ -128,23 +129,28 @@ def _require_writable(path: Path, what: str) -> None:
         ) from error
 
 
+def _without_secrets(uri: str) -> str:
+    """An address without user and password, as it can be shown."""
+    return re.sub(r"(?<=://)[^/]*@", "", uri)
+
+
 def _require_answer(uri: str) -> None:
     # MLflow itself would retry for minutes before it says so.
     try:
-        urllib.request.urlopen(uri, timeout=PROBE_SECONDS).close()
+        urllib.request.urlopen(_without_secrets(uri), timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
         pass  # it answered; what it allows is its own business
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise Unreachable(
-            f"no tracking server answers at {uri} ({reason}); start one with `mlflow server`, or "
-            "set MLFLOW_TRACKING_URI"
+            f"no tracking server answers at {_without_secrets(uri)} ({reason}); start one with "
+            "`mlflow server`, or set MLFLOW_TRACKING_URI"
         ) from error
 
 
 def _line(error: BaseException | None) -> str:
     if "Max retries exceeded" in str(error):
-        return f"no tracking server answers at {mlflow.get_tracking_uri()}"
+        return f"no tracking server answers at {_without_secrets(mlflow.get_tracking_uri())}"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
@@ -156,6 +162,8 @@ def _local_path(uri: str) -> Path | None:
 
 
 def _require_store(uri: str, make: bool = False) -> None:
+    if uri.partition("?")[0] in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
+        raise Unreachable(f"{uri} is a store in memory, which is lost at once; name a file")
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
         if not path.exists():
@@ -829,7 +837,7 @@ def _reading(make: bool = False) -> Iterator[mlflow.MlflowClient]:
                 f"the tracking store {uri} was made by another MLflow than {mlflow.__version__}; "
                 f"back it up, then run `mlflow db upgrade {uri}`"
             ) from error
-        raise Unreachable(f"{uri}: {_line(error)}") from error
+        raise Unreachable(f"{_without_secrets(uri)}: {_line(error)}") from error
 
 
 def past(run_ids: Sequence[str]) -> list[Past]:
@@ -936,13 +944,14 @@ def load(model_uri: str) -> Polynomial | Answer:
     if model_uri.startswith(("runs:", "models:")):
         _require_store(mlflow.get_tracking_uri())
     model_uri = re.sub("^(models:/[^/@]+)@latest$", r"\1/latest", model_uri)
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(model_uri))
-    except Exception as error:  # MLflow's, or that of whatever store the address means
-        raise ValueError(f"no model at {model_uri}: {_line(error)}") from error
-    known = [folder / path for path in (DOCUMENT, SERVED) if (folder / path).is_file()]
-    if not known:
-        raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
-    document = json.loads(known[0].read_text())
+    with tempfile.TemporaryDirectory() as there:  # MLflow's own would stay
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
+        except Exception as error:  # MLflow's, or that of whatever store the address means
+            raise ValueError(f"no model at {model_uri}: {_line(error)}") from error
+        known = [folder / path for path in (DOCUMENT, SERVED) if (folder / path).is_file()]
+        if not known:
+            raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
+        document = json.loads(known[0].read_text())
     kind = Answer if isinstance(document["basis"], dict) else Polynomial
     return kind.from_document(document)
