@@ -83,11 +83,11 @@ def loss(
     axes.plot(steps, gap, color=LEARNED, lw=1.8, label="gap: expected excess over optimum")
     if floor > 0:
         axes.axhline(floor, color=TRUTH, lw=1.2, ls="--", label="loss at the optimum (noise floor)")
-    axes.axhline(min(tolerance, 1e290), color=QUIET, lw=1, ls=":", label="tolerance")
+    axes.axhline(min(tolerance, 1e200), color=QUIET, lw=1, ls=":", label="tolerance")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     room = 0.3 * (np.log10(high) - np.log10(low))  # for the legend
-    axes.set_ylim(low, 10 ** min(np.log10(high) + room, 300))
+    axes.set_ylim(low, 10.0 ** min(np.log10(high) + room, 250.0))
     axes.yaxis.set_major_formatter("{x:g}")  # the log scale's own formatter typesets: 0.1 s
     axes.yaxis.set_minor_formatter("")
     axes.legend(loc="upper right", **LEGEND)
