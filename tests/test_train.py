@@ -210,3 +210,14 @@ def test_a_gap_at_the_bottom_of_float64_is_drawn_too(store):
     )
     assert result.exit_code == 0, result.output
     assert only_run().info.status == "FINISHED"
+
+
+def test_a_registered_model_is_loaded_by_its_name(store):
+    for seed in ("0", "1"):
+        assert train("--register-as", "my cubic", "--seed", seed).exit_code == 0
+    newest = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")[0]
+    learned = polyreg.load("models:/my cubic@latest")
+    assert learned.coefficients[1] == newest.data.metrics["coef/x"]
+    assert polyreg.load("models:/my cubic/1").coefficients[1] != learned.coefficients[1]
+    result = train("--register-as", "a/b")
+    assert result.exit_code == 2 and "--register-as must be a name" in result.output
