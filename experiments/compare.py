@@ -15,7 +15,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -23,10 +23,20 @@ from typing import Any, NamedTuple
 
 import click
 
-from experiments.common import table
-from polyreg.config import FitConfig, SweepConfig, TrainConfig, command, from_params, knob, text
+from experiments.common import ending, patience, plural, say_abandoned, table
+from polyreg.config import (
+    MAX_COMPARED,
+    CompareConfig,
+    FitConfig,
+    Refused,
+    SweepConfig,
+    TrainConfig,
+    command,
+    from_params,
+    params,
+    text,
+)
 
-MOST = 50  # runs on one page
 SEARCHED = 1000  # runs at most, for those that can be compared
 SAMPLE = 400  # points of a training's data
 GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
@@ -41,72 +51,39 @@ ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics
 CURVES = ("cv/mse", "cv/std_error", "cv/aic", "cv/bic")  # whose last value is no result
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    runs: str = knob("", "Ids of the runs, comma list; else the newest of an experiment.")
-    experiment: str = knob("polyreg", "Whose newest runs, where --runs names none.")
-    last: int = knob(10, f"How many of the newest, 1 to {MOST}.")
-    filter: str = knob("", "Only those that meet this, in MLflow's words: \"params.degree > '2'\".")
-    out: str = knob("comparison.html", "Where to write the page, besides the run's artifacts.")
-
-    def __post_init__(self):
-        given = [
-            f"--{f.name} {text(getattr(self, f.name))}"
-            for f in fields(self)
-            if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
-        ]
-        if self.runs and given:
-            raise ValueError(
-                f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
-            )
-        if self.runs and not self.ids:
-            raise ValueError(f"--runs must be a comma list of run ids; got {self.runs!r}")
-        if len(self.ids) > MOST:
-            raise ValueError(f"--runs must name at most {MOST} runs; got {len(self.ids)}")
-        if not 1 <= self.last <= MOST:
-            raise ValueError(f"--last must be 1 to {MOST}; got {self.last}")
-        if not self.experiment:
-            raise ValueError("--experiment must name an experiment, like polyreg; got ''")
-        if not self.out.endswith((".html", ".htm")):
-            raise ValueError(f"--out must end in .html; got {self.out!r}")
-
-    @property
-    def ids(self) -> list[str]:
-        """The runs by id, each once."""
-        return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
-
-
 @command(CompareConfig, help=__doc__)
 def main(config: CompareConfig) -> None:
-    from polyreg import page, plots, tracking
-    from polyreg.config import params
+    with ending() as stop:
+        # Here, so that --help and a wrong option need not wait for torch.
+        with stop.importing():
+            from polyreg import page, plots, tracking
 
-    out = writable(config.out)
-    try:
-        found, left_out = chosen(config)
-        seen = [Seen.of(past) for past in found]
-        comparison = compared(seen, left_out)
-        content = page.render(comparison)
-        figure = plots.comparison(comparison)
+        out = writable(config.out)
+        with stop.abruptly():
+            found, left_out = chosen(config)
+            seen = [Seen.of(past) for past in found]
+            comparison = compared(seen, left_out)
+            content = page.render(comparison)
+            figure = plots.comparison(comparison)
         part = out.with_name(f".{out.name}.{os.getpid()}")  # so that no half of it is ever there
         try:
             part.write_text(content, encoding="utf-8")
-            name = f"comparison · {len(seen)} {plural('run', len(seen))}"
-            with tracking.run(name, params(config)) as run:  # type: ignore[arg-type]
+            name = f"comparison · {plural(len(seen), 'run')}"
+            with tracking.run(name, params(config), wait=patience(stop)) as run:
+                say_abandoned()
                 run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
                 run.text(content, "comparison.html")
                 run.figure(figure, "comparison")
+                stop.check()
             part.replace(out)
+        except OSError as error:
+            raise Refused(f"--out {config.out} cannot be written: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
-    except OSError as error:
-        raise click.UsageError(f"--out {config.out} cannot be written: {error.strerror}") from error
-    except tracking.Unreachable as error:
-        raise click.UsageError(str(error)) from error
-    report(seen, comparison)
-    click.echo(f"page    {out} ({len(content.encode()) / 1000:,.0f} kB)")
-    click.echo(f"run     {run.id}")
-    click.echo(f"open    {run.how_to_open()}")
+        report(seen, comparison)
+        click.echo(f"page    {out} ({len(content.encode()) / 1000:,.0f} kB)")
+        click.echo(f"run     {run.id}")
+        click.echo(f"open    {run.how_to_open()}")
 
 
 def writable(name: str) -> Path:
@@ -181,7 +158,8 @@ def chosen(config: CompareConfig) -> tuple[list, list[str]]:
     newest = met if kept == useful else met[met.index(kept[0]) :]
     others = Counter(kind_of(one.params)[0] for one in newest if one not in kept)
     counts = [
-        f"{count} {plural(KIND_NAMES[kind], count)}" for kind, count in sorted(others.items())
+        plural(count, "run") + " of another kind" if kind == "other" else plural(count, kind)
+        for kind, count in sorted(others.items())
     ]
     notes = [f"Left out of the newest runs: {', '.join(counts)}."] if counts else []
     return kept, notes
@@ -225,13 +203,6 @@ def split(condition: str) -> tuple[str, list[Bound]]:
     return " and ".join(rest), bounds
 
 
-KIND_NAMES = {"sweep": "sweep", "comparison": "comparison", "other": "run of another kind"}
-
-
-def plural(name: str, count: int) -> str:
-    return name if count == 1 else name.replace("run ", "runs ") if " " in name else f"{name}s"
-
-
 class Seen(NamedTuple):
     """A run with all that it left to draw."""
 
@@ -247,6 +218,7 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, past: Any) -> "Seen":
         from polyreg import tracking
+        from polyreg.polynomial import read
 
         kind, config = kind_of(past.params)
         notes: list[str] = []
@@ -255,9 +227,11 @@ class Seen(NamedTuple):
         polynomial = None
         if kind in ("training", "fit", "other"):
             try:
-                polynomial = read_polynomial(tracking.text(past.id, "coefficients.json"))
-                if polynomial is None:
+                document = tracking.text(past.id, "coefficients.json")
+                if document is None:
                     notes.append("no coefficients.json, so no curve")
+                else:
+                    polynomial = read(json.loads(document))
             except (ValueError, KeyError, TypeError, AttributeError):
                 notes.append("its coefficients.json is not polyreg's, so no curve")
         sample = None
@@ -297,18 +271,6 @@ class Seen(NamedTuple):
         return None if truth is None else tuple(truth.tolist())
 
 
-def read_polynomial(document: str | None) -> Any:
-    """What coefficients.json says, None where there is none; ValueError and kin where it is odd."""
-    from polyreg.inference import Answer
-    from polyreg.polynomial import Polynomial
-
-    if document is None:
-        return None
-    read = json.loads(document)
-    kind: Any = Answer if isinstance(read["basis"], dict) else Polynomial
-    return kind.from_document(read)
-
-
 def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
     """x (n, D) in the order of the polynomial's variables, and y (n,)."""
     import numpy as np
@@ -330,7 +292,7 @@ def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
         return None
 
 
-@lru_cache(maxsize=MOST)
+@lru_cache(maxsize=MAX_COMPARED)
 def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, seed: int) -> tuple:
     """The first samples of a training's stream: what it saw depends on these four options."""
     from polyreg import data
@@ -360,7 +322,7 @@ def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
     charts = [chart for group in groups for chart in fitted(seen, group, letters)]
     charts += learning(seen)
     return page.Comparison(
-        title=f"Comparison of {len(seen)} {plural('run', len(seen))}",
+        title=f"Comparison of {plural(len(seen), 'run')}",
         runs=runs,
         warnings=different_data(seen, letters),
         notes=list(notes),
@@ -383,7 +345,7 @@ def data_letters(seen: Sequence[Seen]) -> dict[str, str]:
 
 def numbers(runs: Sequence[int]) -> str:
     """`run 1`, `runs 1, 3`: as the page numbers them."""
-    return f"{plural('run', len(runs))} {', '.join(str(k + 1) for k in runs)}"
+    return f"run{'s' if len(runs) > 1 else ''} {', '.join(str(k + 1) for k in runs)}"
 
 
 def different_data(seen: Sequence[Seen], letters: dict[str, str]) -> list:
@@ -525,6 +487,7 @@ def learning(seen: Sequence[Seen]) -> Iterator:
     import numpy as np
 
     from polyreg import page
+    from polyreg.tracking import thinned
 
     for key, (title, across, up) in LEARNED.items():
         curves = []
@@ -534,26 +497,12 @@ def learning(seen: Sequence[Seen]) -> Iterator:
                 kept = np.isfinite(values) & (values > 0) & (values < page.INFINITE)
                 steps, values = steps[kept], values[kept]
                 if len(steps):
-                    at = evenly(steps, LEARNING)
+                    at = thinned(steps, LEARNING)
                     curves.append(page.Curve(k, steps[at].astype(float), values[at]))
         if curves:
             lowest = min(curve.x[0] for curve in curves)
             long = lowest >= 1 and max(curve.x[-1] for curve in curves) >= 50
             yield page.Chart(title, (across, up), curves, log=(bool(long), True))
-
-
-def evenly(steps: Any, most: int) -> Any:
-    """Places of at most so many steps, dense where a log axis is wide; first and last kept."""
-    import numpy as np
-
-    if len(steps) <= most:
-        return np.arange(len(steps))
-    low = max(float(steps[0]), 1.0)
-    wanted = np.concatenate(
-        [np.geomspace(low, steps[-1], 2 * most // 3), np.linspace(low, steps[-1], most // 3)]
-    )
-    found = np.searchsorted(steps, np.clip(wanted, steps[0], steps[-1]) * (1 - 1e-12))
-    return np.unique(np.concatenate([[0], found, [len(steps) - 1]]))
 
 
 def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:

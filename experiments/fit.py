@@ -34,10 +34,8 @@ SHOWN = 400  # of it in sample.json
 def main(config: FitConfig, dry_run: bool) -> None:
     clock = Clock()
     with ending() as stop:
-        with (
-            stop.importing(),
-            clock("import"),
-        ):  # here, so that --help and a wrong option need not wait for torch
+        # Here, so that --help and a wrong option need not wait for torch.
+        with stop.importing(), clock("import"):
             from polyreg import least_squares, tracking
             from polyreg.table import Table
 

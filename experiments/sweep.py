@@ -22,6 +22,7 @@ from experiments.common import (
     available_device,
     ending,
     patience,
+    plural,
     progress_bar,
     same_options,
     say_abandoned,
@@ -40,10 +41,8 @@ PLOTTED = 6  # combinations of them in the heat maps
 def main(config: SweepConfig, resume: str) -> None:
     clock = Clock()
     with ending() as stop:
-        with (
-            stop.importing(),
-            clock("import"),
-        ):  # here, so that --help and a wrong option need not wait for torch
+        # Here, so that --help and a wrong option need not wait for torch.
+        with stop.importing(), clock("import"):
             from polyreg import sweep, tracking
             from polyreg.optimum import Optimum
 
@@ -80,10 +79,6 @@ def main(config: SweepConfig, resume: str) -> None:
         if best:
             name = run_name(config, best.config)
             click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
-
-
-def plural(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def require_optuna() -> None:

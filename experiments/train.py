@@ -36,10 +36,8 @@ SLOTS = ("checkpoint/a.npz", "checkpoint/b.npz")  # written in turn: one is alwa
 def main(config: TrainConfig, resume: str) -> None:
     clock = Clock()
     with ending() as stop:
-        with (
-            stop.importing(),
-            clock("import"),
-        ):  # here, so that --help and a wrong option need not wait for torch
+        # Here, so that --help and a wrong option need not wait for torch.
+        with stop.importing(), clock("import"):
             from polyreg import sgd, tracking
             from polyreg.optimum import Optimum
             from polyreg.polynomial import Polynomial

@@ -19,6 +19,7 @@ MAX_FIT_DEGREE = 40
 # Of coefficients, noise and rate: their squares and moments stay far from overflow.
 MAX_SIZE = 1e15
 MAX_RUNS = 100_000  # of a sweep
+MAX_COMPARED = 50  # runs on one page
 MAX_PARAM = 6000  # characters: MLflow cuts the rest
 
 Inputs = Literal["normal", "uniform"]
@@ -402,7 +403,42 @@ class PredictConfig:
         )
 
 
-def params(config: TrainConfig | FitConfig | SweepConfig) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    runs: str = knob("", "Ids of the runs, comma list; else the newest of an experiment.")
+    experiment: str = knob("polyreg", "Whose newest runs, where --runs names none.")
+    last: int = knob(10, f"How many of the newest, 1 to {MAX_COMPARED}.")
+    filter: str = knob("", "Only those that meet this, in MLflow's words: \"params.degree > '2'\".")
+    out: str = knob("comparison.html", "Where to write the page, besides the run's artifacts.")
+
+    def __post_init__(self):
+        given = [
+            f"--{f.name} {text(getattr(self, f.name))}"
+            for f in fields(self)
+            if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
+        ]
+        if self.runs and given:
+            raise ValueError(
+                f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
+            )
+        if self.runs and not self.ids:
+            raise ValueError(f"--runs must be a comma list of run ids; got {self.runs!r}")
+        if len(self.ids) > MAX_COMPARED:
+            raise ValueError(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
+        if not 1 <= self.last <= MAX_COMPARED:
+            raise ValueError(f"--last must be 1 to {MAX_COMPARED}; got {self.last}")
+        if not self.experiment:
+            raise ValueError("--experiment must name an experiment, like polyreg; got ''")
+        if not self.out.endswith((".html", ".htm")):
+            raise ValueError(f"--out must end in .html; got {self.out!r}")
+
+    @property
+    def ids(self) -> list[str]:
+        """The runs by id, each once."""
+        return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
+
+
+def params(config: TrainConfig | FitConfig | SweepConfig | CompareConfig) -> dict[str, str]:
     """What MLflow stores: every option under its own name."""
     return {name: text(value) for name, value in asdict(config).items()}
 

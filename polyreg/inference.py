@@ -198,11 +198,11 @@ class Answer:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         with np.errstate(over="ignore", invalid="ignore"):
             variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
-        if self.ridge or self.rank < len(self.coefficients):
-            variance = np.full_like(variance, np.nan)
-        half = self._quantile(level) * self.residual_sd
-        half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
-        return found, found - half, found + half
+            if self.ridge or self.rank < len(self.coefficients):
+                variance = np.full_like(variance, np.nan)
+            half = self._quantile(level) * self.residual_sd
+            half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
+            return found, found - half, found + half
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x (N, D) lie outside the ranges that the fit saw  ->  (N,) bool."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from polyreg import basis, terms
-from polyreg.inference import by_name
+from polyreg.inference import Answer, by_name
 from polyreg.sgd import Training
 
 
@@ -118,3 +118,9 @@ class Polynomial:
             condition=document["condition"],
             truth=None if None in column("truth") else np.array(column("truth")),
         )
+
+
+def read(document: dict) -> Polynomial | Answer:
+    """What a document describes: a training's polynomial, or a fit's answer."""
+    kind = Answer if isinstance(document["basis"], dict) else Polynomial
+    return kind.from_document(document)

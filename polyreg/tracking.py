@@ -50,7 +50,7 @@ from polyreg import predictor, process
 from polyreg.config import Refused
 from polyreg.inference import Answer
 from polyreg.outbox import Message, Outbox, Unreachable, Unsent, scratch
-from polyreg.polynomial import Polynomial
+from polyreg.polynomial import Polynomial, read
 from polyreg.terms import keys
 
 # Its bars of one small file tell nothing; MLflow reads this at every transfer.
@@ -211,20 +211,27 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _experiment(client: Any) -> Any:
     """The experiment MLflow was told of, or polyreg's own, made if need be."""
+    for pause in (0.1, 0.3, 1.0):
+        try:
+            return _experiment_at_first(client)
+        except MlflowException as error:
+            # Of several that make it at once, all but one are told so in one of these ways.
+            told = f"{error.error_code} {error}"
+            if not re.search("RESOURCE_ALREADY_EXISTS|IntegrityError|is locked", told):
+                raise
+            time.sleep(pause * random.uniform(1, 2))
+    return _experiment_at_first(client)
+
+
+def _experiment_at_first(client: Any) -> Any:
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         experiment = client.get_experiment(client.get_run(run_id).info.experiment_id)
     elif experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         experiment = client.get_experiment(experiment_id)
     else:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            try:
-                client.create_experiment(name)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":  # by another, just now
-                    raise
-            experiment = client.get_experiment_by_name(name)
+        known = client.get_experiment_by_name(name)
+        experiment = known or client.get_experiment(client.create_experiment(name))
     if KIND not in experiment.tags:
         client.set_experiment_tag(experiment.experiment_id, KIND, KIND_OF_OURS)
     return experiment
@@ -953,5 +960,4 @@ def load(model_uri: str) -> Polynomial | Answer:
         if not known:
             raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())
-    kind = Answer if isinstance(document["basis"], dict) else Polynomial
-    return kind.from_document(document)
+    return read(document)

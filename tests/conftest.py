@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -22,17 +23,17 @@ def made_store(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty working folder, with MLflow told nothing and no pickle allowed."""
     for name in TOLD:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     # Subprocesses: the `python` of MLproject is this one.
-    monkeypatch.setenv("PATH", str(Path(os.sys.executable).parent), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield tmp_path
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri("")
 
 
 @pytest.fixture

@@ -58,9 +58,29 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def answers(address: str) -> bool:
+@contextmanager
+def model_server(model: str, **environment: str) -> Iterator[str]:
+    """`mlflow models serve` on a free port of this machine; its address."""
+    port = free_port()
+    command = ["models", "serve", "-m", model, "-p", str(port), "--env-manager", "local"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", *command],
+        env=os.environ | environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
     try:
-        urllib.request.urlopen(f"{address}/health", timeout=1).close()
+        until(lambda: answers(address, "ping") or server.poll() is not None)
+        assert server.poll() is None
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def answers(address: str, path: str = "health") -> bool:
+    try:
+        urllib.request.urlopen(f"{address}/{path}", timeout=1).close()
         return True
     except OSError:
         return False

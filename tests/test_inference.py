@@ -216,3 +216,9 @@ def test_the_band_of_a_mean_is_that_of_the_coefficients_covariance(kind):
     np.testing.assert_allclose(high - found, half, rtol=1e-9)
     np.testing.assert_allclose(found - low, half, rtol=1e-9)
     assert np.sqrt(np.diag(answer.covariance())) == pytest.approx(answer.std_errors, rel=1e-12)
+
+
+def test_where_a_prediction_overflows_so_do_its_bounds_without_a_warning():
+    answer = answered(**KINDS["one"])
+    for bounds in answer.predict([1e200], "prediction")[1:]:
+        assert not np.isfinite(bounds).any()

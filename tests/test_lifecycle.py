@@ -188,6 +188,15 @@ def test_a_signal_before_there_is_a_run_ends_it_at_once_and_leaves_none(folder, 
     assert not os.listdir(folder)
 
 
+def test_a_comparison_that_is_ended_leaves_no_page_and_no_run(store):
+    assert CliRunner().invoke(train.main, []).exit_code == 0
+    with started("compare") as running:
+        until(lambda: listening(running))
+        end(running, signal.SIGTERM)
+    assert len(runs()) == 1
+    assert sorted(os.listdir(store)) == ["mlflow.db", "mlruns"]
+
+
 def test_an_error_ends_a_run_failed_with_its_reason(store):
     result = CliRunner().invoke(train.main, ["--learning-rate", "1"])
     assert result.exit_code == 1

@@ -6,11 +6,8 @@ import json
 import math
 import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from fractions import Fraction
@@ -34,6 +31,7 @@ from polyreg.sgd import Training
 from polyreg.table import InMemory
 from polyreg.tracking import save_predictor
 from tests.problems import PROBLEMS, make
+from tests.processes import model_server
 from tests.test_design import textbook
 from tests.test_inference import KINDS, answered
 from tests.test_serving import WITHOUT_POLYREG
@@ -388,31 +386,8 @@ print(json.dumps({{
 
 @pytest.fixture(scope="module")
 def server(saved):
-    """`mlflow models serve` of the fit on a free port of this machine; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["models", "serve", "-m", str(saved["root"] / "fit"), "-p", str(port)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *command, "--env-manager", "local"],
-        env=saved["environment"], start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/ping", timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, process.stdout.read()
-                time.sleep(0.2)
-        else:
-            raise AssertionError("the server did not come up in a minute")
+    with model_server(str(saved["root"] / "fit"), **saved["environment"]) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=30)
 
 
 def ask(server, question, kind="application/json") -> pd.DataFrame:

@@ -2,11 +2,8 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 
@@ -17,6 +14,7 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments.train import main
+from tests.processes import model_server
 
 WITHOUT_POLYREG = "import sys; sys.modules.update(polyreg=None, experiments=None)\n"
 
@@ -73,30 +71,8 @@ print(json.dumps({{
 
 @pytest.fixture
 def server(elsewhere):
-    """`mlflow models serve` on a free port of this machine; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["models", "serve", "-m", elsewhere, "-p", str(port), "--env-manager", "local"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", *command],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/ping", timeout=1).close()
-                break
-            except OSError:
-                assert process.poll() is None, process.stdout.read()
-                time.sleep(0.2)
-        else:
-            raise AssertionError("the server did not come up in a minute")
+    with model_server(elsewhere) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=30)
 
 
 def test_mlflow_models_serve_answers(server, elsewhere):

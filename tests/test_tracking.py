@@ -160,3 +160,21 @@ def test_only_polyregs_own_models_are_loaded(store):
 def test_the_package_has_nothing_else():
     with pytest.raises(AttributeError, match="no attribute 'fit'"):
         _ = polyreg.fit
+
+
+@pytest.mark.parametrize("call", ["create_experiment", "set_experiment_tag"])
+@pytest.mark.parametrize(
+    "told", ["RESOURCE_ALREADY_EXISTS: polyreg", "(sqlite3.IntegrityError) UNIQUE"]
+)
+def test_of_two_that_make_the_experiment_at_once_both_have_it(store, monkeypatch, call, told):
+    plain = getattr(mlflow.MlflowClient, call)
+
+    def second(client, *arguments):
+        monkeypatch.setattr(mlflow.MlflowClient, call, plain)
+        plain(client, *arguments)  # the other's
+        raise mlflow.MlflowException(told)
+
+    monkeypatch.setattr(mlflow.MlflowClient, call, second)
+    with tracking.run("a", {}):
+        pass
+    assert runs()[0].info.status == "FINISHED"
