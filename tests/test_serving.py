@@ -47,9 +47,13 @@ try:
     raise SystemExit("polyreg is here")
 except ImportError:
     pass
+import sys
 import mlflow, numpy as np, pandas as pd, torch
+pickles = []
+sys.addaudithook(lambda event, _: pickles.append(event) if event.startswith("pickle") else None)
 model = mlflow.pytorch.load_model("{elsewhere}")
 served = mlflow.pyfunc.load_model("{elsewhere}")
+assert pickles == [], pickles
 x = [[-1.0], [0.0], [2.0]]
 print(json.dumps({{
     "tensor": model(torch.tensor(x)).tolist(),
