@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import Problem, fit, run
+from polyreg.least_squares import Passes, Problem, fit, run
 from polyreg.selection import Selection, labelled
 from polyreg.table import InMemory
 from tests.oracle import digits
@@ -218,7 +218,7 @@ def selection() -> Iterator[str]:
     def ours() -> Selection | None:
         table = InMemory([x], y)
         problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-        return run(problem, table.blocks)[1]
+        return run(problem, Passes(table).sums)[1]
 
     def theirs() -> dict[int, float]:
         return {

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from polyreg.config import Diverged, Refused, from_params, text
+from polyreg.config import ClusterLost, Diverged, Refused, from_params, text
 from polyreg.outbox import Unreachable, Unsent
 
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
@@ -143,12 +143,24 @@ def ending() -> Iterator[Stop]:
             raise click.UsageError(str(error)) from error
         except Diverged as error:
             raise click.ClickException(f"{error}; run {stop.run} keeps its curve") from error
-        except Unsent as error:
+        except (Unsent, ClusterLost) as error:
             raise click.ClickException(str(error)) from error
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
                 raise click.ClickException(f"not enough memory: {error}") from error
             raise
+
+
+@contextmanager
+def joined(config: Any, device: str) -> Iterator[Any]:
+    """The cluster that --engine and --address mean, None for this process."""
+    if config.engine == "local":
+        yield None
+        return
+    from polyreg import cluster
+
+    with cluster.connected(config.address, device) as found:
+        yield found
 
 
 def patience(stop: Stop) -> Callable[[str], bool]:

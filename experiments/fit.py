@@ -9,7 +9,9 @@ coefficients with standard errors and intervals, plots with bands, and the model
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import click
@@ -18,6 +20,7 @@ from experiments.common import (
     Clock,
     available_device,
     ending,
+    joined,
     patience,
     progress_bar,
     say_abandoned,
@@ -33,27 +36,40 @@ SHOWN = 400  # of it in sample.json
 @click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing else.")
 def main(config: FitConfig, dry_run: bool) -> None:
     clock = Clock()
-    with ending() as stop:
+    with ending() as stop, ExitStack() as opened:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.importing(), clock("import"):
             from polyreg import least_squares, tracking
             from polyreg.table import Table
 
-        device = available_device(config.device, "float64")
+        if config.engine == "ray":
+            device = "cuda" if config.device == "cuda" else "cpu"  # of the cluster's machines
+        else:
+            device = available_device(config.device, "float64")
         with stop.abruptly(), clock("survey"):
+            engine = opened.enter_context(joined(config, device))
             rows = Table.open(
-                config.data, config.target, config.features, config.weights or None, config.missing
+                config.data,
+                config.target,
+                config.features,
+                config.weights or None,
+                config.missing,
+                config.skip_bad_files,
+                engine and engine.each,
             )
             least_squares.term_count(rows.names, config)
-            survey = rows.survey(config.seed)
+            passes = engine.passes(rows) if engine else least_squares.Passes(rows)
+            survey = passes.survey(config.seed)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
         if dry_run:
-            return report_plan(problem, rows, survey)
+            return report_plan(problem, rows, survey, engine)
         name = f"{config.target} · degree {config.degree}"
         with tracking.run(name, params(config), discard=(Refused,), wait=patience(stop)) as run:
             say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
-                answer, selection = least_squares.run(problem, lambda: counted(rows.blocks(), bar))
+                answer, selection = least_squares.run(
+                    problem, partial(passes.sums, advance=bar.update)
+                )
             if selection:
                 name = f"{config.target} · degree {selection.chosen}"
                 run.rename(f"{config.target} · degree auto", f"{name} (auto)")
@@ -90,7 +106,7 @@ def sample(answer: Any, drawn: Any) -> dict[str, Any]:
 def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
     """What was fitted, to what: tags and dataset."""
     digest = rows.sha256()
-    run.dataset(str(rows.root), digest, rows.schema, answer.count + rows.missing_rows)
+    run.dataset(rows.root, digest, rows.schema, answer.count + rows.missing_rows)
     run.tag(
         {
             "data.sha256": digest,
@@ -100,12 +116,6 @@ def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
             "full_rank": str(answer.rank == len(answer.terms)).lower(),
         }
     )
-
-
-def counted(blocks: Iterable, bar: Any) -> Iterator:
-    for block in blocks:
-        yield block
-        bar.update(len(block.y))
 
 
 def log_model(run: Any, answer: Any, register_as: str) -> None:
@@ -205,7 +215,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
         )
 
 
-def report_plan(problem: Any, rows: Any, survey: Any) -> None:
+def report_plan(problem: Any, rows: Any, survey: Any, engine: Any) -> None:
     """What a fit would do."""
     terms = problem.design.terms
     shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
@@ -219,6 +229,7 @@ def report_plan(problem: Any, rows: Any, survey: Any) -> None:
         "precision": problem.precision,
         "memory": f"{problem.memory() / 1e6:,.0f} MB, whatever the rows",
         "device": problem.device,
+        "engine": str(engine or "this process"),
         "condition": f"about {condition:.3g}, in the scaled basis"
         if condition < float("inf")
         else "beyond float64, by the sample: terms may depend on each other",
@@ -275,6 +286,8 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
         click.echo(selection.sentence())
     for note in answer.notes:
         click.echo(f"note: {note}", err=True)
+    for skipped in rows.skipped:
+        click.echo(f"warning: left out: {skipped}", err=True)
 
 
 if __name__ == "__main__":

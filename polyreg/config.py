@@ -8,6 +8,7 @@ import csv
 import functools
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -28,6 +29,7 @@ Optimizer = Literal["sgd", "adam"]
 Stop = Literal["gap", "batch"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float64"]
+Engine = Literal["local", "ray"]
 
 
 class Refused(ValueError):
@@ -35,6 +37,10 @@ class Refused(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.splitlines()))
+
+
+class ClusterLost(RuntimeError):
+    """A cluster that went away while it worked."""
 
 
 class Diverged(ArithmeticError):
@@ -116,6 +122,8 @@ class Names(click.ParamType):
             self.fail(f"{value[:60]!r} is not a comma list of names: {error}", param, ctx)
 
 
+ENGINE = knob("local", "Where the work is done: in this process, or on a Ray cluster.")
+ADDRESS = knob("auto", "Of the Ray cluster: auto, host:port or ray://host:port.")
 REGISTER_AS = knob("", "Put the model into MLflow's registry, under this name.")
 
 
@@ -260,11 +268,14 @@ class SweepConfig:
     seed: int = SAME["seed"]
     device: Device = SAME["device"]
     dtype: Dtype = SAME["dtype"]
+    engine: Engine = ENGINE
+    address: str = ADDRESS
     register_as: str = SAME["register_as"]
 
     def __post_init__(self):
         require = _require
         _require_model_name(self.register_as)
+        _require_address(self.address)
         require(self.seeds >= 1, "seeds", self.seeds, "must be 1 or more")
         require(self.trials >= 0, "trials", self.trials, "must be 0 (train all) or more")
         runs = self.seeds * math.prod(len(values) for values in self.lists().values())
@@ -349,8 +360,13 @@ class FitConfig:
     missing: Literal["refuse", "drop"] = knob(
         "refuse", "Rows with missing or infinite values: refuse the table, or drop them."
     )
+    skip_bad_files: bool = knob(
+        False, "Leave out files that cannot be read, found by reading all of them once more."
+    )
     seed: int = knob(0, "Seeds the folds and the samples; 0 is a seed.")
     device: Literal["auto", "cpu", "cuda"] = knob("auto", "auto is a GPU where one is.")
+    engine: Engine = ENGINE
+    address: str = ADDRESS
     register_as: str = REGISTER_AS
 
     def __post_init__(self):
@@ -358,6 +374,7 @@ class FitConfig:
         _require_model_name(self.register_as)
         require(self.data != "", "data", "''", "must name a file, a folder or a glob")
         require(self.target != "", "target", "''", "must name a column")
+        _require_address(self.address)
         for name in ("degree", "max_degree"):
             value = getattr(self, name)
             require(
@@ -449,7 +466,8 @@ Config = TypeVar("Config")
 def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
     """The config whose `params` these are; ValueError where they are none."""
     try:
-        stored = {"register_as": ""} | dict(stored)  # which the first runs do not have
+        since = {"register_as": "", "engine": "local", "address": "auto"}  # the first runs
+        stored = since | dict(stored)
         values = {
             f.name: _click_type(f).convert(stored[f.name], None, None)
             for f in fields(config_class)  # type: ignore[arg-type]
@@ -459,9 +477,18 @@ def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config
     return config_class(**values)
 
 
-def _require(holds: bool, option: str, value: object, why: str) -> None:
+def _require(holds: object, option: str, value: object, why: str) -> None:
     if not holds:
         raise ValueError(f"--{option} {why}; got {text(value)}")
+
+
+def _require_address(address: str) -> None:
+    _require(
+        address == "auto" or re.fullmatch(r"(ray://)?(\[[^\]\s]+\]|[^:/\s]+)(:\d{1,5})?", address),
+        "address",
+        repr(address),
+        "must be auto, host:port or ray://host:port",
+    )
 
 
 def _require_model_name(name: str) -> None:
@@ -527,6 +554,8 @@ def command(config_class: type, help: str | None) -> Callable:
                 if f.default is MISSING
                 else {"default": text(f.default), "show_default": text(f.default) != ""}
             )
+            if f.default is False:  # --flag, and --flag true, which MLproject writes
+                given |= {"is_flag": False, "flag_value": "true"}
             made = click.option(
                 "--" + f.name.replace("_", "-"),
                 type=_click_type(f),

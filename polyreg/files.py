@@ -1,5 +1,9 @@
-"""Files of CSV or Parquet: found, opened, read in batches, hashed, and their errors in one line."""
+"""Files of CSV or Parquet: found, opened, read in batches, hashed, and their errors in one line.
 
+They lie in a folder, or where pyarrow can read by an address: s3://, gs://, abfs://, hdfs://.
+"""
+
+import fnmatch
 import glob
 import hashlib
 import math
@@ -7,11 +11,12 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.fs
 import pyarrow.parquet
 
 from polyreg.config import Refused
@@ -28,6 +33,9 @@ UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 # in the same time. Its dataset scanner reads ahead: with a consumer that works it took 240 MB and
 # longer (0.98 s against 0.71 s on two cores), and held all of a file of one row group.
 STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20}
+# Over a network each request waits: rather a row group at a time.
+FETCHED = {"pre_buffer": True}
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
 class BadTable(Refused):
@@ -37,52 +45,84 @@ class BadTable(Refused):
         super().__init__(" ".join(message.splitlines()))
 
 
-class File(NamedTuple):
-    """What is known of a file once it was opened; the footer is Parquet's."""
+class Found(NamedTuple):
+    """A file by its name below the folder of the table; fs None is this machine's own."""
 
     path: Path
     name: str
+    fs: pa.fs.FileSystem | None = None
+
+    def stamp(self) -> tuple[int, ...]:
+        """Its size first, and what else changes when it does."""
+        if self.fs is None:
+            status = self.path.stat()
+            return status.st_size, status.st_mtime_ns, status.st_ino
+        [info] = self.fs.get_file_info([self.path.as_posix()])
+        if not info.is_file:
+            raise FileNotFoundError(2, "it is not there")
+        return info.size, info.mtime_ns or 0
+
+    def source(self) -> Any:
+        """What Arrow opens, decompressed."""
+        return self.path if self.fs is None else self.fs.open_input_stream(self.path.as_posix())
+
+    def footer(self) -> pa.parquet.FileMetaData:
+        return pa.parquet.read_metadata(self.path.as_posix(), filesystem=self.fs)
+
+
+class File(NamedTuple):
+    """What is known of a file once it was opened; the footer is Parquet's."""
+
+    found: Found
     stamp: tuple[int, ...]
     schema: pa.Schema
     footer: pa.parquet.FileMetaData | None
 
     @classmethod
-    def open(cls, path: Path, name: str) -> "File":
+    def open(cls, found: Found) -> "File":
         try:
-            stamp = _stamp(path)
+            stamp = found.stamp()
             if not stamp[0]:
-                raise BadTable(f"{name} is empty; it needs column names and rows")
-            if format_of(path) == "parquet":
-                footer = pa.parquet.read_metadata(path)
-                return cls(path, name, stamp, footer.schema.to_arrow_schema(), footer)
-            with _csv(path, pa.csv.ConvertOptions()) as reader:
-                _require_commas(name, reader.schema.names)  # decodes them: UTF-8 or not
-                return cls(path, name, stamp, reader.schema, None)
+                raise BadTable(f"{found.name} is empty; it needs column names and rows")
+            if format_of(found.path) == "parquet":
+                footer = found.footer()
+                return cls(found, stamp, footer.schema.to_arrow_schema(), footer)
+            with _csv(found, pa.csv.ConvertOptions()) as reader:
+                _require_commas(found.name, reader.schema.names)  # decodes them: UTF-8 or not
+                return cls(found, stamp, reader.schema, None)
         except UNREADABLE as error:
-            raise _explained(error, name, []) from error
+            raise _explained(error, found.name, []) from error
+
+    @property
+    def name(self) -> str:
+        return self.found.name
 
     def require_unchanged(self) -> None:
         try:
-            changed = _stamp(self.path) != self.stamp
+            changed = self.found.stamp() != self.stamp
         except OSError:
             changed = True
         if changed:
             raise BadTable(f"{self.name} changed while it was read; run again")
 
     def batches(
-        self, columns: list[str], group: int | None = None, numbers: Sequence[str] | None = None
+        self,
+        columns: list[str],
+        groups: Sequence[int] | None = None,
+        numbers: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Record batches of these columns, in that order: of one row group, or of the file.
+        """Record batches of these columns, in that order: of these row groups, or of the file.
 
         `numbers`, by default all, are those that have to be numbers in a CSV.
         """
+        path, fs = self.found.path, self.found.fs
         try:
-            if self.footer is None:
-                with _csv(self.path, self._as_numbers(columns, numbers or columns)) as reader:
+            if format_of(path) == "csv":
+                with _csv(self.found, self._as_numbers(columns, numbers or columns)) as reader:
                     yield from reader
                 return
-            with pa.parquet.ParquetFile(self.path, **STREAMED) as source:
-                groups = None if group is None else [group]
+            way = STREAMED if fs is None else FETCHED
+            with pa.parquet.ParquetFile(path.as_posix(), filesystem=fs, **way) as source:
                 yield from source.iter_batches(BLOCK_ROWS, groups, columns)
         except UNREADABLE as error:
             self.require_unchanged()
@@ -98,50 +138,88 @@ class File(NamedTuple):
 
     def bounds(self, columns: list[str]) -> Iterator[tuple[int, list]]:
         """Of each row group: its rows, and each column's (low, high), None where not sure."""
-        assert self.footer is not None
-        place = {self.footer.schema.column(i).path: i for i in range(self.footer.num_columns)}
-        for g in range(self.footer.num_row_groups):
-            group = self.footer.row_group(g)
+        try:
+            footer = self.footer or self.found.footer()
+        except UNREADABLE as error:
+            self.require_unchanged()
+            raise _explained(error, self.name, []) from error
+        place = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
+        for g in range(footer.num_row_groups):
+            group = footer.row_group(g)
             ranges = [_range(group.column(place[c]).statistics) for c in columns]
             yield group.num_rows, ranges
 
 
-def find(data: str) -> tuple[Path, list[Path]]:
+def find(data: str) -> tuple[str, list[Found]]:
     """The files that `data` means, sorted by name, and the folder which the names are below."""
-    path = Path(os.path.expanduser(data)).absolute()
     try:
-        if path.is_dir():
-            root, found = path, list(path.rglob("*"))
-        else:
-            matches = [str(path)] if path.is_file() else glob.glob(str(path), recursive=True)
-            found = [Path(match) for match in matches]
-            root = Path(os.path.commonpath([p.parent for p in found] or [path]))
-        names = {p.relative_to(root).as_posix(): p for p in found if format_of(p) and p.is_file()}
-    except (OSError, ValueError) as error:
-        raise _explained(error, str(path), []) from error
+        root, found = _listed_at(data) if ADDRESS.match(data) else _listed_here(data)
+        one = len(found) == 1 and data.endswith(found[0].name)
+    except (*UNREADABLE, ValueError) as error:
+        raise _explained(error, without_secrets(data), []) from error
     # Spark and others leave hidden files beside the data.
-    chosen = [p for n, p in sorted(names.items()) if path.is_file() or not HIDDEN.search(n)]
+    chosen = [
+        file
+        for file in sorted(found, key=lambda file: file.name)
+        if format_of(file.path) and (one or not HIDDEN.search(file.name))
+    ]
     if not chosen:
         raise BadTable(
-            f"no CSV or Parquet at {path}; give a file that ends in {', '.join(ENDINGS)}, "
+            f"no CSV or Parquet at {root}; give a file that ends in {', '.join(ENDINGS)}, "
             "a folder of such files, or a glob"
         )
-    formats = {format_of(p): p.name for p in chosen}
+    formats = {format_of(file.path): file.path.name for file in chosen}
     if len(formats) > 1:
         raise BadTable(
-            f"{path} means both CSV ({formats['csv']}) and Parquet ({formats['parquet']}); choose "
+            f"{root} means both CSV ({formats['csv']}) and Parquet ({formats['parquet']}); choose "
             "one by a glob like '*.csv'"
         )
     return root, chosen
 
 
-def format_of(path: Path) -> str | None:
+def _listed_here(data: str) -> tuple[str, list[Found]]:
+    path = Path(os.path.expanduser(data)).absolute()
+    if path.is_dir():
+        root, found = path, list(path.rglob("*"))
+    else:
+        matches = [str(path)] if path.is_file() else glob.glob(str(path), recursive=True)
+        found = [Path(match) for match in matches]
+        root = Path(os.path.commonpath([p.parent for p in found] or [path]))
+    names = {p.relative_to(root).as_posix(): p for p in found if format_of(p) and p.is_file()}
+    return str(root if names else path), [Found(p, name) for name, p in names.items()]
+
+
+def _listed_at(address: str) -> tuple[str, list[Found]]:
+    """As `_listed_here`, by pyarrow; in a glob, `*` stays within its folder."""
+    fs, path = pa.fs.FileSystem.from_uri(address)
+    if isinstance(fs, pa.fs.LocalFileSystem):
+        return _listed_here(path)
+    parts = PurePosixPath(path).parts
+    wild = next((i for i, part in enumerate(parts) if set(part) & set("*[")), len(parts))
+    base = "/".join(parts[:wild])
+    shown = f"{ADDRESS.match(address)[0]}{base}"  # type: ignore[index]
+    [info] = fs.get_file_info([base])
+    if info.is_file:
+        name = PurePosixPath(base).name
+        return shown.removesuffix(f"/{name}"), [Found(Path(base), name, fs)]
+    selector = pa.fs.FileSelector(base, allow_not_found=True, recursive=True)
+    found = []
+    for info in fs.get_file_info(selector):
+        below = PurePosixPath(info.path).parts[wild:]
+        pattern = parts[wild:] or below
+        matches = len(below) == len(pattern) and all(map(fnmatch.fnmatchcase, below, pattern))
+        if info.is_file and matches:
+            found.append(Found(Path(info.path), "/".join(below), fs))
+    return shown, found
+
+
+def without_secrets(address: str) -> str:
+    """An address without user and password, as it can be shown."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address)
+
+
+def format_of(path: PurePath) -> str | None:
     return next((f for end, f in ENDINGS.items() if path.name.lower().endswith(end)), None)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _require_commas(name: str, header: list[str]) -> None:
@@ -154,10 +232,10 @@ def _require_commas(name: str, header: list[str]) -> None:
                 )
 
 
-def _csv(path: Path, convert: pa.csv.ConvertOptions) -> pa.csv.CSVStreamingReader:
+def _csv(file: Found, convert: pa.csv.ConvertOptions) -> pa.csv.CSVStreamingReader:
     # One thread is as fast here as two, and only then do errors tell their row.
     return pa.csv.open_csv(
-        path,
+        file.source(),
         read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=convert,
@@ -205,13 +283,19 @@ def sha256(file: File) -> str:
     """What `sha256sum` prints for it."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
     try:
-        with open(file.path, "rb", buffering=0) as stream:
+        with _raw(file.found) as stream:
             while count := stream.readinto(buffer):
                 digest.update(buffer[:count])
     except OSError as error:
         file.require_unchanged()
         raise _explained(error, file.name, []) from error
     return digest.hexdigest()
+
+
+def _raw(found: Found) -> Any:
+    if found.fs is None:
+        return open(found.path, "rb", buffering=0)
+    return found.fs.open_input_stream(found.path.as_posix(), compression=None)
 
 
 def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:

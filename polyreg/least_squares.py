@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 
@@ -105,21 +106,23 @@ class Problem:
             return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
         return FastKernel(self.design, self.pilot, self.device, self.rows)
 
-    def accumulate(self, blocks: Iterable[Block]) -> dict[int, Moments]:
-        """One pass over the rows: the sums of each fold, or of them all where none are needed."""
+    def accumulate(self, blocks: Iterable[Block], before: int = 0) -> dict[int, Moments]:
+        """One pass over rows: the sums of each fold, or of them all where none are needed.
+
+        The rows are those that come after the table's first `before`.
+        """
         choosing = self.config.degree == "auto"
         rows = (
-            labelled(blocks, self.config.folds, self.config.seed)
+            labelled(blocks, self.config.folds, self.config.seed, before)
             if choosing
             else ((0, block) for block in blocks)
         )
-        found = totals(self.kernel(), rows)
-        if not found:
-            raise Refused("the table has no rows")
-        return found
+        return totals(self.kernel(), rows)
 
     def answer(self, parts: dict[int, Moments]) -> tuple[Answer, Selection | None]:
         """The fit, and how its degree was chosen where that was asked for."""
+        if not parts:
+            raise Refused("the table has no rows")
         total = reduce(add, parts.values())
         if self.config.degree != "auto":
             return self.solve(total), None
@@ -201,19 +204,47 @@ class Problem:
         return solve(sums, size, self.config.ridge, scaled)
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The passes over a table, here and now."""
+
+    table: Table | InMemory
+
+    def survey(self, seed: int) -> Survey:
+        return self.table.survey(seed)
+
+    def sums(
+        self, problem: Problem, advance: Callable[[int], Any] = lambda rows: None
+    ) -> dict[int, Moments]:
+        """Those of all rows; advance(rows) is told of progress."""
+
+        def told() -> Iterator[Block]:
+            for block in self.table.blocks():
+                yield block
+                advance(len(block.x[0]))
+
+        return problem.accumulate(told())
+
+
 def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Answer:
     """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
-    survey = table.survey(config.seed)
-    return run(Problem.of(survey, table.names, config, device), table.blocks)[0]
+    passes = Passes(table)
+    survey = passes.survey(config.seed)
+    return run(Problem.of(survey, table.names, config, device), passes.sums)[0]
 
 
-def run(problem: Problem, blocks: Callable[[], Iterable[Block]]) -> tuple[Answer, Selection | None]:
-    """One pass over blocks(), or a second one with integers where float64 cannot tell the rank."""
+def run(
+    problem: Problem, sums: Callable[[Problem], dict[int, Moments]]
+) -> tuple[Answer, Selection | None]:
+    """By one pass, sums(problem), or a second one with integers where float64 cannot tell the rank.
+
+    `sums` is `accumulate` over all rows, by whoever reads them.
+    """
     try:
-        return problem.answer(problem.accumulate(blocks()))
+        return problem.answer(sums(problem))
     except NearlySingular:
         exactly = problem.in_integers(escalation(problem))
-        return exactly.answer(exactly.accumulate(blocks()))
+        return exactly.answer(sums(exactly))
 
 
 def escalation(problem: Problem) -> str:

@@ -81,16 +81,21 @@ class Selection:
         return said
 
 
-def labelled(blocks: Iterable[Block], folds: int, seed: int) -> Iterator[tuple[int, Block]]:
-    """The rows by fold: of every `folds` rows in file order, one goes to each, at random."""
-    left = np.empty(0, dtype=np.uint16)
-    random = np.random.default_rng(seed)
+def labelled(
+    blocks: Iterable[Block], folds: int, seed: int, before: int = 0
+) -> Iterator[tuple[int, Block]]:
+    """The rows by fold: of every `folds` rows in file order, one goes to each, at random.
+
+    A row's fold depends on its place alone; the first block comes after `before` rows.
+    """
+    chunk, skipped = divmod(before, GROUPS * folds)
+    left = _labels(folds, seed, chunk)[skipped:]
     for block in blocks:
         assert block.y is not None
         size = len(block.y)
         while len(left) < size:
-            groups = np.tile(np.arange(folds, dtype=np.uint16), (GROUPS, 1))
-            left = np.concatenate([left, random.permuted(groups, axis=1).ravel()])
+            chunk += 1
+            left = np.concatenate([left, _labels(folds, seed, chunk)])
         label, left = left[:size], left[size:]
         order = np.argsort(label, kind="stable")
         bounds = np.searchsorted(label[order], np.arange(folds + 1))
@@ -107,6 +112,11 @@ def labelled(blocks: Iterable[Block], folds: int, seed: int) -> Iterator[tuple[i
                         None if weights is None else weights[rows],
                     ),
                 )
+
+
+def _labels(folds: int, seed: int, chunk: int) -> np.ndarray:
+    groups = np.tile(np.arange(folds, dtype=np.uint16), (GROUPS, 1))
+    return np.random.default_rng([seed, chunk]).permuted(groups, axis=1).ravel()
 
 
 def cross_validate(problem, parts: dict[int, Moments]) -> Selection:

@@ -8,12 +8,12 @@ import difflib
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property, partial
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,10 @@ import pyarrow as pa
 from polyreg.files import BLOCK_ROWS, BadTable, File, find, format_of, sha256, short
 
 SAMPLE = 16_384
+# A part is as many row groups as make this, or as make MOST_PARTS of any table.
+PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
+AT_ONCE = 16  # files that are opened over a network
+Each = Callable[[Callable, Iterable], Iterable]  # like `map`
 INDEX = ("", "__index_level_0__")  # what pandas calls an index that it writes: no feature
 
 
@@ -50,65 +54,78 @@ class Survey:
     sample: Block
 
 
-class _Sample:
-    """A uniform random sample of a stream: the rows with the SAMPLE smallest random keys."""
-
-    def __init__(self, seed: int, width: int):
-        self._random = np.random.default_rng(seed)
-        self._keys, self._rows, self._bound = np.empty(0), np.empty((0, width)), math.inf
-
-    def add(self, arrays: list[np.ndarray]) -> None:
-        keys = self._random.random(len(arrays[0]))
-        near = np.flatnonzero(keys < self._bound)
-        self._keys = np.concatenate([self._keys, keys[near]])
-        self._rows = np.concatenate([self._rows, np.column_stack([a[near] for a in arrays])])
-        if len(self._keys) > SAMPLE:
-            kept = np.sort(np.argpartition(self._keys, SAMPLE)[:SAMPLE])  # stays in file order
-            self._keys, self._rows = self._keys[kept], self._rows[kept]
-            self._bound = self._keys.max()
-
-    def arrays(self) -> list[np.ndarray]:
-        return list(np.ascontiguousarray(self._rows.T))
-
-
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where a block begins: in which file, after how many of its rows."""
 
     file: str
+    number: int  # of the file
     before: int
 
     def row(self, index: int) -> str:
         return f"row {self.before + index + 1:,} of {self.file}"
 
+    def random(self, seed: int) -> np.random.Generator:
+        """A number a row, whatever was read before."""
+        bits = np.random.PCG64([seed, self.number])
+        return np.random.Generator(bits.advance(self.before))
 
-class _Gaps:
-    """Leaves out the rows with a missing value, and counts them; refuses weights <= 0."""
 
-    def __init__(self, columns: list[str], weighted: bool):
-        self.columns, self.weighted = columns, weighted
-        self.rows, self.missing, self.first = 0, 0, ""
+class Tally:
+    """Bounds and a sample of rows, which merge by addition.
 
-    def leave_out(self, place: _Place, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        self.rows += len(arrays[0])
-        if self.weighted and (arrays[-1] <= 0).any():  # nan is not: it is missing
-            row = int((arrays[-1] <= 0).argmax())
-            raise BadTable(
-                f"the weight in {place.row(row)} (column {self.columns[-1]}) is "
-                f"{arrays[-1][row]:g} and must be positive; drop the rows that are not to count"
-            )
-        # One sum instead of n tests; where finite numbers overflow it, the tests decide.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if all(math.isfinite(a.sum()) for a in arrays):
-                return arrays
-        holes = ~np.isfinite(arrays)
-        missing = holes.any(axis=0)
-        if not missing.any():
-            return arrays
-        if not self.missing:
-            row = int(missing.argmax())
-            self.first = f"{place.row(row)} (column {self.columns[holes[:, row].argmax()]})"
-        self.missing += int(missing.sum())
-        return [a[~missing] for a in arrays]
+    The sample is uniform: the rows with the SAMPLE smallest random keys, in order.
+    """
+
+    def __init__(self, seed: int, width: int):
+        self.seed, self.rows = seed, 0
+        self.low, self.high = np.full((2, width), [[math.inf], [-math.inf]])
+        self._keys, self._rows, self._bound = np.empty(0), np.empty((0, width)), math.inf
+
+    def add(self, place: Place, arrays: list[np.ndarray], kept: np.ndarray | slice) -> None:
+        """Those of a block's rows that are `kept`."""
+        keys = place.random(self.seed).random(len(arrays[0]))[kept]
+        arrays = [a[kept] for a in arrays]
+        if len(keys):
+            self.rows += len(keys)
+            self.low = np.minimum(self.low, [a.min() for a in arrays])
+            self.high = np.maximum(self.high, [a.max() for a in arrays])
+            near = np.flatnonzero(keys < self._bound)
+            self._draw(keys[near], np.column_stack([a[near] for a in arrays]))
+
+    def __add__(self, later: "Tally") -> "Tally":
+        made = Tally(self.seed, len(self.low))
+        made.rows = self.rows + later.rows
+        made.low, made.high = np.minimum(self.low, later.low), np.maximum(self.high, later.high)
+        for tally in (self, later):
+            made._draw(tally._keys, tally._rows)
+        return made
+
+    def _draw(self, keys: np.ndarray, rows: np.ndarray) -> None:
+        self._keys = np.concatenate([self._keys, keys])
+        self._rows = np.concatenate([self._rows, rows])
+        if len(self._keys) > SAMPLE:
+            kept = np.sort(np.argpartition(self._keys, SAMPLE)[:SAMPLE])  # stays in file order
+            self._keys, self._rows = self._keys[kept], self._rows[kept]
+            self._bound = self._keys.max()
+
+    def sample(self) -> list[np.ndarray]:
+        return list(np.ascontiguousarray(self._rows.T))
+
+
+@dataclass
+class Gaps:
+    """The rows so far, those of them with a missing value, and where the first is."""
+
+    rows: int = 0
+    missing: int = 0
+    first: str = ""
+
+    @property
+    def clean(self) -> int:
+        return self.rows - self.missing
+
+    def __add__(self, later: "Gaps") -> "Gaps":
+        return Gaps(self.rows + later.rows, self.missing + later.missing, self.first or later.first)
 
 
 class _Rows:
@@ -125,7 +142,7 @@ class _Rows:
     def columns(self) -> list[str]:
         return [c for c in (*self.names, self.target, self.weights) if c is not None]
 
-    def _read(self) -> Iterator[tuple[_Place, list[np.ndarray]]]:
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
         raise NotImplementedError
 
     def blocks(self) -> Iterator[Block]:
@@ -134,11 +151,24 @@ class _Rows:
         Raises BadTable at the first weight that is not positive, and at the end where rows were
         missing that are not to be dropped.
         """
-        gaps = _Gaps(self.columns, self.weights is not None)
+        gaps = Gaps()
         for place, arrays in self._read():
-            arrays = gaps.leave_out(place, arrays)
-            if len(arrays[0]):
-                yield self._block(arrays)
+            kept = self._kept(gaps, place, arrays)
+            clean = [a[kept] for a in arrays]
+            if len(clean[0]):
+                yield self._block(clean)
+        self.settle(gaps)
+
+    def tally(self, seed: int) -> Tally:
+        """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
+        gaps, tally = Gaps(), Tally(seed, len(self.columns))
+        for place, arrays in self._read():
+            tally.add(place, arrays, self._kept(gaps, place, arrays))
+        self.settle(gaps)
+        return tally
+
+    def settle(self, gaps: Gaps) -> None:
+        """What a whole pass found missing is counted, or refused."""
         self.missing_rows = gaps.missing
         if gaps.missing and self.missing != "drop":
             raise BadTable(
@@ -147,20 +177,39 @@ class _Rows:
                 f"in {gaps.first}; use --missing drop to leave them out"
             )
 
+    def _kept(self, gaps: Gaps, place: Place, arrays: list[np.ndarray]) -> np.ndarray | slice:
+        """The rows of a block without a missing value; refuses weights <= 0."""
+        gaps.rows += len(arrays[0])
+        if self.weights is not None and (arrays[-1] <= 0).any():  # nan is not: it is missing
+            row = int((arrays[-1] <= 0).argmax())
+            raise BadTable(
+                f"the weight in {place.row(row)} (column {self.columns[-1]}) is "
+                f"{arrays[-1][row]:g} and must be positive; drop the rows that are not to count"
+            )
+        # One sum instead of n tests; where finite numbers overflow it, the tests decide.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if all(math.isfinite(a.sum()) for a in arrays):
+                return slice(None)
+        holes = ~np.isfinite(arrays)
+        missing = np.logical_or.reduce(holes)
+        if not missing.any():
+            return slice(None)
+        if not gaps.missing:
+            row = int(missing.argmax())
+            gaps.first = f"{place.row(row)} (column {self.columns[holes[:, row].argmax()]})"
+        gaps.missing += int(missing.sum())
+        return ~missing
+
     def survey(self, seed: int = 0) -> Survey:
         """Bounds and a sample, by one whole pass."""
-        low, high = np.full((2, len(self.columns)), [[math.inf], [-math.inf]])
-        sample, rows = _Sample(seed, len(self.columns)), 0
-        for block in self.blocks():
-            arrays = [a for a in (*block.x, block.y, block.weights) if a is not None]
-            low = np.minimum(low, [a.min() for a in arrays])
-            high = np.maximum(high, [a.max() for a in arrays])
-            sample.add(arrays)
-            rows += len(arrays[0])
-        if not rows:
+        return self.surveyed(self.tally(seed))
+
+    def surveyed(self, tally: Tally) -> Survey:
+        """What a whole pass found."""
+        if not tally.rows:
             lost = f" without a missing value in {_listed(self.columns)}" * bool(self.missing_rows)
             raise BadTable(f"{self.title} has no rows{lost}; a fit needs some")
-        return self._survey(rows, low, high, sample.arrays())
+        return self._survey(tally.rows, tally.low, tally.high, tally.sample())
 
     def _survey(
         self, rows: int, low: np.ndarray, high: np.ndarray, sample: list[np.ndarray]
@@ -222,30 +271,75 @@ class InMemory(_Rows):
         low, high = (np.array([f(a) for a in self._arrays]) for f in (np.min, np.max))
         return self._survey(self.rows, low, high, arrays)
 
-    def _read(self) -> Iterator[tuple[_Place, list[np.ndarray]]]:
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
         for start in range(0, self.rows, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            yield _Place(self.title, start), [a[part] for a in self._arrays]
+            yield Place(self.title, 0, start), [a[part] for a in self._arrays]
+
+
+class Piece(NamedTuple):
+    """A file, or some of its row groups: those after its first `before` rows."""
+
+    file: File
+    number: int  # of the file
+    groups: tuple[int, ...] | None = None
+    before: int = 0
+
+    def read(self, columns: list[str]) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        before = self.before
+        for batch in _ahead(self.file.batches(columns, self.groups)):
+            for start in range(0, batch.num_rows, BLOCK_ROWS):  # short rows of a CSV
+                part = batch.slice(start, BLOCK_ROWS)
+                place = Place(self.file.name, self.number, before + start)
+                yield place, [_float64(c) for c in part.columns]
+            before += batch.num_rows
+
+
+class Part(_Rows):
+    """Consecutive pieces of a table, for whoever is to read them.
+
+    `rows` is how many Parquet says there are; `gaps` are what a whole pass found.
+    """
+
+    def __init__(self, table: "Table", pieces: list[Piece], rows: int):
+        self.title, self.missing = table.title, table.missing
+        self.names, self.target, self.weights = table.names, table.target, table.weights
+        self.pieces, self.rows, self.gaps = pieces, rows, Gaps()
+
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        for piece in self.pieces:
+            piece.file.require_unchanged()
+            yield from piece.read(self.columns)
+            piece.file.require_unchanged()
+
+    def settle(self, gaps: Gaps) -> None:
+        """The whole table is judged by all its parts."""
+        self.gaps = gaps
 
 
 class Table(_Rows):
     """A file, a folder or a glob of CSV or Parquet files."""
 
-    def __init__(self, root: Path, files: list[File], target, features, weights, missing):
-        self.root = root / files[0].name if len(files) == 1 else root
+    def __init__(self, root: str, files: list[File], target, features, weights, missing, each):
+        self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights, self.missing = target, weights, missing
-        self.files, self._files = tuple(f.path for f in files), files
-        self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
-        self.format = format_of(files[0].path)
-        self.size = sum(f.stamp[0] for f in files)
+        self.skipped: list[str] = []  # why each of the files that cannot be read is left out
+        self._each = each
         # A column that starts empty, or a part that is only a header, tells no types.
         telling = next((f for f in files if set(f.schema.types) - {pa.null()}), files[0])
         self.schema = [(field.name, str(field.type)) for field in telling.schema]
+        self.format = format_of(files[0].found.path)
         asked = [c for c in (*features, target, weights) if c is not None]
         _require_columns(files, asked)
         self.names = tuple(features) or _other_numbers(telling, asked)
         if self.format == "parquet":
             _require_numbers(files, self.columns)
+        self._take(files)
+
+    def _take(self, files: list[File]) -> None:
+        self._files, self.files = files, tuple(f.found.path for f in files)
+        self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
+        self.size = sum(f.stamp[0] for f in files)
         self._hash: Future[str] | None = None
 
     @classmethod
@@ -256,53 +350,101 @@ class Table(_Rows):
         features: Sequence[str] = (),
         weights: str | None = None,
         missing: str = "refuse",
+        skip_bad_files: bool = False,
+        each: Each | None = None,
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
-        Without features, all other numeric columns are, in the file's order.
+        Without features, all other numeric columns are, in the file's order. Files that cannot be
+        read are refused or, by a pass more, found and left out. `each` is who opens the files.
         """
-        root, paths = find(data)
-        files = [File.open(path, path.relative_to(root).as_posix()) for path in paths]
-        return cls(root, files, target, features, weights, missing)
+        root, found = find(data)
+        if each is None:
+            each = map if found[0].fs is None else at_once
+        if not skip_bad_files:
+            return cls(root, list(each(File.open, found)), target, features, weights, missing, each)
+        files, bad = _sound(each(_tried(File.open), found))
+        table = cls(root, files, target, features, weights, missing, each)
+        files, unread = _sound(each(_tried(partial(_read_through, table.columns)), files))
+        table.skipped = bad + unread
+        table._take(files)
+        return table
 
     def survey(self, seed: int = 0) -> Survey:
-        """Bounds and a sample: by Parquet's footers where they are sure, else by a whole pass.
+        return self.glance(seed) or super().survey(seed)
+
+    @cached_property
+    def _groups(self) -> list[tuple[list[int], list | None]]:
+        """Of each Parquet file: the rows of its groups, and its bounds."""
+        return list(self._each(partial(_footer, self.columns), self._files))
+
+    def glance(self, seed: int = 0) -> Survey | None:
+        """The survey by Parquet's footers, None where only a whole pass can be sure.
 
         The sample is then of at most four row groups, spread evenly, or more where these are small.
         """
         if self.format == "csv" or self.missing == "drop":  # bounds are those of the rows that stay
-            return super().survey(seed)
-        groups, rows, bounds = [], [], []
-        for file in self._files:
+            return None
+        pieces, rows = [], []
+        for number, (file, (counts, _)) in enumerate(zip(self._files, self._groups, strict=True)):
             before = 0
-            for g, (count, ranges) in enumerate(file.bounds(self.columns)):
+            for g, count in enumerate(counts):
                 if count:
-                    groups.append((file, g, before))
+                    pieces.append(Piece(file, number, (g,), before))
                     rows.append(count)
-                    bounds.append(ranges)
                 before += count
-        if not rows or any(None in ranges for ranges in bounds):
-            return super().survey(seed)
-        gaps = _Gaps(self.columns, self.weights is not None)
-        sample = _Sample(seed, len(self.columns))
-        for place, arrays in self._read([groups[i] for i in _spread(rows)]):
-            sample.add(gaps.leave_out(place, arrays))
+        bounds = [bounds for counts, bounds in self._groups if sum(counts)]
+        if not rows or None in bounds:
+            return None
+        gaps, tally = Gaps(), Tally(seed, len(self.columns))
+        for place, arrays in self._pieces([pieces[i] for i in _spread(rows)]):
+            tally.add(place, arrays, self._kept(gaps, place, arrays))
         if gaps.missing == gaps.rows:
-            return super().survey(seed)
+            return None
         low, high = np.moveaxis(np.array(bounds), 2, 0)
-        return self._survey(sum(rows), low.min(axis=0), high.max(axis=0), sample.arrays())
+        return self._survey(sum(rows), low.min(axis=0), high.max(axis=0), tally.sample())
 
-    def _read(
-        self, groups: Sequence[tuple[File, int | None, int]] = ()
-    ) -> Iterator[tuple[_Place, list[np.ndarray]]]:
+    def parts(self) -> list[Part]:
+        """The table in parts of about equal size, the same whoever reads them."""
+        if self.format == "csv":
+            pieces = [Piece(f, n) for n, f in enumerate(self._files)]
+            sizes, least = [piece.file.stamp[0] for piece in pieces], PART_BYTES
+        else:
+            pieces, sizes, least = [], [], PART_ROWS
+            for number, (file, (counts, _)) in enumerate(
+                zip(self._files, self._groups, strict=True)
+            ):
+                bare, before = file._replace(footer=None), 0  # it can be long
+                for g, count in enumerate(counts):
+                    pieces.append(Piece(bare, number, (g,), before))
+                    sizes.append(count)
+                    before += count
+        found: list[list[Piece]] = []
+        rows: list[int] = []
+        room = 0
+        for piece, size in zip(pieces, sizes, strict=True):
+            if room <= 0:
+                found.append([])
+                rows.append(0)
+                room = max(least, sum(sizes) // MOST_PARTS)
+            last = found[-1][-1] if found[-1] else None
+            if last and last.number == piece.number:  # one reading
+                assert last.groups and piece.groups
+                found[-1][-1] = last._replace(groups=last.groups + piece.groups)
+            else:
+                found[-1].append(piece)
+            room -= size
+            rows[-1] += size
+        return [Part(self, *one) for one in zip(found, rows, strict=True)]
+
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        self.begin_hash()
+        yield from self._pieces([Piece(file, number) for number, file in enumerate(self._files)])
+
+    def _pieces(self, pieces: list[Piece]) -> Iterator[tuple[Place, list[np.ndarray]]]:
         self._require_unchanged()
-        self._begin_hash()
-        for file, group, before in groups or [(file, None, 0) for file in self._files]:
-            for batch in _ahead(file.batches(self.columns, group)):
-                for start in range(0, batch.num_rows, BLOCK_ROWS):  # short rows of a CSV
-                    part = batch.slice(start, BLOCK_ROWS)
-                    yield _Place(file.name, before + start), [_float64(c) for c in part.columns]
-                before += batch.num_rows
+        for piece in pieces:
+            yield from piece.read(self.columns)
         self._require_unchanged()
 
     def records(self) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -324,21 +466,72 @@ class Table(_Rows):
         That is for the lines `<hash>  <path below the folder>`, sorted by path. Hashing starts
         beside the first pass, and this waits for it.
         """
-        return self._begin_hash().result()
+        return self.begin_hash().result()
 
-    def _begin_hash(self) -> "Future[str]":
+    def begin_hash(self) -> "Future[str]":
         if self._hash is None:
             self._hash = Future()
             Thread(target=_fulfil, args=(self._hash, self._digest), daemon=True).start()
         return self._hash
 
     def _digest(self) -> str:
-        digests = [sha256(file) for file in self._files]
+        digests = list(self._each(sha256, [f._replace(footer=None) for f in self._files]))
         self._require_unchanged()
         if len(digests) == 1:
             return digests[0]
         lines = (f"{d}  {f.name}\n" for d, f in zip(digests, self._files, strict=True))
         return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
+
+
+def at_once(function: Callable, items: Iterable) -> Iterator:
+    """As map, for what waits for a network."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(function, items)
+
+
+@dataclass(frozen=True)
+class _tried:
+    """A function whose refusal is an answer."""
+
+    function: Callable
+
+    def __call__(self, item: Any) -> Any:
+        try:
+            return self.function(item)
+        except BadTable as error:
+            return error
+
+
+def _sound(opened: Iterable) -> tuple[list[File], list[str]]:
+    """The files, and why the others are none."""
+    files, bad = [], []
+    for file in opened:
+        if isinstance(file, BadTable):
+            bad.append(str(file))
+        else:
+            files.append(file)
+    if not files:
+        raise BadTable(f"none of the {len(bad):,} files can be read; the first: {bad[0]}")
+    return files, bad
+
+
+def _read_through(columns: list[str], file: File) -> File:
+    for _ in file.batches(columns):
+        pass
+    return file
+
+
+def _footer(columns: list[str], file: File) -> tuple[list[int], list | None]:
+    """The rows of each group, and the file's (low, high) of each column, None where not sure."""
+    counts, bounds = [], []
+    for count, ranges in file.bounds(columns):
+        counts.append(count)
+        if count:
+            bounds.append(ranges)
+    if not bounds or any(None in ranges for ranges in bounds):
+        return counts, None
+    low, high = np.moveaxis(np.array(bounds), 2, 0)
+    return counts, list(zip(low.min(axis=0).tolist(), high.max(axis=0).tolist(), strict=True))
 
 
 def _ahead(items: Iterator) -> Iterator:
@@ -381,7 +574,11 @@ def _require_columns(files: list[File], asked: list[str]) -> None:
     first = files[0].schema.names
     for file in files:
         names = file.schema.names
-        if file.footer is None and not {*asked} & {*names} and all(map(_is_numeral, names)):
+        if (
+            format_of(file.found.path) == "csv"
+            and not {*asked} & {*names}
+            and all(map(_is_numeral, names))
+        ):
             raise BadTable(
                 f"the first line of {file.name} is data, not names: {short(','.join(names))}; "
                 "put a line of column names first"

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import inspect
 import io
 import json
 import logging
@@ -473,7 +474,7 @@ def save_predictor(folder: Path, document: dict, example: pd.DataFrame) -> None:
     """
     with tempfile.TemporaryDirectory() as temporary:
         code, known = (Path(temporary) / name for name in ("predictor.py", "polyreg.json"))
-        source = Path(predictor.__file__).read_text(encoding="utf-8")
+        source = inspect.getsource(predictor)
         code.write_text(source + PREDICTOR, encoding="utf-8")
         known.write_text(json.dumps(document), encoding="utf-8")
         numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import Problem, fit, run
+from polyreg.least_squares import Passes, Problem, fit, run
 from polyreg.selection import GROUPS, Selection, labelled
 from polyreg.table import Block, InMemory
 from tests.oracle import total_degree
@@ -39,7 +39,7 @@ def selected(columns, y, weights=None, **options):
     table = InMemory(columns, y, weights)
     config = FitConfig(data="memory", target="y", degree="auto", **options)
     problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-    answer, selection = run(problem, table.blocks)
+    answer, selection = run(problem, Passes(table).sums)
     return answer, selection
 
 

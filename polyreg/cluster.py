@@ -1,0 +1,264 @@
+"""The same work on a Ray cluster, as tasks.
+
+A task is a function of what it is given, and gives back a small state that merges by addition. So
+one whose worker dies is done again elsewhere, and nothing counts twice. States are merged by tasks,
+in a tree whose shape is the table's: the sums are the same to the last bit whatever the order in
+which tasks end, and however many machines there are.
+
+The machines need Ray and what polyreg imports; polyreg's own source is carried to them.
+"""
+
+import itertools
+import logging
+import pickle
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from polyreg import carried
+from polyreg.config import ClusterLost, Refused
+from polyreg.files import BadTable
+from polyreg.least_squares import Problem
+from polyreg.moments import Moments
+from polyreg.table import Gaps, Part, Survey, Table, Tally, at_once
+
+CLIENT_PORT = 10001
+SECONDS_TO_ANSWER, SECONDS_TO_JOIN = 5, 60
+RETRIES = 5  # of a task whose worker died
+FAN = 16  # states merged by one task
+WATCHED = 512  # tasks that are waited for at once
+FILES = 256  # at most that one task opens
+PACKAGES = ("polyreg", "experiments")
+
+
+@contextmanager
+def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
+    """The cluster at `auto`, host:port or ray://host:port; Refused where there is none."""
+    try:
+        import ray
+    except ImportError as error:
+        raise Refused("--engine ray needs Ray: pip install 'ray[client]'") from error
+    if address != "auto":
+        _require_ray(address)
+    failed: list[BaseException] = []
+
+    def join() -> None:
+        try:
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        except BaseException as error:  # SystemExit is among them
+            failed.append(error)
+
+    # In the main thread, Ray would take SIGTERM for itself; and it may wait for minutes.
+    joining = Thread(target=join, daemon=True)
+    joining.start()
+    joining.join(SECONDS_TO_JOIN)
+    if joining.is_alive() or failed:
+        why = " ".join(str(failed[0]).split())[:200] if failed else "it does not answer"
+        raise Refused(
+            f"--address {address}: no Ray cluster ({why}); start one with `ray start --head`, or "
+            "give the address of one: host:port, ray://host:port"
+        )
+    try:
+        if device == "cuda" and not ray.cluster_resources().get("GPU"):
+            raise Refused("--device cuda: the Ray cluster has no GPU; use --device cpu")
+        yield Cluster(ray, device)
+    except (ray.exceptions.RayTaskError, Refused):  # an error of ours
+        raise
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise ClusterLost(f"the Ray cluster gave up: {why}") from error
+    finally:
+        ray.shutdown()
+
+
+def _require_ray(address: str) -> None:
+    """Something that speaks HTTP/2 there, as gRPC does; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        host, port = address.removeprefix("ray://").rstrip(":"), str(CLIENT_PORT)
+    greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    why = "what answers there is no Ray"
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as there:
+            there.settimeout(SECONDS_TO_ANSWER)
+            there.sendall(greeting)
+            if there.recv(9)[3:4] == b"\x04":  # its settings
+                return
+    except (OSError, OverflowError) as error:
+        why = str(error)
+    raise Refused(
+        f"--address {address}: no Ray cluster ({why}); start one with `ray start --head`, or give "
+        "the address of one: host:port, ray://host:port"
+    )
+
+
+class Cluster:
+    """Where tasks go: functions that give a tuple, of arguments that travel pickled."""
+
+    def __init__(self, ray: Any, device: str):
+        self._ray = ray
+        ray.cloudpickle.register_pickle_by_value(carried)
+        here = Path(__file__).parent.parent
+        self._sources = ray.put(carried.texts(*(here / name for name in PACKAGES)))
+        self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=RETRIES)(
+            carried.work
+        )
+
+    def __str__(self) -> str:
+        nodes = sum(node["Alive"] for node in self._ray.nodes())
+        return f"Ray, {nodes} node(s), {self.workers} CPUs"
+
+    @property
+    def workers(self) -> int:
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def put(self, value: Any) -> Any:
+        """What several tasks are given."""
+        return self._ray.put(pickle.dumps(value))
+
+    def submit(self, function: Any, *arguments: Any, outputs: int = 1) -> Any:
+        """A task, by what `put` gave, or pickled bytes, or what other tasks are to give."""
+        return self._work.options(num_returns=outputs).remote(self._sources, function, *arguments)
+
+    def ended(self, tasks: Iterable[Any], seconds: float = 0.5) -> list[Any]:
+        """Those of the first tasks that have ended; none where `seconds` pass before."""
+        some = list(itertools.islice(tasks, WATCHED))
+        wait = partial(self._ray.wait, some, fetch_local=False)
+        return wait(timeout=seconds)[0] and wait(num_returns=len(some), timeout=0)[0]
+
+    def value(self, task: Any) -> Any:
+        while not self.ended([task]):  # a signal is heard in between
+            pass
+        return pickle.loads(self._ray.get(task))
+
+    def each(self, function: Callable, items: Iterable) -> Iterator:
+        """As map, in order, some items a task; what refuses one is raised here."""
+        shared, items = self.put(partial(_each, function)), list(items)
+        size = min(FILES, -(-len(items) // (4 * self.workers)) or 1)
+        pieces = [items[i : i + size] for i in range(0, len(items), size)]
+        tasks = deque(self.submit(shared, pickle.dumps(piece)) for piece in pieces)
+        while tasks:
+            found, refused = self.value(tasks.popleft())
+            yield from found
+            if refused:
+                raise refused
+
+    def passes(self, table: Table) -> "Passes":
+        return Passes(self, table)
+
+    def total(
+        self, function: Callable, parts: Iterable[tuple], ended: Callable[[Gaps], None]
+    ) -> tuple[list[Gaps], Any]:
+        """What function(*part) gives of all parts: the gaps of each, and the sum of the states.
+
+        Raises what refuses the first of those parts that are refused.
+        """
+        shared, merge = self.put(partial(_part, function)), self.put(_merged)
+        reports, states = [], []
+        for part in parts:
+            report, state = self.submit(shared, *map(pickle.dumps, part), outputs=2)
+            reports.append(report)
+            states.append(state)
+        while len(states) > 1:
+            groups = [states[i : i + FAN] for i in range(0, len(states), FAN)]
+            states = [self.submit(merge, *group) for group in groups]
+        found: dict[int, Gaps] = {}
+        waiting, last, why = {task: i for i, task in enumerate(reports)}, len(reports), None
+        while waiting:
+            for task in self.ended(waiting):
+                place = waiting.pop(task)
+                gaps, refused = self.value(task)
+                found[place] = gaps
+                ended(gaps)
+                if refused and place < last:  # one before it may be refused, too
+                    last, why = place, refused
+                    waiting = {t: i for t, i in waiting.items() if i < last}
+        if why:
+            raise why
+        return [found[i] for i in range(len(reports))], self.value(states[0])
+
+
+@dataclass
+class Passes:
+    """The passes over a table, as least_squares.Passes, part by part."""
+
+    cluster: Cluster
+    table: Table
+
+    def __post_init__(self) -> None:
+        self.parts = self.table.parts()
+        self._rows: list[int] | None = None  # the clean rows of each part
+
+    def survey(self, seed: int) -> Survey:
+        found = self.table.glance(seed)
+        if found is None:
+            gaps, tally = self.cluster.total(partial(_tally, seed), zip(self.parts), _ignored)
+            self._settle(gaps)
+            return self.table.surveyed(tally)
+        return found
+
+    def sums(self, problem: Problem, advance: Callable[[int], Any]) -> dict[int, Moments]:
+        """Raises BadTable as a pass does; advance(rows) is told of progress."""
+        self.table.begin_hash()
+        rows = self._rows or [part.rows for part in self.parts]
+        before = [0, *itertools.accumulate(rows)]
+        found, state = self.cluster.total(
+            partial(_sums, problem),
+            zip(self.parts, before, strict=False),
+            lambda gaps: advance(gaps.clean),
+        )
+        self._settle(found)
+        return state
+
+    def _settle(self, gaps: list[Gaps]) -> None:
+        self.table.settle(reduce(add, gaps))
+        self._rows = [g.clean for g in gaps]
+
+
+def _ignored(gaps: Gaps) -> None:
+    pass
+
+
+def _each(function: Callable, items: list) -> tuple[tuple[list, Refused | None]]:
+    found: list = []
+    try:
+        found.extend(at_once(function, items))
+    except Refused as error:
+        return ((found, error),)
+    return ((found, None),)
+
+
+def _part(function: Callable, part: Part, *more: Any) -> tuple[tuple[Gaps, BadTable | None], Any]:
+    try:
+        state = function(part, *more)
+    except BadTable as error:
+        return (part.gaps, error), None
+    return (part.gaps, None), state
+
+
+def _tally(seed: int, part: Part) -> Tally:
+    return part.tally(seed)
+
+
+def _sums(problem: Problem, part: Part, before: int) -> dict[int, Moments]:
+    return problem.accumulate(part.blocks(), before)
+
+
+def _merged(*states: Any) -> tuple[Any]:
+    """Their sum, in their order; of what was refused there is none."""
+    return (reduce(_plus, [state for state in states if state is not None], None),)
+
+
+def _plus(a: Any, b: Any) -> Any:
+    if a is None:
+        return b
+    if isinstance(a, dict):
+        return {k: a[k] + b[k] if k in a and k in b else (a | b)[k] for k in sorted({*a, *b})}
+    return a + b
