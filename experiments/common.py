@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from polyreg.outbox import Unreachable, Unsent
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
 atexit.register(gc.freeze)
 
+ANYWHERE = ("engine", "address")  # of no consequence to what a run comes to
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,6 +37,13 @@ def available_device(device: str, dtype: str) -> str:
     if device == "mps" and dtype == "float64":
         raise click.UsageError("--dtype float64: mps has only float32; use --device cpu")
     return device
+
+
+def device_of(config: Any, dtype: str) -> str:
+    """Where the tensors of this command are going to be: of the cluster's machines, if it has."""
+    if config.engine == "ray":
+        return "cuda" if config.device == "cuda" else "cpu"
+    return available_device(config.device, dtype)
 
 
 class Clock:
@@ -212,6 +220,8 @@ def same_options(config: Any, stored: Mapping[str, str]) -> Any:
         ) from error
     context = click.get_current_context()
     differ = []
+    anywhere = {name: getattr(config, name) for name in ANYWHERE if hasattr(config, name)}
+    before = replace(before, **anywhere)
     for f in fields(config):
         now, then = getattr(config, f.name), getattr(before, f.name)
         given = context.get_parameter_source(f.name) == ParameterSource.COMMANDLINE

@@ -18,7 +18,7 @@ import click
 
 from experiments.common import (
     Clock,
-    available_device,
+    device_of,
     ending,
     joined,
     patience,
@@ -42,10 +42,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg import least_squares, tracking
             from polyreg.table import Table
 
-        if config.engine == "ray":
-            device = "cuda" if config.device == "cuda" else "cpu"  # of the cluster's machines
-        else:
-            device = available_device(config.device, "float64")
+        device = device_of(config, "float64")
         with stop.abruptly(), clock("survey"):
             engine = opened.enter_context(joined(config, device))
             rows = Table.open(

@@ -11,16 +11,17 @@ once, and tracks them as nested runs of one: with a table, plots, and the best r
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import click
 
-from experiments import train
+from experiments import nested, train
 from experiments.common import (
     Clock,
-    Stop,
-    available_device,
+    device_of,
     ending,
+    joined,
     patience,
     plural,
     progress_bar,
@@ -29,6 +30,7 @@ from experiments.common import (
     table,
 )
 from polyreg.config import LISTS, SweepConfig, command, params, text
+from polyreg.outbox import Unreachable
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -38,31 +40,42 @@ PLOTTED = 6  # combinations of them in the heat maps
 
 @command(SweepConfig, help=__doc__)
 @click.option("--resume", default="", help="Go on with this interrupted sweep: its run's id.")
-def main(config: SweepConfig, resume: str) -> None:
+@click.option(
+    "--tracking-uri",
+    default="",
+    help="Another store than MLflow is told; to a server, machines of a cluster log themselves.",
+)
+def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
     clock = Clock()
-    with ending() as stop:
+    with ending() as stop, ExitStack() as opened:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.importing(), clock("import"):
             from polyreg import sweep, tracking
             from polyreg.optimum import Optimum
 
+        if tracking_uri:
+            tracking.use(tracking_uri)
         if resume:
             config = same_options(config, tracking.interrupted(resume).params)
-        device = available_device(config.device, config.dtype)
+        device = device_of(config, config.dtype)
         for varied in config.combinations():
             first = config.run(config.seed, **varied)
             train.require_headroom(Optimum.of(first), first)
         if config.trials:
             require_optuna()
+        with stop.abruptly():
+            engine = opened.enter_context(joined(config, device))
         wait = patience(stop)
         with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
             stop.hint = f"python -m experiments.sweep --resume {run.id}"
             say_abandoned()
             click.echo(f"run     {run.id}")
             click.echo(f"open    {run.how_to_open()}")
-            rows = known(run)
+            rows: dict = {}
+            gather(run, rows)
+            trainer = nested.Trainer(engine, device, stop)
             with clock("train"):
-                tried = train_missing(run, config, rows, device, stop)
+                tried = train_missing(run, config, rows, trainer)
             found = sweep.summaries(config, rows, tried)
             best = sweep.best(rows.values())
             with clock("report"):
@@ -71,13 +84,13 @@ def main(config: SweepConfig, resume: str) -> None:
                     run.figure(figure, name)
             if best and not stop:
                 with clock("model"):
-                    log_best(run, best, config, device, stop)
+                    log_best(run, best, config, trainer)
             run.log(totals(rows.values(), best) | clock.metrics())
             run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
             stop.check()
             report(config, found, best)
         if best:
-            name = run_name(config, best.config)
+            name = nested.run_name(config, best.config)
             click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
 
 
@@ -95,22 +108,23 @@ def title(config: SweepConfig) -> str:
     return f"sweep · {plural(len(config.combinations()), 'combination')} · {seeds}"
 
 
-def known(run) -> dict:
-    """The runs that a sweep has already, by their options; half-written ones are removed."""
+def gather(run, rows: dict) -> None:
+    """Add the runs that the store has, by their options, and remove what is there in vain.
+
+    That is what was half-written, or written again by a task whose worker died after the first.
+    """
     from polyreg.sweep import Row
 
-    rows = {}
     for child in run.children():
         if child.whole:
             row = Row.from_run(child.id, child.params, child.metrics, child.tags)
-            rows[row.config] = row
-        else:
+            kept = rows.setdefault(row.config, row)
+        if not child.whole or run.id_of(kept.id) != child.id:
             run.remove(child.id)
-    return rows
 
 
 def train_missing(
-    run, config: SweepConfig, rows: dict, device: str, stop: Stop
+    run, config: SweepConfig, rows: dict, trainer: nested.Trainer
 ) -> list[dict[str, Any]]:
     """Train and track what `rows` lacks; the combinations that were tried."""
     from polyreg import sweep
@@ -129,50 +143,24 @@ def train_missing(
             runs = [run for varied in combinations for run in config.runs(varied)]
             missing = [c for c in dict.fromkeys(runs) if c not in rows]
             bar.update(len(runs) - len(missing))
-            for training in sweep.train_all(missing, device, stop.__bool__):
-                rows[training.config] = track(run, config, training, device)
+            for row in trainer.rows(run, config, missing):
+                rows[row.config] = row
                 bar.update()
-            if stop:
+            if trainer.engine:
+                with suppress(Unreachable):
+                    gather(run, rows)
+            if trainer.stop:
                 return [*tried, *combinations]
             scores = [s.score for s in sweep.summaries(config, rows, combinations)]
             tried += [varied for varied in combinations if varied not in tried]
 
 
-def track(run, config: SweepConfig, training, device: str):
-    """Log one run, as `train` does, and give its row."""
-    from polyreg.polynomial import Polynomial
-    from polyreg.sweep import Row
-
-    own, curve = training.config, training.curve
-    metrics, curves, at = train.measured(curve)
-    learned = model = None
-    about = train.tags(training, device)
-    if training.diverged:
-        about["error"] = str(training.diverged)
-    else:
-        learned = Polynomial.of(training)
-        metrics |= train.reached(training, learned) | {"time/train_s": training.seconds}
-        if config.save_models == "all":
-            model = (training.model, train.example(learned))
-    name = run_name(config, own)
-    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model)
-    return Row.of(run_id, training)
-
-
-def run_name(config: SweepConfig, own) -> str:
-    """`train`'s name, and what the sweep varies besides."""
-    besides = {o: getattr(own, o) for o in LISTS if o not in ("degree", "basis")}
-    seed = [f"seed {own.seed}"] if config.seeds > 1 else []
-    return " · ".join([own.name, *words(config, besides), *seed])
-
-
-def log_best(run, best, config: SweepConfig, device: str, stop: Stop) -> None:
+def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> None:
     """The best run's model and plots; it is trained again, which gives the same weights."""
-    from polyreg import sweep
     from polyreg.polynomial import Polynomial
 
     child = run.at(best.id)
-    for training in sweep.train_all([best.config], device, stop.__bool__):
+    for training in trainer.train([best.config]):
         learned = Polynomial.of(training)
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)
@@ -295,16 +283,6 @@ def parallel(config: SweepConfig, found: Sequence):
     return plots.parallel(axes, np.array(axes["steps"]), "steps", title(config))
 
 
-def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:
-    """A combination by those of its options that the sweep varies."""
-    lists = config.lists()
-    return [
-        f"{option.replace('_', ' ')} {text(value)}"
-        for option, value in varied.items()
-        if len(lists[option]) > 1
-    ]
-
-
 def report(config: SweepConfig, found: Sequence, best) -> None:
     """Print what each combination came to, the best run, and how well it recovers the truth."""
     lists = config.lists()
@@ -342,7 +320,9 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
     lost = [summary for summary in ranked if len(summary.kept) < len(summary.rows)]
     if lost:
         failed = plural(sum(row.diverged for row in runs), "run")
-        where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
+        where = "; ".join(
+            ", ".join(nested.words(config, summary.varied)) for summary in lost[:PLOTTED]
+        )
         more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
         click.echo(f"{failed} diverged{where and ': '}{where}{more}")
     if ranked and studied(ranked[0]):
@@ -360,7 +340,7 @@ def studied(summary) -> bool:
 
 
 def recovery_title(config: SweepConfig, leader) -> str:
-    varied = ", ".join(words(config, leader.varied)) or leader.rows[0].config.name
+    varied = ", ".join(nested.words(config, leader.varied)) or leader.rows[0].config.name
     return f"recovery of the coefficients: {varied}, {len(leader.kept)} seeds"
 
 

@@ -22,11 +22,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from polyreg import carried
-from polyreg.config import ClusterLost, Refused
+from polyreg import carried, sweep
+from polyreg.config import ClusterLost, Refused, TrainConfig
 from polyreg.files import BadTable
 from polyreg.least_squares import Problem
 from polyreg.moments import Moments
+from polyreg.sgd import Training
 from polyreg.table import Gaps, Part, Survey, Table, Tally, at_once
 
 CLIENT_PORT = 10001
@@ -34,6 +35,7 @@ SECONDS_TO_ANSWER, SECONDS_TO_JOIN = 5, 60
 RETRIES = 5  # of a task whose worker died
 FAN = 16  # states merged by one task
 WATCHED = 512  # tasks that are waited for at once
+AHEAD = 4  # blocks of trainings that wait, for each CPU
 FILES = 256  # at most that one task opens
 PACKAGES = ("polyreg", "experiments")
 
@@ -150,6 +152,37 @@ class Cluster:
             if refused:
                 raise refused
 
+    def train_all(
+        self,
+        configs: Iterable[TrainConfig],
+        device: str,
+        stopped: Callable[[], bool],
+        track: Callable[[list[Training]], list] | None = None,
+    ) -> Iterator[Any]:
+        """As sweep.train_all, a block a task; or what `track` makes of each, where it was trained.
+
+        Once `stopped`, those are given that have ended, up to the first that has not.
+        """
+        shared = self.put(partial(_trained, device, track))
+        blocks = sweep.blocks(configs, device)
+        pending: deque = deque()
+        try:
+            while True:
+                while len(pending) < AHEAD * self.workers and not stopped():
+                    block = next(blocks, None)
+                    if block is None:
+                        break
+                    pending.append(self.submit(shared, pickle.dumps(block)))
+                if not pending:
+                    return
+                if self.ended([pending[0]]):
+                    yield from self.value(pending.popleft())
+                elif stopped():
+                    return
+        finally:
+            for task in pending:
+                self._ray.cancel(task, force=True)
+
     def passes(self, table: Table) -> "Passes":
         return Passes(self, table)
 
@@ -241,6 +274,15 @@ def _part(function: Callable, part: Part, *more: Any) -> tuple[tuple[Gaps, BadTa
     except BadTable as error:
         return (part.gaps, error), None
     return (part.gaps, None), state
+
+
+def _trained(
+    device: str, track: Callable[[list[Training]], list] | None, block: list[TrainConfig]
+) -> tuple[list]:
+    trainings = sweep.train(block, device)
+    for training in trainings:  # the driver may have no such device
+        training.device, training.weights = "cpu", training.weights.cpu()
+    return (track(trainings) if track else trainings,)
 
 
 def _tally(seed: int, part: Part) -> Tally:

@@ -35,11 +35,6 @@ def train_all(
     core; `stopped`, or a caller that stops listening, stops them: of those under way then, the
     runs that have come to their own end are given still.
     """
-    blocks = (
-        block
-        for _, alike in itertools.groupby(configs, _shape)
-        for block in _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
-    )
     workers = torch.get_num_threads() if device == "cpu" else 1
     left = threading.Event()  # nobody listens
 
@@ -50,8 +45,8 @@ def train_all(
     # Each with one of torch's own threads: two pools on the same cores wait for each other.
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for block in itertools.takewhile(lambda _: not halted(), blocks):
-            pending.append(pool.submit(_train, block, device, halted))
+        for block in itertools.takewhile(lambda _: not halted(), blocks(configs, device)):
+            pending.append(pool.submit(train, block, device, halted))
             if len(pending) > 2 * workers:
                 yield from pending.popleft().result()
         while pending:
@@ -60,6 +55,12 @@ def train_all(
         left.set()
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(torch.get_num_threads())  # MKL's count is the process's
+
+
+def blocks(configs: Iterable[TrainConfig], device: str) -> Iterator[list[TrainConfig]]:
+    """The runs in their order, as many at a time as are best trained together."""
+    for _, alike in itertools.groupby(configs, _shape):
+        yield from _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
 
 
 def _shape(config: TrainConfig) -> TrainConfig:
@@ -72,9 +73,10 @@ def _pieces(items: Iterator, size: int) -> Iterator[list]:
         yield piece
 
 
-def _train(
-    configs: Sequence[TrainConfig], device: str, halted: Callable[[], bool]
+def train(
+    configs: Sequence[TrainConfig], device: str, halted: Callable[[], bool] = lambda: False
 ) -> list[sgd.Training]:
+    """Train a block; of one that is halted, the runs that have come to their own end."""
     start = time.perf_counter()
     trainings = [sgd.Training(config, device) for config in configs]
     for _ in sgd.descend_together(trainings):

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import mlflow
@@ -331,6 +332,15 @@ class Run:
         child._put("end", status="FINISHED" if polynomial else "FAILED", at=_now())
         return child.id
 
+    def elsewhere(self) -> "Elsewhere | None":
+        """For other machines to write nested runs; None where the store is not for them."""
+        uri = mlflow.get_tracking_uri()
+        if not uri.startswith(("http://", "https://")):
+            return None
+        with _reading() as client:
+            kept = client.get_run(self.id).info.artifact_uri
+        return None if _local_path(kept) else Elsewhere(uri, self.id, self.experiment_id)
+
     def children(self) -> list[Child]:
         """The nested runs, the oldest first."""
         ours = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.id}'"
@@ -442,6 +452,48 @@ class Run:
         )
         store = "" if here else f" --backend-store-uri {uri}"
         return f"mlflow ui{store}    then http://127.0.0.1:5000/{page}"
+
+
+class _AtOnce:
+    """In an Outbox's place, where another can do what the store does not take."""
+
+    def __init__(self, send: "Sender"):
+        self._send = send
+
+    def put(self, message: Message, payload: Path | None = None) -> str:
+        try:
+            return self._send(message, payload) or message["run"]
+        finally:
+            if payload:
+                shutil.rmtree(payload, ignore_errors=True)
+
+
+class Elsewhere(NamedTuple):
+    """A run of a tracking server, as any machine can add to it."""
+
+    uri: str
+    run: str
+    experiment: str
+
+    @contextmanager
+    def open(self) -> Iterator[Run | None]:
+        """The run; None where this machine does not reach its server. Raises Unreachable."""
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            with _reading() as client:
+                client.get_run(self.run)
+        except Unreachable:
+            yield None
+            return
+        try:
+            yield Run(self.run, self.experiment, cast(Outbox, _AtOnce(Sender(self.uri))))
+        except MlflowException as error:
+            raise Unreachable(_line(error)) from error
+
+
+def use(uri: str) -> None:
+    """Another tracking store than MLflow was told of."""
+    mlflow.set_tracking_uri(uri)
 
 
 def _save_module(
