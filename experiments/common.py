@@ -98,6 +98,10 @@ class Stop:
         try:
             self.check()
             yield
+        except KeyboardInterrupt as cut:
+            if isinstance(cut, Killed) or not self.number:
+                raise
+            raise Killed(self.number) from cut  # Ray makes its own of it
         finally:
             self._abrupt = False
 

@@ -30,6 +30,7 @@ from polyreg.config import FitConfig, Refused, command, params
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
+MAX_TAG = 5000  # characters: MLflow takes no more
 
 
 @command(FitConfig, help=__doc__)
@@ -67,10 +68,11 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 answer, selection = least_squares.run(
                     problem, partial(passes.sums, advance=bar.update)
                 )
+                digest = rows.sha256()
             if selection:
                 name = f"{config.target} · degree {selection.chosen}"
                 run.rename(f"{config.target} · degree auto", f"{name} (auto)")
-            describe(run, answer, rows, device)
+            describe(run, answer, rows, digest, device)
             with clock("plots"):
                 for plot, figure in figures(answer, selection, survey.sample, name):
                     run.figure(figure, plot)
@@ -100,9 +102,8 @@ def sample(answer: Any, drawn: Any) -> dict[str, Any]:
     }
 
 
-def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
+def describe(run: Any, answer: Any, rows: Any, digest: str, device: str) -> None:
     """What was fitted, to what: tags and dataset."""
-    digest = rows.sha256()
     run.dataset(rows.root, digest, rows.schema, answer.count + rows.missing_rows)
     run.tag(
         {
@@ -112,6 +113,7 @@ def describe(run: Any, answer: Any, rows: Any, device: str) -> None:
             "precision": answer.precision,
             "full_rank": str(answer.rank == len(answer.terms)).lower(),
         }
+        | ({"files_skipped": "; ".join(rows.skipped)[:MAX_TAG]} if rows.skipped else {})
     )
 
 

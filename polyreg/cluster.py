@@ -109,13 +109,17 @@ class Cluster:
         ray.cloudpickle.register_pickle_by_value(carried)
         here = Path(__file__).parent.parent
         self._sources = ray.put(carried.texts(*(here / name for name in PACKAGES)))
-        self._work = ray.remote(num_cpus=1, num_gpus=int(device == "cuda"), max_retries=RETRIES)(
-            carried.work
-        )
+        # By default Ray fills the machine that it began with: of two equal ones, it left one idle.
+        self._work = ray.remote(
+            num_cpus=1,
+            num_gpus=int(device == "cuda"),
+            max_retries=RETRIES,
+            scheduling_strategy="SPREAD",
+        )(carried.work)
 
     def __str__(self) -> str:
         nodes = sum(node["Alive"] for node in self._ray.nodes())
-        return f"Ray, {nodes} node(s), {self.workers} CPUs"
+        return f"Ray, {nodes} node{'s' * (nodes != 1)}, {self.workers} CPUs"
 
     @property
     def workers(self) -> int:
@@ -239,7 +243,6 @@ class Passes:
 
     def sums(self, problem: Problem, advance: Callable[[int], Any]) -> dict[int, Moments]:
         """Raises BadTable as a pass does; advance(rows) is told of progress."""
-        self.table.begin_hash()
         rows = self._rows or [part.rows for part in self.parts]
         before = [0, *itertools.accumulate(rows)]
         found, state = self.cluster.total(

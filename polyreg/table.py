@@ -438,7 +438,7 @@ class Table(_Rows):
         return [Part(self, *one) for one in zip(found, rows, strict=True)]
 
     def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
-        self.begin_hash()
+        self._begin_hash()
         yield from self._pieces([Piece(file, number) for number, file in enumerate(self._files)])
 
     def _pieces(self, pieces: list[Piece]) -> Iterator[tuple[Place, list[np.ndarray]]]:
@@ -464,15 +464,14 @@ class Table(_Rows):
         """What `sha256sum` prints for a file; for several, for what it prints for them.
 
         That is for the lines `<hash>  <path below the folder>`, sorted by path. Hashing starts
-        beside the first pass, and this waits for it.
+        beside a first pass in this process, and this waits for it.
         """
-        return self.begin_hash().result()
+        return self._hash.result() if self._hash else self._digest()
 
-    def begin_hash(self) -> "Future[str]":
+    def _begin_hash(self) -> None:
         if self._hash is None:
             self._hash = Future()
             Thread(target=_fulfil, args=(self._hash, self._digest), daemon=True).start()
-        return self._hash
 
     def _digest(self) -> str:
         digests = list(self._each(sha256, [f._replace(footer=None) for f in self._files]))

@@ -1,0 +1,21 @@
+"""Work for a cluster's processes that lasts long enough to be killed at."""
+
+import os
+import random
+import time
+from pathlib import Path
+
+from polyreg import cluster
+
+
+def sums(folder: Path, problem, part, before: int):
+    """The sums, after a while; a file a start tells who works at what."""
+    while True:
+        try:
+            file = folder / f"{before}.{len(list(folder.iterdir()))}"
+            file.open("x").write(str(os.getpid()))
+            break
+        except FileExistsError:
+            continue
+    time.sleep(random.uniform(0.1, 0.5))
+    return cluster._sums(problem, part, before)
