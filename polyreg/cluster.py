@@ -11,7 +11,9 @@ The machines need Ray and what polyreg imports; polyreg's own source is carried 
 import itertools
 import logging
 import pickle
+import signal
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +21,6 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from polyreg import carried, sweep
@@ -57,8 +58,8 @@ def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
         except BaseException as error:  # SystemExit is among them
             failed.append(error)
 
-    # In the main thread, Ray would take SIGTERM for itself; and it may wait for minutes.
-    joining = Thread(target=join, daemon=True)
+    # It may take minutes to find that there is nothing.
+    joining = threading.Thread(target=join, daemon=True)
     joining.start()
     joining.join(SECONDS_TO_JOIN)
     if joining.is_alive() or failed:
@@ -67,6 +68,9 @@ def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
             f"--address {address}: no Ray cluster ({why}); start one with `ray start --head`, or "
             "give the address of one: host:port, ray://host:port"
         )
+    if threading.current_thread() is threading.main_thread():
+        # Ray's own handler of SIGTERM, below Python's, is a crash report.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     try:
         if device == "cuda" and not ray.cluster_resources().get("GPU"):
             raise Refused("--device cuda: the Ray cluster has no GPU; use --device cpu")

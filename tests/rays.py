@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def kill(node: subprocess.Popen) -> None:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Address]:
+def started(folder: Path, second: bool = True) -> Iterator[Address]:
     """The head and a second node, a CPU each."""
     port, client = free_port(), free_port()
     head = [
@@ -55,6 +55,6 @@ def started(folder: Path) -> Iterator[Address]:
     ]  # fmt: skip
     with (
         node(folder / "head.log", *head),
-        node(folder / "second.log", f"--address=127.0.0.1:{port}"),
+        node(folder / "second.log", f"--address=127.0.0.1:{port}") if second else nullcontext(),
     ):
         yield Address(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}")

@@ -17,14 +17,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from mlflow.entities import Run
 
-from polyreg import cluster, table
+from polyreg import cluster, least_squares, table
 from polyreg.config import FitConfig, Refused
-from polyreg.least_squares import Passes, Problem, run
+from polyreg.least_squares import Passes, Problem
 from polyreg.table import Table
 from tests import rays, slow
 from tests.conftest import ROOT, only_run
-from tests.processes import free_port, process, until
+from tests.processes import free_port, process, tracking_server, until
 
 ray = pytest.importorskip("ray")
 
@@ -102,7 +103,7 @@ def fitted(config: FitConfig, engine=None):
     passes = engine.passes(rows) if engine else Passes(rows)
     done = []
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
-    answer, selection = run(problem, partial(passes.sums, advance=done.append))
+    answer, selection = least_squares.run(problem, partial(passes.sums, advance=done.append))
     return answer, selection, rows, sum(done)
 
 
@@ -311,6 +312,10 @@ def test_the_command_prints_and_tracks_what_it_does_on_one_machine(store, addres
     assert one.data.tags["data.sha256"] == two.data.tags["data.sha256"]
     same = {k: v for k, v in one.data.metrics.items() if not k.startswith("time/")}
     assert same == {k: v for k, v in two.data.metrics.items() if not k.startswith("time/")}
+
+
+def test_the_plan_tells_of_the_cluster(store, address):
+    written(store / "data")
     plan = fit(store, "--data", "data", "--dry-run", "--engine", "ray", "--address", address.gcs)
     assert "Ray, 2 nodes, 2 CPUs" in plan.stdout
 
@@ -409,3 +414,126 @@ def test_ray_is_imported_only_where_it_is_asked_for(store):
     (store / "ray.py").write_text("raise AssertionError('imported')")
     done = fit(store, "--data", "t.csv", "--degree", "1", PYTHONPATH=f"{store}:{ROOT}")
     assert done.returncode == 0, done.stderr
+
+
+# -- Sweeps -----------------------------------------------------------------------------------
+
+SWEEP = (
+    "--degrees", "1,3", "--learning-rates", "auto,0.01,50", "--seeds", "2", "--max-steps", "2000",
+)  # fmt: skip
+
+
+def sweep_command(address: str, *options: str) -> list[str]:
+    engine = ("--engine", "ray", "--address", address)
+    return [sys.executable, "-m", "experiments.sweep", *engine, *options]
+
+
+def sweep(store: Path, command: list[str], **environment: str):
+    done = subprocess.run(
+        command, cwd=store, capture_output=True, text=True, timeout=240,
+        env=os.environ | rays.SETTINGS | {"PYTHONPATH": str(ROOT)} | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def children(experiment: str = "polyreg") -> dict[tuple, Run]:
+    """The nested runs, by what was varied; each once."""
+    runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags and run.data.params]
+    varied = ("degree", "learning_rate", "seed", "batch_size")
+    found = {tuple(run.data.params[name] for name in varied): run for run in nested}
+    assert len(found) == len(nested)
+    return found
+
+
+def parent_of(experiment: str = "polyreg") -> Run:
+    runs = mlflow.search_runs(experiment_names=[experiment], output_format="list")
+    [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    return parent
+
+
+def numbers(run) -> dict:
+    times = ("time/", "steps_per_s")
+    return {k: v for k, v in run.data.metrics.items() if not k.startswith(times)}
+
+
+@pytest.fixture
+def alone(store) -> dict:
+    """The same sweep by one process, in an experiment of its own."""
+    sweep(store, [sys.executable, "-m", "experiments.sweep", *SWEEP], MLFLOW_EXPERIMENT_NAME="one")
+    return children("one")
+
+
+def agree(found: dict, alone: dict) -> None:
+    assert found.keys() == alone.keys() and len(found) == 12
+    for key, run in found.items():
+        assert run.info.status == alone[key].info.status
+        assert numbers(run) == numbers(alone[key])
+        assert run.data.params == alone[key].data.params
+    assert {run.info.status for run in found.values()} == {"FINISHED", "FAILED"}
+
+
+def test_a_sweep_of_which_the_driver_alone_writes(store, address, alone):
+    said = sweep(store, sweep_command(address.gcs, *SWEEP))
+    assert "diverged" in said and "best" in said
+    found = children()
+    agree(found, alone)
+    parent = parent_of()
+    assert parent.info.status == "FINISHED" and parent.data.params["engine"] == "ray"
+    assert {run.data.tags["process_id"] for run in found.values()} == {
+        parent.data.tags["process_id"]
+    }
+
+
+def test_a_sweep_whose_workers_write_through_a_server(store, address, alone):
+    with tracking_server(store, free_port()) as server:
+        sweep(store, sweep_command(address.client, *SWEEP, "--tracking-uri", server))
+        mlflow.set_tracking_uri(server)
+        found = children()
+        parent = parent_of()
+    agree(found, alone)
+    assert parent.info.status == "FINISHED"
+    writers = {run.data.tags["process_id"] for run in found.values()}
+    assert parent.data.tags["process_id"] not in writers and len(writers) > 1
+
+
+@pytest.mark.parametrize(
+    "writers, number",
+    [("driver", signal.SIGTERM), ("workers", signal.SIGTERM), ("workers", signal.SIGKILL)],
+)
+def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path):
+    options = ("--degrees", "1,2,3", "--learning-rates", "0.01,0.02", "--seeds", "8")
+    with tracking_server(store, free_port()) as server:
+        if writers == "workers":
+            mlflow.set_tracking_uri(server)
+        uri = mlflow.get_tracking_uri()
+        told = {"MLFLOW_TRACKING_URI": uri}
+        command = sweep_command(
+            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "150000"
+        )
+        with process(command, **rays.SETTINGS, **told) as running:
+            until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
+            until(lambda: [r for r in children().values() if r.info.status != "RUNNING"])
+            running.send_signal(number)
+            _, err = running.communicate(timeout=60)
+        assert running.returncode == (-9 if number == signal.SIGKILL else 143), err
+        parent = parent_of()
+        before = {key for key, run in children().items() if run.info.status != "RUNNING"}
+        assert parent.info.status == ("RUNNING" if number == signal.SIGKILL else "KILLED")
+        assert 0 < len(before) < 48
+        sweep(store, sweep_command(address.gcs, "--resume", parent.info.run_id), **told)
+        found = children()
+        assert len(found) == 48 and {run.info.status for run in found.values()} == {"FINISHED"}
+        assert mlflow.get_run(parent.info.run_id).info.status == "FINISHED"
+
+
+def test_a_sweep_begun_here_goes_on_there(store, address, alone):
+    parent = parent_of("one")
+    client = mlflow.MlflowClient()
+    lost = [run for run in alone.values() if run.data.params["learning_rate"] == "auto"]
+    for run in lost:
+        client.delete_run(run.info.run_id)
+    client.set_terminated(parent.info.run_id, "KILLED")
+    sweep(store, sweep_command(address.gcs, "--resume", parent.info.run_id))
+    agree(children("one"), alone)
