@@ -16,10 +16,13 @@ from typing import Any
 from polyreg import cluster, least_squares
 from polyreg.config import FitConfig
 from polyreg.least_squares import Passes, Problem
-from polyreg.table import Table
+from polyreg.table import Part, Table
 
 # Not getrusage's ru_maxrss: through exec, that keeps the peak of whoever started us.
 PEAK = "1024 * int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+
+
+TASKS = 2000
 
 
 def fit(config: FitConfig, engine: Any) -> dict[str, Any]:
@@ -35,6 +38,14 @@ def fit(config: FitConfig, engine: Any) -> dict[str, Any]:
     return {"seconds": seconds, "rows": answer.count, "state": state}
 
 
+def per_task(config: FitConfig, engine: Any) -> float:
+    """Seconds for each of many tasks that have nothing to read."""
+    nothing = Part(Table.open(config.data, config.target), [], 0)
+    start = time.perf_counter()
+    engine.total(partial(cluster._tally, 0), [(nothing,)] * TASKS, lambda gaps: None)
+    return (time.perf_counter() - start) / TASKS
+
+
 def main(folder: str, address: str, precision: Any) -> None:
     config = FitConfig(data=folder, target="y", precision=precision)
     base = eval(PEAK)
@@ -45,8 +56,9 @@ def main(folder: str, address: str, precision: Any) -> None:
         warm = fit(config, engine)
         peak = eval(PEAK) - base
         workers = list(engine.each(eval, [PEAK] * 64)) if engine else [0]
+        task = per_task(config, engine) if engine else 0
     told = warm | {"cold": cold["seconds"], "joined": joined, "peak": peak}
-    print(json.dumps(told | {"workers": max(workers)}))
+    print(json.dumps(told | {"workers": max(workers), "task": task}))
 
 
 if __name__ == "__main__":

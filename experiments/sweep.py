@@ -68,6 +68,8 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
         wait = patience(stop)
         with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
             stop.hint = f"python -m experiments.sweep --resume {run.id}"
+            if tracking_uri:
+                stop.hint += f" --tracking-uri {tracking_uri}"
             say_abandoned()
             click.echo(f"run     {run.id}")
             click.echo(f"open    {run.how_to_open()}")

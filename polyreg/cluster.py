@@ -64,10 +64,7 @@ def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
     joining.join(SECONDS_TO_JOIN)
     if joining.is_alive() or failed:
         why = " ".join(str(failed[0]).split())[:200] if failed else "it does not answer"
-        raise Refused(
-            f"--address {address}: no Ray cluster ({why}); start one with `ray start --head`, or "
-            "give the address of one: host:port, ray://host:port"
-        )
+        raise _none(address, why)
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler of SIGTERM, below Python's, is a crash report.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -99,7 +96,11 @@ def _require_ray(address: str) -> None:
                 return
     except (OSError, OverflowError) as error:
         why = str(error)
-    raise Refused(
+    raise _none(address, why)
+
+
+def _none(address: str, why: str) -> Refused:
+    return Refused(
         f"--address {address}: no Ray cluster ({why}); start one with `ray start --head`, or give "
         "the address of one: host:port, ray://host:port"
     )
@@ -149,11 +150,13 @@ class Cluster:
         return pickle.loads(self._ray.get(task))
 
     def each(self, function: Callable, items: Iterable) -> Iterator:
-        """As map, in order, some items a task; what refuses one is raised here."""
+        """As map, in order, some items a task, all begun at once; what refuses one is raised."""
         shared, items = self.put(partial(_each, function)), list(items)
         size = min(FILES, -(-len(items) // (4 * self.workers)) or 1)
         pieces = [items[i : i + size] for i in range(0, len(items), size)]
-        tasks = deque(self.submit(shared, pickle.dumps(piece)) for piece in pieces)
+        return self._found(deque(self.submit(shared, pickle.dumps(piece)) for piece in pieces))
+
+    def _found(self, tasks: deque) -> Iterator:
         while tasks:
             found, refused = self.value(tasks.popleft())
             yield from found
@@ -218,12 +221,13 @@ class Cluster:
                 gaps, refused = self.value(task)
                 found[place] = gaps
                 ended(gaps)
-                if refused and place < last:  # one before it may be refused, too
+                if refused and place < last:
                     last, why = place, refused
-                    waiting = {t: i for t, i in waiting.items() if i < last}
+            if why:  # one before it may be refused, too
+                waiting = {task: place for task, place in waiting.items() if place < last}
         if why:
             raise why
-        return [found[i] for i in range(len(reports))], self.value(states[0])
+        return [found[i] for i in range(len(reports))], self.value(states[0]) if states else None
 
 
 @dataclass
@@ -242,11 +246,12 @@ class Passes:
         if found is None:
             gaps, tally = self.cluster.total(partial(_tally, seed), zip(self.parts), _ignored)
             self._settle(gaps)
-            return self.table.surveyed(tally)
+            return self.table.surveyed(tally or Tally(seed, len(self.table.columns)))
         return found
 
     def sums(self, problem: Problem, advance: Callable[[int], Any]) -> dict[int, Moments]:
         """Raises BadTable as a pass does; advance(rows) is told of progress."""
+        self.table.begin_digests()  # of one large file, in one task, this takes longest
         rows = self._rows or [part.rows for part in self.parts]
         before = [0, *itertools.accumulate(rows)]
         found, state = self.cluster.total(
@@ -258,7 +263,7 @@ class Passes:
         return state
 
     def _settle(self, gaps: list[Gaps]) -> None:
-        self.table.settle(reduce(add, gaps))
+        self.table.settle(reduce(add, gaps, Gaps()))
         self._rows = [g.clean for g in gaps]
 
 

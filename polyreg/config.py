@@ -61,6 +61,11 @@ def text(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
+def without_secrets(address: str) -> str:
+    """An address without user and password, as it can be shown."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", address)
+
+
 class Numbers(click.ParamType):
     name = "c0,c1,..."
 
@@ -456,8 +461,8 @@ class CompareConfig:
 
 
 def params(config: TrainConfig | FitConfig | SweepConfig | CompareConfig) -> dict[str, str]:
-    """What MLflow stores: every option under its own name."""
-    return {name: text(value) for name, value in asdict(config).items()}
+    """What MLflow stores: every option under its own name, and no password of an address."""
+    return {name: without_secrets(text(value)) for name, value in asdict(config).items()}
 
 
 Config = TypeVar("Config")

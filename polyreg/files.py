@@ -19,7 +19,7 @@ import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet
 
-from polyreg.config import Refused
+from polyreg.config import Refused, without_secrets
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
 
@@ -156,7 +156,7 @@ def find(data: str) -> tuple[str, list[Found]]:
         root, found = _listed_at(data) if ADDRESS.match(data) else _listed_here(data)
         one = len(found) == 1 and data.endswith(found[0].name)
     except (*UNREADABLE, ValueError) as error:
-        raise _explained(error, without_secrets(data), []) from error
+        raise BadTable(without_secrets(str(_explained(error, data, [])))) from error
     # Spark and others leave hidden files beside the data.
     chosen = [
         file
@@ -211,11 +211,6 @@ def _listed_at(address: str) -> tuple[str, list[Found]]:
         if info.is_file and matches:
             found.append(Found(Path(info.path), "/".join(below), fs))
     return shown, found
-
-
-def without_secrets(address: str) -> str:
-    """An address without user and password, as it can be shown."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
 
 
 def format_of(path: PurePath) -> str | None:

@@ -341,6 +341,7 @@ class Table(_Rows):
         self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
         self.size = sum(f.stamp[0] for f in files)
         self._hash: Future[str] | None = None
+        self._digests: Iterable[str] | None = None
 
     @classmethod
     def open(
@@ -468,13 +469,19 @@ class Table(_Rows):
         """
         return self._hash.result() if self._hash else self._digest()
 
+    def begin_digests(self) -> None:
+        """Where `each` begins at once, not when its answers are asked for."""
+        if self._digests is None:
+            self._digests = self._each(sha256, [f._replace(footer=None) for f in self._files])
+
     def _begin_hash(self) -> None:
         if self._hash is None:
             self._hash = Future()
             Thread(target=_fulfil, args=(self._hash, self._digest), daemon=True).start()
 
     def _digest(self) -> str:
-        digests = list(self._each(sha256, [f._replace(footer=None) for f in self._files]))
+        self.begin_digests()
+        digests = list(self._digests or ())
         self._require_unchanged()
         if len(digests) == 1:
             return digests[0]

@@ -49,7 +49,7 @@ from mlflow.utils.logging_utils import suppress_logs
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg import predictor, process
-from polyreg.config import Refused
+from polyreg.config import Refused, without_secrets
 from polyreg.inference import Answer
 from polyreg.outbox import Message, Outbox, Unreachable, Unsent, scratch
 from polyreg.polynomial import Polynomial, read
@@ -131,28 +131,23 @@ def _require_writable(path: Path, what: str) -> None:
         ) from error
 
 
-def _without_secrets(uri: str) -> str:
-    """An address without user and password, as it can be shown."""
-    return re.sub(r"(?<=://)[^/]*@", "", uri)
-
-
 def _require_answer(uri: str) -> None:
     # MLflow itself would retry for minutes before it says so.
     try:
-        urllib.request.urlopen(_without_secrets(uri), timeout=PROBE_SECONDS).close()
+        urllib.request.urlopen(without_secrets(uri), timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
         pass  # it answered; what it allows is its own business
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise Unreachable(
-            f"no tracking server answers at {_without_secrets(uri)} ({reason}); start one with "
+            f"no tracking server answers at {without_secrets(uri)} ({reason}); start one with "
             "`mlflow server`, or set MLFLOW_TRACKING_URI"
         ) from error
 
 
 def _line(error: BaseException | None) -> str:
     if "Max retries exceeded" in str(error):
-        return f"no tracking server answers at {_without_secrets(mlflow.get_tracking_uri())}"
+        return f"no tracking server answers at {without_secrets(mlflow.get_tracking_uri())}"
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
@@ -337,8 +332,11 @@ class Run:
         uri = mlflow.get_tracking_uri()
         if not uri.startswith(("http://", "https://")):
             return None
-        with _reading() as client:
-            kept = client.get_run(self.id).info.artifact_uri
+        try:
+            with _reading() as client:
+                kept = client.get_run(self.id).info.artifact_uri
+        except Unreachable:  # for now: what we write is sent when it is back
+            return None
         return None if _local_path(kept) else Elsewhere(uri, self.id, self.experiment_id)
 
     def children(self) -> list[Child]:
@@ -897,7 +895,7 @@ def _reading(make: bool = False) -> Iterator[mlflow.MlflowClient]:
                 f"the tracking store {uri} was made by another MLflow than {mlflow.__version__}; "
                 f"back it up, then run `mlflow db upgrade {uri}`"
             ) from error
-        raise Unreachable(f"{_without_secrets(uri)}: {_line(error)}") from error
+        raise Unreachable(f"{without_secrets(uri)}: {_line(error)}") from error
 
 
 def past(run_ids: Sequence[str]) -> list[Past]:

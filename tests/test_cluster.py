@@ -232,6 +232,15 @@ REFUSED = {
 }
 
 
+def test_files_without_rows_are_no_table_there_either(engine, tmp_path):
+    (folder := tmp_path / "data").mkdir()
+    for number in range(3):
+        pa.parquet.write_table(columns(0, number), folder / f"{number}.parquet")
+    for missing in ("refuse", "drop"):
+        config = config_of(folder, missing=missing)
+        assert said(config, engine) == said(config) != ""
+
+
 def changed(content: pa.Table, column: str, row: int, value: float) -> pa.Table:
     values = content[column].to_numpy().copy()
     values[row] = value
