@@ -10,13 +10,15 @@ The machines need Ray and what polyreg imports; polyreg's own source is carried 
 
 import itertools
 import logging
+import os
 import pickle
 import signal
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -32,7 +34,7 @@ from polyreg.sgd import Training
 from polyreg.table import Gaps, Part, Survey, Table, Tally, at_once
 
 CLIENT_PORT = 10001
-SECONDS_TO_ANSWER, SECONDS_TO_JOIN = 5, 60
+SECONDS_TO_ANSWER, SECONDS_TO_JOIN, SECONDS_OF_SILENCE = 5, 60, 5
 RETRIES = 5  # of a task whose worker died
 FAN = 16  # states merged by one task
 WATCHED = 512  # tasks that are waited for at once
@@ -48,8 +50,9 @@ def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
         import ray
     except ImportError as error:
         raise Refused("--engine ray needs Ray: pip install 'ray[client]'") from error
-    if address != "auto":
-        _require_ray(address)
+    known = _last() if address == "auto" else address
+    if known and (why := _silence(known)):
+        raise _none(address, f"{known}: {why}" if address == "auto" else why)
     failed: list[BaseException] = []
 
     def join() -> None:
@@ -81,22 +84,33 @@ def connected(address: str, device: str = "cpu") -> Iterator["Cluster"]:
         ray.shutdown()
 
 
-def _require_ray(address: str) -> None:
-    """Something that speaks HTTP/2 there, as gRPC does; Ray itself would try for minutes."""
+def _last() -> str:
+    """Where `auto` leads, as far as Ray has noted it: its own search may outlast a dead one."""
+    if told := os.environ.get("RAY_ADDRESS"):
+        return told
+    there = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    with suppress(OSError):
+        return (Path(there) / "ray" / "ray_current_cluster").read_text().strip()
+    return ""
+
+
+def _silence(address: str) -> str:
+    """Why there is no Ray; nothing where something speaks HTTP/2, as gRPC does.
+
+    Ray itself would try for minutes.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         host, port = address.removeprefix("ray://").rstrip(":"), str(CLIENT_PORT)
     greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-    why = "what answers there is no Ray"
     try:
         with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as there:
             there.settimeout(SECONDS_TO_ANSWER)
             there.sendall(greeting)
-            if there.recv(9)[3:4] == b"\x04":  # its settings
-                return
+            settings = there.recv(9)[3:4] == b"\x04"
+            return "" if settings else "what answers there is no Ray"
     except (OSError, OverflowError) as error:
-        why = str(error)
-    raise _none(address, why)
+        return str(error)
 
 
 def _none(address: str, why: str) -> Refused:
@@ -111,6 +125,9 @@ class Cluster:
 
     def __init__(self, ray: Any, device: str):
         self._ray = ray
+        client = ray.util.client.ray.is_connected()  # which notices by itself
+        self._head = "" if client else ray.get_runtime_context().gcs_address
+        self._heard = time.monotonic()
         ray.cloudpickle.register_pickle_by_value(carried)
         here = Path(__file__).parent.parent
         self._sources = ray.put(carried.texts(*(here / name for name in PACKAGES)))
@@ -124,7 +141,9 @@ class Cluster:
 
     def __str__(self) -> str:
         nodes = sum(node["Alive"] for node in self._ray.nodes())
-        return f"Ray, {nodes} node{'s' * (nodes != 1)}, {self.workers} CPUs"
+        return (
+            f"Ray, {nodes} node{'s' * (nodes != 1)}, {self.workers} CPU{'s' * (self.workers != 1)}"
+        )
 
     @property
     def workers(self) -> int:
@@ -142,7 +161,14 @@ class Cluster:
         """Those of the first tasks that have ended; none where `seconds` pass before."""
         some = list(itertools.islice(tasks, WATCHED))
         wait = partial(self._ray.wait, some, fetch_local=False)
-        return wait(timeout=seconds)[0] and wait(num_returns=len(some), timeout=0)[0]
+        if wait(timeout=seconds)[0]:
+            self._heard = time.monotonic()
+            return wait(num_returns=len(some), timeout=0)[0]
+        if self._head and time.monotonic() - self._heard > SECONDS_OF_SILENCE:
+            self._heard = time.monotonic()
+            if why := _silence(self._head):  # Ray itself would end this process, by and by
+                raise ClusterLost(f"the Ray cluster at {self._head} is gone ({why})")
+        return []
 
     def value(self, task: Any) -> Any:
         while not self.ended([task]):  # a signal is heard in between

@@ -93,6 +93,10 @@ class File(NamedTuple):
         except UNREADABLE as error:
             raise _explained(error, found.name, []) from error
 
+    def __reduce__(self):
+        # A footer can be long, and stays where it is: whoever needs it reads it again.
+        return File, (self.found, self.stamp, self.schema, None)
+
     @property
     def name(self) -> str:
         return self.found.name

@@ -415,19 +415,19 @@ class Table(_Rows):
             for number, (file, (counts, _)) in enumerate(
                 zip(self._files, self._groups, strict=True)
             ):
-                bare, before = file._replace(footer=None), 0  # it can be long
+                before = 0
                 for g, count in enumerate(counts):
-                    pieces.append(Piece(bare, number, (g,), before))
+                    pieces.append(Piece(file, number, (g,), before))
                     sizes.append(count)
                     before += count
         found: list[list[Piece]] = []
         rows: list[int] = []
-        room = 0
+        least, room = max(least, sum(sizes) // MOST_PARTS), 0
         for piece, size in zip(pieces, sizes, strict=True):
             if room <= 0:
                 found.append([])
                 rows.append(0)
-                room = max(least, sum(sizes) // MOST_PARTS)
+                room = least
             last = found[-1][-1] if found[-1] else None
             if last and last.number == piece.number:  # one reading
                 assert last.groups and piece.groups
@@ -443,23 +443,24 @@ class Table(_Rows):
         yield from self._pieces([Piece(file, number) for number, file in enumerate(self._files)])
 
     def _pieces(self, pieces: list[Piece]) -> Iterator[tuple[Place, list[np.ndarray]]]:
-        self._require_unchanged()
+        files = [piece.file for piece in pieces]
+        self._require_unchanged(files)
         for piece in pieces:
             yield from piece.read(self.columns)
-        self._require_unchanged()
+        self._require_unchanged(files)
 
     def records(self) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
         """All rows, all their columns as they stand, and x (n, D), nan where a value is missing."""
-        self._require_unchanged()
+        self._require_unchanged(self._files)
         every = [name for name, _ in self.schema]
         for file in self._files:
             for batch in file.batches(every, numbers=self.names):
                 yield batch, np.column_stack([_float64(batch.column(c)) for c in self.names])
-        self._require_unchanged()
+        self._require_unchanged(self._files)
 
-    def _require_unchanged(self) -> None:
-        for file in self._files:
-            file.require_unchanged()
+    def _require_unchanged(self, files: Iterable[File]) -> None:
+        for _ in self._each(File.require_unchanged, files):
+            pass
 
     def sha256(self) -> str:
         """What `sha256sum` prints for a file; for several, for what it prints for them.
@@ -472,7 +473,7 @@ class Table(_Rows):
     def begin_digests(self) -> None:
         """Where `each` begins at once, not when its answers are asked for."""
         if self._digests is None:
-            self._digests = self._each(sha256, [f._replace(footer=None) for f in self._files])
+            self._digests = self._each(sha256, self._files)
 
     def _begin_hash(self) -> None:
         if self._hash is None:
@@ -482,7 +483,7 @@ class Table(_Rows):
     def _digest(self) -> str:
         self.begin_digests()
         digests = list(self._digests or ())
-        self._require_unchanged()
+        self._require_unchanged(self._files)
         if len(digests) == 1:
             return digests[0]
         lines = (f"{d}  {f.name}\n" for d, f in zip(digests, self._files, strict=True))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ SIZE = ("--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=12
 class Address(NamedTuple):
     gcs: str  # host:port
     client: str  # ray://host:port
+    head: subprocess.Popen
 
 
 @contextmanager
@@ -48,13 +50,16 @@ def kill(node: subprocess.Popen) -> None:
 def started(folder: Path, second: bool = True) -> Iterator[Address]:
     """The head and a second node, a CPU each."""
     port, client = free_port(), free_port()
+    # The paths of sockets have 107 bytes at most.
+    short = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
     head = [
         "--head", f"--port={port}", f"--ray-client-server-port={client}",
-        "--include-dashboard=false", f"--temp-dir={folder}/ray",
+        "--include-dashboard=false", f"--temp-dir={short.name}",
         "--min-worker-port=0", "--max-worker-port=0",
     ]  # fmt: skip
     with (
-        node(folder / "head.log", *head),
+        short,
+        node(folder / "head.log", *head) as first,
         node(folder / "second.log", f"--address=127.0.0.1:{port}") if second else nullcontext(),
     ):
-        yield Address(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}")
+        yield Address(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}", first)

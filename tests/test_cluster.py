@@ -315,6 +315,8 @@ def test_the_command_prints_and_tracks_what_it_does_on_one_machine(store, addres
     run = only_run()
     assert run.info.status == "FINISHED"
     assert run.data.params["engine"] == "ray" and run.data.params["address"] == where
+    if by != "gcs":
+        return
     plain = fit(store, "--data", "data")
     assert only_answer(done.stdout) == only_answer(plain.stdout)
     [one, two] = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
@@ -364,6 +366,26 @@ def test_a_signal_ends_it_killed(store, address, number, code):
     assert only_run().info.status == "KILLED"
 
 
+def test_a_cluster_that_goes_is_one_line_and_a_failed_run(store, tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=1_000_000)
+    for file in range(4):
+        pa.parquet.write_table(pa.table({"x": x, "y": 1 + x}), store / f"{file}.parquet")
+    options = ["--data", str(store), "--target", "y", "--precision", "certified", "--degree", "30"]
+    with rays.started(tmp_path, second=False) as there:
+        engine = ["--engine", "ray", "--address", there.gcs]
+        command = [sys.executable, "-m", "experiments.fit", *options, *engine]
+        with process(command, **rays.SETTINGS) as running:
+            until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
+            time.sleep(2)
+            rays.kill(there.head)
+            _, err = running.communicate(timeout=60)
+    assert running.returncode == 1, err
+    assert "Error: the Ray cluster at" in err and "is gone" in err
+    assert "Traceback" not in err
+    assert only_run().info.status == "FAILED"
+
+
 def seconds(store: Path, *options: str, **environment: str) -> tuple[float, str]:
     """Until a refusal, which is one line and leaves no run."""
     (store / "t.csv").write_text("x,y\n1,2\n2,3\n3,5\n")
@@ -404,6 +426,15 @@ def test_no_cluster_is_one_line_within_ten_seconds(store, no_ray, there, form):
     where = form.format(no_ray[there])
     took, line = seconds(store, "--address", where)
     assert took < 10 and f"--address {where}: no Ray cluster" in line and "ray start" in line
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_auto_finds_no_cluster_within_ten_seconds(store, noted):
+    if noted:  # one that was killed
+        (store / "ray").mkdir()
+        (store / "ray/ray_current_cluster").write_text(f"127.0.0.1:{free_port()}")
+    took, line = seconds(store, RAY_TMPDIR=str(store))
+    assert took < 10 and "--address auto: no Ray cluster" in line and "ray start" in line
 
 
 @pytest.mark.parametrize("where", ["", "ray://", "http://a:1", "a b", "host:port", "a:1:2"])
@@ -509,17 +540,17 @@ def test_a_sweep_whose_workers_write_through_a_server(store, address, alone):
 
 @pytest.mark.parametrize(
     "writers, number",
-    [("driver", signal.SIGTERM), ("workers", signal.SIGTERM), ("workers", signal.SIGKILL)],
+    [("driver", signal.SIGTERM), ("workers", signal.SIGKILL)],
 )
 def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path):
-    options = ("--degrees", "1,2,3", "--learning-rates", "0.01,0.02", "--seeds", "8")
+    options = ("--degrees", "1,2", "--learning-rates", "0.01,0.02", "--seeds", "8")
     with tracking_server(store, free_port()) as server:
         if writers == "workers":
             mlflow.set_tracking_uri(server)
         uri = mlflow.get_tracking_uri()
         told = {"MLFLOW_TRACKING_URI": uri}
         command = sweep_command(
-            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "150000"
+            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "300000"
         )
         with process(command, **rays.SETTINGS, **told) as running:
             until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
@@ -530,10 +561,10 @@ def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path)
         parent = parent_of()
         before = {key for key, run in children().items() if run.info.status != "RUNNING"}
         assert parent.info.status == ("RUNNING" if number == signal.SIGKILL else "KILLED")
-        assert 0 < len(before) < 48
+        assert 0 < len(before) < 32
         sweep(store, sweep_command(address.gcs, "--resume", parent.info.run_id), **told)
         found = children()
-        assert len(found) == 48 and {run.info.status for run in found.values()} == {"FINISHED"}
+        assert len(found) == 32 and {run.info.status for run in found.values()} == {"FINISHED"}
         assert mlflow.get_run(parent.info.run_id).info.status == "FINISHED"
 
 

@@ -103,7 +103,7 @@ def test_readme_lists_every_option_with_its_default(name):
             assert f"| `{text(option.default)}` |".replace("| `` |", "| |") in row[0]
 
 
-@pytest.mark.parametrize("name", ["speed", "fit", "descent", "sweeping", "reliability"])
+@pytest.mark.parametrize("name", ["speed", "fit", "descent", "sweeping", "reliability", "cluster"])
 def test_readmes_figures_are_what_the_benchmark_printed(name):
     printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
     assert printed.count("\n|") > 2  # a head and two rows at least
