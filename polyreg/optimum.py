@@ -40,9 +40,13 @@ class Optimum:
 
     def excess(self, error: np.ndarray) -> np.ndarray:
         """E (sum_k error_k phi_k(x))^2.   error (..., K)  ->  (...)"""
-        # By torch: OpenBLAS's threads and torch's would wait for each other.
-        values = torch.from_numpy(error) @ torch.from_numpy(self.design).T
-        return values.square().sum(-1).numpy()
+        # Term by term, not as a product of matrices: of that, the last bits of a step depend on how
+        # many steps there are, by the machine, and runs trained together would not equal each alone.
+        errors, design = torch.from_numpy(error), torch.from_numpy(self.design)
+        values = torch.zeros(*error.shape[:-1], len(design), dtype=torch.float64)
+        for k in range(error.shape[-1]):
+            values.addcmul_(errors[..., k, None], design[:, k])
+        return values.square_().sum(-1).numpy()
 
     def singular_values(self) -> np.ndarray:
         """Of `design`, largest first (K,): the square roots of E phi phi^T's eigenvalues."""
