@@ -212,7 +212,7 @@ class Cluster:
                     pending.append(self.submit(shared, pickle.dumps(block)))
                 if not pending:
                     return
-                if self.ended([pending[0]]):
+                if self.ended([pending[0]], 0.0 if stopped() else 0.5):
                     yield from self.value(pending.popleft())
                 elif stopped():
                     return

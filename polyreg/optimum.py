@@ -40,8 +40,8 @@ class Optimum:
 
     def excess(self, error: np.ndarray) -> np.ndarray:
         """E (sum_k error_k phi_k(x))^2.   error (..., K)  ->  (...)"""
-        # Term by term, not as a product of matrices: of that, the last bits of a step depend on how
-        # many steps there are, by the machine, and runs trained together would not equal each alone.
+        # Term by term: of a product of matrices, the last bits of a step may depend on how many
+        # steps there are, and runs that train together would not equal each alone.
         errors, design = torch.from_numpy(error), torch.from_numpy(self.design)
         values = torch.zeros(*error.shape[:-1], len(design), dtype=torch.float64)
         for k in range(error.shape[-1]):
