@@ -538,14 +538,14 @@ def test_a_sweep_whose_workers_write_through_a_server(store, address, alone):
     [("driver", signal.SIGTERM), ("workers", signal.SIGKILL)],
 )
 def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path):
-    options = ("--degrees", "1,2", "--learning-rates", "0.01,0.02", "--seeds", "8")
+    options = ("--degrees", "1,2,3,4", "--learning-rates", "0.01,0.02", "--seeds", "2")
     with tracking_server(store, free_port()) as server:
         if writers == "workers":
             mlflow.set_tracking_uri(server)
         uri = mlflow.get_tracking_uri()
         told = {"MLFLOW_TRACKING_URI": uri}
         command = sweep_command(
-            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "1000000"
+            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "400000"
         )
         with process(command, **rays.SETTINGS, **told) as running:
             until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
@@ -556,10 +556,10 @@ def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path)
         parent = parent_of()
         before = {key for key, run in children().items() if run.info.status != "RUNNING"}
         assert parent.info.status == ("RUNNING" if number == signal.SIGKILL else "KILLED")
-        assert 0 < len(before) < 32
+        assert 0 < len(before) < 16
         sweep(store, sweep_command(address.gcs, "--resume", parent.info.run_id), **told)
         found = children()
-        assert len(found) == 32 and {run.info.status for run in found.values()} == {"FINISHED"}
+        assert len(found) == 16 and {run.info.status for run in found.values()} == {"FINISHED"}
         assert mlflow.get_run(parent.info.run_id).info.status == "FINISHED"
 
 
