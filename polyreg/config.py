@@ -62,8 +62,13 @@ def text(value: Any) -> str:
 
 
 def without_secrets(address: str) -> str:
-    """An address without user and password, as it can be shown."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", address)
+    """Addresses without user and password, or a secret in their query, as they can be shown.
+
+    A password may hold a slash, as keys of S3 do; unencoded, it is in the error that this makes.
+    """
+    address = re.sub(r"(?<=://)(?!\[)[^/@\s]*?(:(?!\d{1,5}\b)[^@\s]*)?@", "", address)
+    named = r"(?<=[?&])(\w*(?:secret|password|token|key|sig))=[^&\s']*"
+    return re.sub(r"://\S+", lambda found: re.sub(named, r"\1=...", found[0]), address)
 
 
 class Numbers(click.ParamType):

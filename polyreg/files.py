@@ -3,6 +3,7 @@
 They lie in a folder, or where pyarrow can read by an address: s3://, gs://, abfs://, hdfs://.
 """
 
+import copy
 import fnmatch
 import glob
 import hashlib
@@ -104,8 +105,10 @@ class File(NamedTuple):
     def require_unchanged(self) -> None:
         try:
             changed = self.found.stamp() != self.stamp
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             changed = True
+        except OSError as error:  # a server that is gone
+            raise _explained(error, self.name, []) from error
         if changed:
             raise BadTable(f"{self.name} changed while it was read; run again")
 
@@ -126,7 +129,9 @@ class File(NamedTuple):
                     yield from reader
                 return
             way = STREAMED if fs is None else FETCHED
-            with pa.parquet.ParquetFile(path.as_posix(), filesystem=fs, **way) as source:
+            with pa.parquet.ParquetFile(
+                path.as_posix(), filesystem=fs, page_checksum_verification=True, **way
+            ) as source:
                 yield from source.iter_batches(BLOCK_ROWS, groups, columns)
         except UNREADABLE as error:
             self.require_unchanged()
@@ -194,27 +199,40 @@ def _listed_here(data: str) -> tuple[str, list[Found]]:
 
 
 def _listed_at(address: str) -> tuple[str, list[Found]]:
-    """As `_listed_here`, by pyarrow; in a glob, `*` stays within its folder."""
+    """As `_listed_here`, by pyarrow; in a glob, `*` stays within its folder and `**` does not."""
     fs, path = pa.fs.FileSystem.from_uri(address)
     if isinstance(fs, pa.fs.LocalFileSystem):
         return _listed_here(path)
+    if fs.type_name == "s3":
+        # from_uri leaves out the constructor's limit of 3 attempts, which a copy has: at a server
+        # that accepts and stays silent 10 s, not 99 s.
+        fs = copy.copy(fs)
     parts = PurePosixPath(path).parts
     wild = next((i for i, part in enumerate(parts) if set(part) & set("*[")), len(parts))
     base = "/".join(parts[:wild])
-    shown = f"{ADDRESS.match(address)[0]}{base}"  # type: ignore[index]
+    scheme = ADDRESS.match(address)[0]  # type: ignore[index]
     [info] = fs.get_file_info([base])
     if info.is_file:
         name = PurePosixPath(base).name
-        return shown.removesuffix(f"/{name}"), [Found(Path(base), name, fs)]
+        return f"{scheme}{base}".removesuffix(f"/{name}"), [Found(Path(base), name, fs)]
     selector = pa.fs.FileSelector(base, allow_not_found=True, recursive=True)
-    found = []
-    for info in fs.get_file_info(selector):
-        below = PurePosixPath(info.path).parts[wild:]
-        pattern = parts[wild:] or below
-        matches = len(below) == len(pattern) and all(map(fnmatch.fnmatchcase, below, pattern))
-        if info.is_file and matches:
-            found.append(Found(Path(info.path), "/".join(below), fs))
-    return shown, found
+    infos = [(PurePosixPath(info.path), info.is_file) for info in fs.get_file_info(selector)]
+    if pattern := parts[wild:]:
+        infos = [(p, is_file) for p, is_file in infos if _matches(p.parts[wild:], pattern)]
+        base = os.path.commonpath([str(p.parent) for p, _ in infos] or [base])
+    depth = len(PurePosixPath(base).parts)
+    found = [Found(Path(p), "/".join(p.parts[depth:]), fs) for p, is_file in infos if is_file]
+    return f"{scheme}{base}", found
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """As glob does it: `**` is any folders, or none; at the end, all that is below."""
+    if not (path and pattern):
+        return not (path or pattern)
+    if pattern[0] == "**":
+        rest = pattern[1:]
+        return not rest or _matches(path, rest) or _matches(path[1:], pattern)
+    return fnmatch.fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
 def format_of(path: PurePath) -> str | None:

@@ -334,9 +334,6 @@ class Table(_Rows):
         self.names = tuple(features) or _other_numbers(telling, asked)
         if self.format == "parquet":
             _require_numbers(files, self.columns)
-        self._take(files)
-
-    def _take(self, files: list[File]) -> None:
         self._files, self.files = files, tuple(f.found.path for f in files)
         self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
         self.size = sum(f.stamp[0] for f in files)
@@ -367,8 +364,9 @@ class Table(_Rows):
         files, bad = _sound(each(_tried(File.open), found))
         table = cls(root, files, target, features, weights, missing, each)
         files, unread = _sound(each(_tried(partial(_read_through, table.columns)), files))
+        if unread:
+            table = cls(root, files, target, table.names, weights, missing, each)
         table.skipped = bad + unread
-        table._take(files)
         return table
 
     def survey(self, seed: int = 0) -> Survey:

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from polyreg import table
+from polyreg import files, table
 from polyreg.config import FitConfig
 from polyreg.files import BadTable
 from polyreg.least_squares import Passes, Problem
@@ -78,13 +78,20 @@ def test_parts_are_of_about_equal_size(tmp_path, monkeypatch):
     assert [part.rows for part in opened(tmp_path).parts()] == [6000] * 5
 
 
-def test_their_tallies_add_up_to_the_tables(folder):
+def test_their_tallies_add_up_to_the_tables_in_any_chunking(folder, monkeypatch):
     rows = opened(folder)
     whole = rows.tally(3)
     tallies = [part.tally(3) for part in rows.parts()]
     left = reduce(add, tallies)
     right = reduce(lambda a, b: b + a, reversed(tallies))
-    for tally in (left, right):
+    tree = tallies
+    while len(tree) > 1:
+        tree = [reduce(add, tree[i : i + 3]) for i in range(0, len(tree), 3)]
+    monkeypatch.setattr(table, "PART_ROWS", 1)  # each row group, and blocks of other sizes
+    monkeypatch.setattr(table, "BLOCK_ROWS", 77)
+    monkeypatch.setattr(files, "BLOCK_ROWS", 130)
+    finest = reduce(add, (part.tally(3) for part in rows.parts()))
+    for tally in (left, right, tree[0], finest):
         assert tally.rows == whole.rows == sum(ROWS)
         np.testing.assert_array_equal(tally.low, whole.low)
         np.testing.assert_array_equal(tally.high, whole.high)
@@ -141,8 +148,40 @@ def test_a_rows_fold_depends_on_its_place_alone():
         return found
 
     whole = folds(0, len(number), 1000)
+    np.testing.assert_array_equal(folds(0, len(number), len(number)), whole)
     for start, stop in ((0, 7), (3, 40_000), (GROUPS * 5, GROUPS * 5 + 1), (50_001, len(number))):
         np.testing.assert_array_equal(folds(start, stop, 777), whole[start:stop])
+
+
+def test_rows_that_are_dropped_move_no_fold_and_no_sample(tmp_path):
+    for number, rows in enumerate(ROWS):
+        holed = content(number, rows).to_pandas()
+        holed.loc[::7, "x"] = np.nan
+        pa.parquet.write_table(
+            pa.Table.from_pandas(holed, preserve_index=False),
+            tmp_path / f"{number}.parquet",
+            row_group_size=300,
+        )
+    rows = opened(tmp_path, missing="drop")
+    config = FitConfig(
+        data=str(tmp_path), target="y", weights="w", degree="auto", max_degree=2, folds=3,
+        missing="drop", precision="certified",
+    )  # fmt: skip
+    passes = Passes(rows)
+    survey = passes.survey(0)
+    problem = Problem.of(survey, rows.names, config, "cpu")
+    parts = rows.parts()
+    tally = reduce(add, (part.tally(0) for part in parts))
+    np.testing.assert_array_equal(rows.surveyed(tally).sample.x, survey.sample.x)
+    before, found = 0, []
+    for part in parts:
+        found.append(problem.accumulate(part.blocks(), before))
+        before += part.gaps.clean
+    whole = passes.sums(problem)
+    assert before == survey.rows == sum(ROWS) - rows.missing_rows and rows.missing_rows > 700
+    for fold, moments in whole.items():
+        total = reduce(add, (sums[fold] for sums in found if fold in sums))
+        assert total.count == moments.count and (total.gram == moments.gram).all()
 
 
 @pytest.mark.parametrize("column, bad", [("w", -1.0), ("x", np.nan)])
@@ -229,3 +268,95 @@ def test_another_schema_is_no_bad_file(tmp_path):
     for skip in (False, True):
         with pytest.raises(BadTable, match=r"a\.parquet has a column 'w' and b\.parquet has not"):
             opened(tmp_path, skip_bad_files=skip)
+
+
+def test_other_types_are_no_bad_file(tmp_path):
+    pa.parquet.write_table(content(0, 10), tmp_path / "a.parquet")
+    text = pa.array(["1"] * 10)
+    pa.parquet.write_table(content(1, 10).set_column(0, "x", text), tmp_path / "b.parquet")
+    for skip in (False, True):
+        with pytest.raises(BadTable, match=r"column x is not a number: in b\.parquet it is string"):
+            opened(tmp_path, skip_bad_files=skip)
+
+
+def test_text_in_a_later_block_of_a_csv_makes_it_a_bad_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "CSV_BLOCK", 10_000)
+    for number in (0, 1):
+        pa.csv.write_csv(content(number, 2000), tmp_path / f"{number}.csv")
+    with open(tmp_path / "0.csv", "a") as file:
+        file.write("1,1,oops\n")
+    said = r"column y is not a number: row 2,001 of 0\.csv holds 'oops'"
+    with pytest.raises(BadTable, match=said):
+        list(opened(tmp_path).blocks())
+    rows = opened(tmp_path, skip_bad_files=True)
+    assert len(rows.skipped) == 1 and said.replace("\\", "") in rows.skipped[0]
+    good = opened(tmp_path / "1.csv")
+    np.testing.assert_array_equal(together(rows.blocks()), together(good.blocks()))
+
+
+def test_what_a_table_is_said_to_be_is_what_is_left_of_it(tmp_path):
+    (tmp_path / "0.csv").write_text("x,w,y\nred,1,2\n")
+    pa.csv.write_csv(content(1, 20), tmp_path / "1.csv")
+    rows, good = opened(tmp_path, skip_bad_files=True), opened(tmp_path / "1.csv")
+    assert "0.csv" in rows.skipped[0] and rows.names == good.names == ("x",)
+    assert rows.schema == good.schema and dict(rows.schema)["x"] == "double"
+    assert (rows.root, rows.title, rows.size) == (good.root, good.title, good.size)
+
+
+def test_damage_that_a_checksum_tells_is_no_data(tmp_path):
+    for number in (0, 1):
+        pa.parquet.write_table(
+            content(number, 2000), tmp_path / f"{number}.parquet", compression="none",
+            use_dictionary=False, write_page_checksum=True,
+        )  # fmt: skip
+    whole = bytearray((tmp_path / "1.parquet").read_bytes())
+    whole[8000:8008] = bytes(8)  # another number
+    (tmp_path / "1.parquet").write_bytes(whole)
+    with pytest.raises(BadTable, match=r"cannot read 1\.parquet: .*checksum"):
+        list(opened(tmp_path).blocks())
+    [said] = opened(tmp_path, skip_bad_files=True).skipped
+    assert "1.parquet" in said
+
+
+def test_whatever_the_damage_the_file_is_read_or_named(tmp_path):
+    for number in (0, 1):
+        pa.parquet.write_table(
+            content(number, 1000), tmp_path / f"{number}.parquet", row_group_size=300
+        )
+    bad, random = tmp_path / "0.parquet", np.random.default_rng(0)
+    whole, good = bad.read_bytes(), together(opened(tmp_path / "1.parquet").blocks())
+    skipped = 0
+    for case in range(100):
+        spoilt = bytearray(whole)
+        # Half of the damage is where the footer is.
+        place = random.integers(len(whole)) if case % 2 else len(whole) - random.integers(1, 2000)
+        spoilt[place : place + 9] = random.bytes(9)
+        bad.write_bytes(spoilt)
+        rows = opened(tmp_path, skip_bad_files=True, missing="drop")
+        assert [r.split(".parquet")[0][-1] for r in rows.skipped] in ([], ["0"])
+        skipped += len(rows.skipped)
+        if rows.skipped:
+            np.testing.assert_array_equal(together(rows.blocks()), good)
+    assert 20 < skipped < 100
+
+
+def test_rows_that_files_share_count_as_often_as_they_are_there(tmp_path):
+    for number in range(3):
+        pa.parquet.write_table(content(7, 900), tmp_path / f"{number}.parquet", row_group_size=300)
+    rows, once = opened(tmp_path), opened(tmp_path / "0.parquet")
+    expected = [np.tile(column, 3) for column in together(once.blocks())]
+    for blocks in (rows.blocks(), (b for part in rows.parts() for b in part.blocks())):
+        np.testing.assert_array_equal(together(blocks), expected)
+    assert rows.survey(0).rows == reduce(add, (p.tally(0) for p in rows.parts())).rows == 2700
+    assert len({*rows.tally(0).sample()[0]}) > 300  # a key is of a place, not of what is there
+
+
+def test_files_without_rows_are_parts_without_rows(tmp_path):
+    for number in range(3):
+        pa.parquet.write_table(content(number, 0), tmp_path / f"{number}.parquet")
+    rows = opened(tmp_path, skip_bad_files=True)
+    assert not rows.skipped
+    assert not [b for part in rows.parts() for b in part.blocks()]
+    assert sum(part.rows for part in rows.parts()) == 0
+    with pytest.raises(BadTable, match="3 files has no rows; a fit needs some"):
+        rows.survey(0)

@@ -1,8 +1,12 @@
 """Tables at addresses, from a real S3 server in a process of its own."""
 
 import hashlib
+import pickle
+import shlex
+import socket
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.fit import main
-from polyreg.config import FitConfig, params
+from polyreg import table
+from polyreg.config import FitConfig, params, without_secrets
 from polyreg.files import BadTable
 from polyreg.least_squares import fit
 from polyreg.table import Table
@@ -27,9 +32,32 @@ KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
 def port():
     pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
     port = free_port()
-    with process([sys.executable, "-m", "moto.server", "-p", str(port)]):
-        until(lambda: answers(f"http://127.0.0.1:{port}", "moto-api/"))
+    with server(port):
         yield port
+
+
+@contextmanager
+def server(port: int):
+    # A pipe that no one reads is full after 64 kB of its log, and then it waits.
+    command = f"exec {shlex.quote(sys.executable)} -m moto.server -p {port} >/dev/null 2>&1"
+    with process(["sh", "-c", command]) as running:
+        until(lambda: answers(f"http://127.0.0.1:{port}", "moto-api/"))
+        yield running
+
+
+def storage(port: int) -> pa.fs.FileSystem:
+    """What fills the buckets."""
+    return pa.fs.S3FileSystem(
+        endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
+        access_key="nobody", secret_key="nothing", allow_bucket_creation=True,
+    )  # fmt: skip
+
+
+def uploaded(port: int, folder, bucket: str) -> pa.fs.FileSystem:
+    there = storage(port)
+    there.create_dir(bucket)
+    pa.fs.copy_files(str(folder), f"{bucket}/folder", destination_filesystem=there)
+    return there
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +84,10 @@ def data(port, tmp_path_factory):
         pa.CompressedOutputStream(raw, "gzip") as out,
     ):
         pa.csv.write_csv(content, out)
-    there = pa.fs.S3FileSystem(
-        endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
-        access_key="nobody", secret_key="nothing", allow_bucket_creation=True,
-    )  # fmt: skip
-    there.create_dir("bucket")
-    pa.fs.copy_files(str(folder), "bucket/folder", destination_filesystem=there)
+    (folder / "deep/er").mkdir(parents=True)
+    for name in ("1.parquet", "2 é.parquet"):
+        pa.parquet.write_table(content, folder / "deep/er" / name, row_group_size=100)
+    uploaded(port, folder, "bucket")
     return folder
 
 
@@ -78,12 +104,23 @@ def same(ours: Table, theirs: Table) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["year=*/*.parquet", "year=0/0.parquet", "year=*/*0*", "*.csv", "z.csv.gz", "year=2"]
-)
+    "path",
+    [
+        "year=*/*.parquet", "year=0/0.parquet", "year=*/*0*", "*.csv", "z.csv.gz", "year=2", "deep",
+        "d*/er/*.parquet", "d*/*", "**/*.parquet", "d*/**/*.parquet", "year=*/**", "deep/er/",
+    ],
+)  # fmt: skip
 def test_what_is_read_is_what_the_folder_holds(port, data, path):
+    try:
+        here = Table.open(str(data / path), "y")
+    except BadTable as error:
+        assert str(error).startswith("no CSV or Parquet at ")
+        with pytest.raises(BadTable, match=r"^no CSV or Parquet at "):
+            Table.open(at(port, f"bucket/folder/{path}"), "y")
+        return
     there = Table.open(at(port, f"bucket/folder/{path}"), "y")
-    here = Table.open(str(data / path), "y")
     assert [f.name for f in there.files] == [f.name for f in here.files]
+    assert there.root == here.root.replace(str(data), "s3://bucket/folder")
     same(there, here)
 
 
@@ -98,8 +135,31 @@ def test_an_address_of_this_machine_is_its_path(tmp_path):
     same(Table.open(f"file://{tmp_path}/t.csv", "y"), Table.open(str(tmp_path / "t.csv"), "y"))
 
 
-def test_a_fit_is_the_local_one_and_its_secrets_stay_here(store, port, data):
+def test_a_space_is_written_as_in_any_address(port, data):
+    there = Table.open(at(port, "bucket/folder/deep/er/2%20%C3%A9.parquet"), "y")
+    same(there, Table.open(str(data / "deep/er/2 é.parquet"), "y"))
+    with pytest.raises(BadTable, match="syntax error at character ' '"):
+        Table.open(at(port, "bucket/folder/deep/er/2 é.parquet"), "y")
+
+
+def test_the_server_may_be_told_by_the_environment(port, data, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    there = Table.open("s3://bucket/folder/deep?region=us-east-1", "y")
+    same(there, Table.open(str(data / "deep"), "y"))
+
+
+def test_parts_travel_and_add_up_to_the_table(port, data, monkeypatch):
+    monkeypatch.setattr(table, "PART_ROWS", 700)
     address = at(port, "bucket/folder/year=*/*.parquet", "nobody:nothing@")
+    here = Table.open(str(data / "year=*/*.parquet"), "y")
+    parts = [pickle.loads(pickle.dumps(part)) for part in Table.open(address, "y").parts()]
+    assert [part.rows for part in parts] == [part.rows for part in here.parts()] and len(parts) > 3
+    x = np.concatenate([block.x[0] for part in parts for block in part.blocks()])
+    np.testing.assert_array_equal(x, np.concatenate([block.x[0] for block in here.blocks()]))
+
+
+def test_a_fit_is_the_local_one_and_its_secrets_stay_here(store, port, data):
+    address = at(port, "bucket/folder/year=*/*.parquet", "nobody:open%2Fsesame@")
     done = CliRunner().invoke(main, ["--data", address, "--target", "y", "--degree", "1"])
     assert done.exit_code == 0, done.output
     run = only_run()
@@ -107,8 +167,55 @@ def test_a_fit_is_the_local_one_and_its_secrets_stay_here(store, port, data):
     answer = fit(Table.open(local, "y"), FitConfig(data=local, target="y", degree=1))
     found = [run.data.metrics[f"coef/{key}"] for key in ("1", "x")]
     np.testing.assert_array_equal(found, answer.coefficients)
-    assert "nothing" not in str(run.to_dictionary()) and "nothing" not in done.output
-    assert run.data.params["data"] == address.replace("nobody:nothing@", "")
+    assert "sesame" not in str(run.to_dictionary()) and "sesame" not in done.output
+    files = [file for file in store.rglob("*") if file.is_file()]
+    assert len(files) > 3 and not [file for file in files if b"sesame" in file.read_bytes()]
+    assert run.data.params["data"] == address.replace("nobody:open%2Fsesame@", "")
+
+
+def test_a_bad_file_there_is_refused_and_left_out_on_request(port, data):
+    there = uploaded(port, data / "deep", "spoilt")
+    with there.open_output_stream("spoilt/folder/er/0.parquet") as stream:
+        stream.write(b"PAR1 is how it begins")
+    address = at(port, "spoilt/folder")
+    with pytest.raises(BadTable, match=r"cannot read er/0\.parquet"):
+        Table.open(address, "y")
+    rows = Table.open(address, "y", skip_bad_files=True)
+    assert len(rows.skipped) == 1 and "er/0.parquet" in rows.skipped[0]
+    same(rows, Table.open(str(data / "deep"), "y"))
+
+
+@pytest.mark.parametrize("how", ["gone", "replaced"])
+def test_what_changes_there_during_a_pass_is_noticed(port, data, how):
+    there = uploaded(port, data / "deep", f"changing-{how}")
+    blocks = Table.open(at(port, f"changing-{how}/folder"), "y").blocks()
+    next(blocks)
+    if how == "gone":
+        there.delete_file(f"changing-{how}/folder/er/2 é.parquet")
+    else:
+        pa.fs.copy_files(
+            str(data / "year=0/0.parquet"), f"changing-{how}/folder/er/2 é.parquet",
+            destination_filesystem=there,
+        )  # fmt: skip
+    with pytest.raises(BadTable, match=r"er/2 é\.parquet changed while it was read; run again"):
+        list(blocks)
+
+
+def test_a_server_that_goes_during_a_pass_is_said_to_be_gone(data):
+    pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
+    port = free_port()
+    with server(port) as running:
+        uploaded(port, data / "deep", "bucket")
+        rows = Table.open(at(port, "bucket/folder", "nobody:nothing@"), "y")
+        blocks = rows.blocks()
+        next(blocks)
+        running.kill()
+        running.wait()
+        start = time.monotonic()
+        with pytest.raises(BadTable, match=r"cannot read .*\.parquet: .*NETWORK") as told:
+            list(blocks)
+    assert time.monotonic() - start < 30 and "\n" not in str(told.value)
+    assert "nothing" not in str(told.value)
 
 
 @pytest.mark.parametrize(
@@ -128,14 +235,45 @@ def test_no_server_is_one_line_and_not_minutes():
     assert "nothing" not in str(told.value)
 
 
-@pytest.mark.parametrize("address", ["foo://user:secret@a/b", "s3://", "https://a.b/c.csv"])
+def test_a_server_that_stays_silent_is_one_line_and_not_minutes():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(50)
+        start = time.monotonic()
+        with pytest.raises(BadTable, match=r"cannot read s3://bucket/a.* Timeout was reached"):
+            Table.open(at(silent.getsockname()[1], "bucket/a"), "y")
+    # Three attempts of 3 s; from_uri alone takes 99 s.
+    assert time.monotonic() - start < 40
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "foo://user:secret@a/b", "s3://", "https://a.b/c.csv", "s3://user:half/secret@bucket/a",
+        "s3://bucket/a?secret_key=a.secret", "abfs://a@b.c/d?tenant_id=e&client_secret=a.secret",
+    ],
+)  # fmt: skip
 def test_an_address_that_no_one_reads_is_one_line(address):
     with pytest.raises(BadTable) as told:
         Table.open(address, "y")
-    assert "secret" not in str(told.value) and "\n" not in str(told.value)
+    shown = str(told.value).replace("secret_key", "").replace("client_secret", "")
+    assert "secret" not in shown and "\n" not in shown
 
 
 def test_params_hold_no_password():
     config = FitConfig(data="s3://key:secret@bucket/a?region=b", target="y")
     assert params(config)["data"] == "s3://bucket/a?region=b"
+    config = FitConfig(data="s3://key:half/secret@bucket/a@b?region=c", target="y")
+    assert params(config)["data"] == "s3://bucket/a@b?region=c"
     assert params(FitConfig(data="a@b/c://d.csv", target="y@z"))["target"] == "y@z"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://bucket/a@b/c", "hdfs://host:8020/a@b.csv", "http://[::1]:5000/a@b", "what?key=3",
+        "s3://bucket/a?region=b&scheme=http", "/a:b@c/d.csv",
+    ],
+)  # fmt: skip
+def test_what_is_no_secret_is_shown(address):
+    assert without_secrets(address) == address
