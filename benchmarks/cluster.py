@@ -4,7 +4,7 @@
 
 Two nodes of one CPU each, on this machine: what shows is overhead, equality of cost and growth,
 not what a network of machines does. All sides in one go, in turn; medians of the rounds, each the
-second fit of a fresh driver. Needs Ray (`pip install -e '.[ray]'`) and 1 GB for temporary files.
+second fit of a fresh driver. Needs `pip install -e '.[bench,ray]'` and 1 GB for temporary files.
 """
 
 import json
@@ -12,20 +12,23 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import tracemalloc
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
+from benchmarks.fit import GROUP_ROWS, write
+from polyreg.files import File, Found
+from polyreg.table import Table
 from tests import rays
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 3
-GROUP_ROWS = 2**20
+FOOTERS = 10_000  # files of a million row groups
 MANY, MORE = 5_000_000, 50_000_000
 TABLES = {
     # rows, files, precision
@@ -38,19 +41,11 @@ TABLES = {
 }
 
 
-def write(folder: Path, rows: int, files: int) -> None:
+def write_all(folder: Path, rows: int, files: int) -> None:
     folder.mkdir()
-    random = np.random.default_rng(rows)
     for number in range(files):
-        left = rows // files
         path = folder / f"{number:04}.parquet"
-        schema = pa.schema([("x", pa.float64()), ("y", pa.float64())])
-        with pa.parquet.ParquetWriter(path, schema) as writer:
-            while left:
-                x = random.normal(size=min(GROUP_ROWS, left))
-                y = np.polynomial.polynomial.polyval(x, [0.9, 0.5, 3, 2.4])
-                writer.write_table(pa.table({"x": x, "y": y + random.normal(size=len(x))}))
-                left -= len(x)
+        write(path, rows // files)
         subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)  # into the cache
 
 
@@ -64,11 +59,31 @@ def fit(folder: Path, address: str, precision: str) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def cut() -> tuple[int, float, float]:
+    """Of a million row groups: the parts, and the seconds and the memory's peak to cut them."""
+    schema = pa.schema([("x", pa.float64()), ("y", pa.float64())])
+    table = Table.__new__(Table)  # of files that need not be there
+    paths = [Path(f"/data/{number:05}.parquet") for number in range(FOOTERS)]
+    table._files = [File(Found(path, path.name), (2**30, 1, 1), schema, None) for path in paths]
+    table.title, table.format, table.missing = "a million row groups", "parquet", "refuse"
+    table.names, table.target, table.weights = ("x",), "y", None
+    groups: Any = [([GROUP_ROWS] * (1_000_000 // FOOTERS), None)] * FOOTERS
+    vars(table)["_groups"] = groups
+    start = time.perf_counter()
+    parts = len(table.parts())
+    seconds = time.perf_counter() - start
+    tracemalloc.start()
+    table.parts()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return parts, seconds, peak
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as there, ExitStack() as nodes:
         folder = Path(there)
         for number, (rows, files, _) in enumerate(TABLES.values()):
-            write(folder / str(number), rows, files)
+            write_all(folder / str(number), rows, files)
         sides = {"local": "local"}
         for workers in (1, 2):
             (place := folder / f"ray{workers}").mkdir()
@@ -115,12 +130,16 @@ def report(found: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
     row = of("50,000,000 rows", "ray, 1", "seconds") - of("1,000 rows", "ray, 1", "seconds")
     certified = "5,000,000 rows, certified"
     exact = of(certified, "ray, 1", "seconds") - of("1,000 rows", "ray, 1", "seconds")
+    parts, took, peaked = cut()
+    print(f"| cutting a million row groups into {parts:,} tasks | {took:.2g} s | | |")
+    print(f"| its peak memory | {peaked / 1e6:.0f} MB | | |")
+    many = of("5,000,000 rows in 1,000 files", "ray, 1", "seconds")
+    file = (many - of("5,000,000 rows", "ray, 1", "seconds")) / 1000
     small, large = of("50,000,000 rows", "local", "state"), of(certified, "local", "state")
     print(
-        f"\nA worker takes {1e9 * row / MORE:.3g} ns a row "
-        f"(certified {1e9 * exact / MANY:.3g} ns), and a\nstate is {small:,.0f} bytes "
-        f"(certified {large:,.0f})."
+        f"\nA worker takes {1e9 * row / MORE:.3g} ns a row, certified {1e9 * exact / MANY:.3g} ns,"
     )
+    print(f"and {1e3 * file:.2g} ms a file; a state is {small:,.0f} bytes, certified {large:,.0f}.")
 
 
 if __name__ == "__main__":

@@ -26,11 +26,10 @@ from experiments.common import (
     say_abandoned,
     table,
 )
-from polyreg.config import FitConfig, Refused, command, params
+from polyreg.config import MAX_TAG, FitConfig, Refused, command, params
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
-MAX_TAG = 5000  # characters: MLflow takes no more
 
 
 @command(FitConfig, help=__doc__)
@@ -46,15 +45,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
         device = device_of(config, "float64")
         with stop.abruptly(), clock("survey"):
             engine = opened.enter_context(joined(config, device))
-            rows = Table.open(
-                config.data,
-                config.target,
-                config.features,
-                config.weights or None,
-                config.missing,
-                config.skip_bad_files,
-                engine and engine.each,
-            )
+            rows = Table.of(config, engine and engine.each)
             least_squares.term_count(rows.names, config)
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
             survey = passes.survey(config.seed)
@@ -220,8 +211,9 @@ def report_plan(problem: Any, rows: Any, survey: Any, engine: Any) -> None:
     shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
     condition = problem.expected_condition(survey.sample)
     dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
+    left_out = f", and {len(rows.skipped)} left out" if rows.skipped else ""
     plan = {
-        "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes",
+        "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes{left_out}",
         "rows": f"{survey.rows:,}{dropped}",
         "features": features(rows),
         "terms": f"{len(terms):,}: {shown}",

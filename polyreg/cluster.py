@@ -40,7 +40,7 @@ FAN = 16  # states merged by one task
 WATCHED = 512  # tasks that are waited for at once
 AHEAD = 4  # blocks of trainings that wait, for each CPU
 FILES = 256  # at most that one task opens
-PACKAGES = ("polyreg", "experiments")
+PACKAGES: tuple[str, ...] = ("polyreg", "experiments")
 
 
 @contextmanager
@@ -100,8 +100,8 @@ def _silence(address: str) -> str:
     Ray itself would try for minutes.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        host, port = address.removeprefix("ray://").rstrip(":"), str(CLIENT_PORT)
+    if not port.isdigit():
+        host, port = address.removeprefix("ray://"), str(CLIENT_PORT)
     greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
     try:
         with socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER) as there:
@@ -333,12 +333,11 @@ def _sums(problem: Problem, part: Part, before: int) -> dict[int, Moments]:
 
 def _merged(*states: Any) -> tuple[Any]:
     """Their sum, in their order; of what was refused there is none."""
-    return (reduce(_plus, [state for state in states if state is not None], None),)
+    found = [state for state in states if state is not None]
+    return (reduce(_plus, found) if found else None,)
 
 
 def _plus(a: Any, b: Any) -> Any:
-    if a is None:
-        return b
     if isinstance(a, dict):
-        return {k: a[k] + b[k] if k in a and k in b else (a | b)[k] for k in sorted({*a, *b})}
+        return a | {label: a[label] + sums if label in a else sums for label, sums in b.items()}
     return a + b

@@ -21,7 +21,7 @@ MAX_FIT_DEGREE = 40
 MAX_SIZE = 1e15
 MAX_RUNS = 100_000  # of a sweep
 MAX_COMPARED = 50  # runs on one page
-MAX_PARAM = 6000  # characters: MLflow cuts the rest
+MAX_PARAM, MAX_TAG = 6000, 8000  # characters: MLflow cuts the rest
 
 Inputs = Literal["normal", "uniform"]
 Basis = Literal["auto", "monomial", "hermite", "legendre", "chebyshev"]
@@ -66,9 +66,15 @@ def without_secrets(address: str) -> str:
 
     A password may hold a slash, as keys of S3 do; unencoded, it is in the error that this makes.
     """
-    address = re.sub(r"(?<=://)(?!\[)[^/@\s]*?(:(?!\d{1,5}\b)[^@\s]*)?@", "", address)
+    address = re.sub(r"(\w+://)(?!\[)([^/@\s]*?)(?::(?!\d{1,5}\b)[^@\s]*)?@", _shown, address)
     named = r"(?<=[?&])(\w*(?:secret|password|token|key|sig))=[^&\s']*"
     return re.sub(r"://\S+", lambda found: re.sub(named, r"\1=...", found[0]), address)
+
+
+def _shown(found: re.Match) -> str:
+    """Azure's container stands where others have the user."""
+    user = found[2].partition(":")[0]
+    return f"{found[1]}{user}@" if found[1].startswith(("abfs", "wasb")) else found[1]
 
 
 class Numbers(click.ParamType):
@@ -494,7 +500,9 @@ def _require(holds: object, option: str, value: object, why: str) -> None:
 
 def _require_address(address: str) -> None:
     _require(
-        address == "auto" or re.fullmatch(r"(ray://)?(\[[^\]\s]+\]|[^:/\s]+)(:\d{1,5})?", address),
+        address == "auto"
+        or re.fullmatch(r"ray://(\[[^\]\s]+\]|[^:/\s]+)(:\d{1,5})?", address)
+        or re.fullmatch(r"(\[[^\]\s]+\]|[^:/\s]+):\d{1,5}", address),
         "address",
         repr(address),
         "must be auto, host:port or ray://host:port",

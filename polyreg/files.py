@@ -46,6 +46,10 @@ class BadTable(Refused):
         super().__init__(" ".join(message.splitlines()))
 
 
+class NotNow(BadTable):
+    """What may go at another time: the file itself may be sound."""
+
+
 class Found(NamedTuple):
     """A file by its name below the folder of the table; fs None is this machine's own."""
 
@@ -62,6 +66,17 @@ class Found(NamedTuple):
         if not info.is_file:
             raise FileNotFoundError(2, "it is not there")
         return info.size, info.mtime_ns or 0
+
+    def require_unchanged(self, stamp: tuple[int, ...]) -> None:
+        """Raises NotNow where the file is another by now, or its server does not answer."""
+        try:
+            changed = self.stamp() != stamp
+        except (FileNotFoundError, NotADirectoryError):
+            changed = True
+        except OSError as error:
+            raise NotNow(str(_explained(error, self.name, []))) from error
+        if changed:
+            raise NotNow(f"{self.name} changed while it was read; run again")
 
     def source(self) -> Any:
         """What Arrow opens, decompressed."""
@@ -83,8 +98,11 @@ class File(NamedTuple):
     def open(cls, found: Found) -> "File":
         try:
             stamp = found.stamp()
-            if not stamp[0]:
-                raise BadTable(f"{found.name} is empty; it needs column names and rows")
+        except OSError as error:
+            raise NotNow(str(_explained(error, found.name, []))) from error
+        if not stamp[0]:
+            raise BadTable(f"{found.name} is empty; it needs column names and rows")
+        try:
             if format_of(found.path) == "parquet":
                 footer = found.footer()
                 return cls(found, stamp, footer.schema.to_arrow_schema(), footer)
@@ -92,6 +110,7 @@ class File(NamedTuple):
                 _require_commas(found.name, reader.schema.names)  # decodes them: UTF-8 or not
                 return cls(found, stamp, reader.schema, None)
         except UNREADABLE as error:
+            found.require_unchanged(stamp)
             raise _explained(error, found.name, []) from error
 
     def __reduce__(self):
@@ -103,14 +122,7 @@ class File(NamedTuple):
         return self.found.name
 
     def require_unchanged(self) -> None:
-        try:
-            changed = self.found.stamp() != self.stamp
-        except (FileNotFoundError, NotADirectoryError):
-            changed = True
-        except OSError as error:  # a server that is gone
-            raise _explained(error, self.name, []) from error
-        if changed:
-            raise BadTable(f"{self.name} changed while it was read; run again")
+        self.found.require_unchanged(self.stamp)
 
     def batches(
         self,

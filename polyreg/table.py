@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from polyreg.files import BLOCK_ROWS, BadTable, File, find, format_of, sha256, short
+from polyreg.config import FitConfig
+from polyreg.files import BLOCK_ROWS, BadTable, File, NotNow, find, format_of, sha256, short
 
 SAMPLE = 16_384
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
@@ -298,7 +299,7 @@ class Piece(NamedTuple):
 class Part(_Rows):
     """Consecutive pieces of a table, for whoever is to read them.
 
-    `rows` is how many Parquet says there are; `gaps` are what a whole pass found.
+    `rows` is how many Parquet says there are, 0 of a CSV; `gaps` are what a whole pass found.
     """
 
     def __init__(self, table: "Table", pieces: list[Piece], rows: int):
@@ -369,6 +370,19 @@ class Table(_Rows):
         table.skipped = bad + unread
         return table
 
+    @classmethod
+    def of(cls, config: FitConfig, each: Each | None = None) -> "Table":
+        """The table that these options mean."""
+        return cls.open(
+            config.data,
+            config.target,
+            config.features,
+            config.weights or None,
+            config.missing,
+            config.skip_bad_files,
+            each,
+        )
+
     def survey(self, seed: int = 0) -> Survey:
         return self.glance(seed) or super().survey(seed)
 
@@ -433,7 +447,7 @@ class Table(_Rows):
             else:
                 found[-1].append(piece)
             room -= size
-            rows[-1] += size
+            rows[-1] += size if self.format == "parquet" else 0
         return [Part(self, *one) for one in zip(found, rows, strict=True)]
 
     def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
@@ -469,7 +483,7 @@ class Table(_Rows):
         return self._hash.result() if self._hash else self._digest()
 
     def begin_digests(self) -> None:
-        """Where `each` begins at once, not when its answers are asked for."""
+        """Hash now, where `each` begins at once and not when its answers are asked for."""
         if self._digests is None:
             self._digests = self._each(sha256, self._files)
 
@@ -496,13 +510,15 @@ def at_once(function: Callable, items: Iterable) -> Iterator:
 
 @dataclass(frozen=True)
 class _tried:
-    """A function whose refusal is an answer."""
+    """A function whose refusal of a file is an answer."""
 
     function: Callable
 
     def __call__(self, item: Any) -> Any:
         try:
             return self.function(item)
+        except NotNow:
+            raise
         except BadTable as error:
             return error
 

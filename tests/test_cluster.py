@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -50,6 +51,7 @@ def engine(address):
 def small_parts(monkeypatch):
     monkeypatch.setattr(table, "PART_ROWS", 2000)
     monkeypatch.setattr(table, "PART_BYTES", 20_000)
+    monkeypatch.setattr(cluster, "FAN", 3)  # so that the tree has several floors
 
 
 ROWS = (3000, 0, 17_000, 5, 2500)  # of each file
@@ -86,20 +88,8 @@ def config_of(folder: Path, **options) -> FitConfig:
     return FitConfig(data=str(folder), target="y", **features)
 
 
-def opened(config: FitConfig, each=None) -> Table:
-    return Table.open(
-        config.data,
-        config.target,
-        config.features,
-        config.weights or None,
-        config.missing,
-        config.skip_bad_files,
-        each,
-    )
-
-
 def fitted(config: FitConfig, engine=None):
-    rows = opened(config, engine and engine.each)
+    rows = Table.of(config, engine and engine.each)
     passes = engine.passes(rows) if engine else Passes(rows)
     done = []
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
@@ -146,7 +136,7 @@ def test_it_is_the_answer_of_one_machine(engine, tmp_path, case, precision):
 
 def slowly(engine, folder, config):
     """The problem and its sums, by tasks that take random whiles and tell of themselves."""
-    rows = opened(config, engine.each)
+    rows = Table.of(config, engine.each)
     passes = engine.passes(rows)
     problem = Problem.of(passes.survey(0), rows.names, config, "cpu")
     before = np.cumsum([0, *(part.rows for part in passes.parts)]).tolist()
@@ -189,7 +179,7 @@ def test_a_worker_that_is_killed_in_mid_task_costs_and_doubles_nothing(engine, t
     found = sums()
     killer.join()
     assert len(list(folder.iterdir())) > tasks  # one was done again
-    whole = problem.accumulate(opened(config).blocks())
+    whole = problem.accumulate(Table.of(config).blocks())
     assert {k: m.count for k, m in found.items()} == {k: m.count for k, m in whole.items()}
     if precision == "certified":
         assert same(found, whole)
@@ -212,7 +202,7 @@ def test_a_node_that_goes_in_mid_task_costs_and_doubles_nothing(engine, address,
         killer.start()
         found = sums()
         killer.join()
-    assert same(found, problem.accumulate(opened(config).blocks()))
+    assert same(found, problem.accumulate(Table.of(config).blocks()))
     until(lambda: engine.workers == 2, 60)
 
 
@@ -432,7 +422,7 @@ def test_auto_does_not_wait_for_a_cluster_that_was_killed(store):
     assert took < 10 and "--address auto: no Ray cluster" in line and "ray start" in line
 
 
-@pytest.mark.parametrize("where", ["", "ray://", "http://a:1", "a b", "host:port", "a:1:2"])
+@pytest.mark.parametrize("where", ["", "ray://", "http://a:1", "a b", "host", "host:port", "a:1:2"])
 def test_an_address_that_is_none_is_refused(store, where):
     took, line = seconds(store, "--address", where)
     assert took < 10 and "--address must be auto, host:port or ray://host:port" in line
@@ -458,9 +448,11 @@ SWEEP = (
 )  # fmt: skip
 
 
-def sweep_command(address: str, *options: str) -> list[str]:
-    engine = ("--engine", "ray", "--address", address)
-    return [sys.executable, "-m", "experiments.sweep", *engine, *options]
+EXPERIMENT = ("-m", "experiments.sweep")
+
+
+def sweep_command(address: str, *options: str, start: Sequence[str] = EXPERIMENT) -> list[str]:
+    return [sys.executable, *start, "--engine", "ray", "--address", address, *options]
 
 
 def sweep(store: Path, command: list[str], **environment: str):
@@ -544,9 +536,8 @@ def test_an_interrupted_sweep_goes_on(store, address, number, writers, tmp_path)
             mlflow.set_tracking_uri(server)
         uri = mlflow.get_tracking_uri()
         told = {"MLFLOW_TRACKING_URI": uri}
-        command = sweep_command(
-            address.gcs, *options, "--tolerance", "1e-30", "--max-steps", "400000"
-        )
+        slowly = ("-c", "from tests import slow; slow.sweep()")
+        command = sweep_command(address.gcs, *options, "--max-steps", "2000", start=slowly)
         with process(command, **rays.SETTINGS, **told) as running:
             until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
             until(lambda: [r for r in children().values() if r.info.status != "RUNNING"])

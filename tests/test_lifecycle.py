@@ -255,13 +255,9 @@ def test_a_nested_run_of_a_killed_sweep_is_closed_and_trained_again(store):
     assert half.info.run_id not in {c.info.run_id for c in children}
 
 
-@pytest.mark.parametrize("options, blow", [
-    ((), signal.SIGTERM),
-    ((), signal.SIGKILL),
-    (("--optimizer", "adam"), signal.SIGKILL),
-    (("--momentum", "0.9"), signal.SIGTERM),
-])  # fmt: skip
-def test_an_interrupted_training_is_resumed_as_if_it_had_never_stopped(store, options, blow):
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("options", [(), ("--optimizer", "adam"), ("--momentum", "0.9")])
+def test_an_interrupted_training_is_resumed_as_if_it_had_never_stopped(store, blow, options):
     if "adam" in options:
         options = (*options, "--max-steps", "20000")
     with started("train", *LONG, *options, CHECKPOINT_SECONDS=0.2) as running:

@@ -255,6 +255,18 @@ def test_a_bad_file_is_refused_and_left_out_on_request(folder, spoil):
     assert good.sha256() == rows.sha256()
 
 
+def test_a_file_that_goes_while_it_is_opened_is_no_bad_file(folder):
+    """It may have been a good one: a passing fault leaves out no rows."""
+
+    def each(function, files):
+        files = list(files)
+        getattr(files[0], "found", files[0]).path.unlink()
+        return map(function, files)
+
+    with pytest.raises(BadTable, match=r"0\.(csv|parquet)"):
+        opened(folder, skip_bad_files=True, each=each)
+
+
 def test_where_no_file_can_be_read_there_is_nothing_to_fit(folder):
     for file in folder.iterdir():
         garbage(file)

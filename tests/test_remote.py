@@ -277,3 +277,31 @@ def test_params_hold_no_password():
 )  # fmt: skip
 def test_what_is_no_secret_is_shown(address):
     assert without_secrets(address) == address
+
+
+def test_a_server_that_goes_leaves_out_no_files():
+    port = free_port()
+    with server(port) as running:
+        there = pa.fs.S3FileSystem(
+            endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
+            access_key="nobody", secret_key="nothing", allow_bucket_creation=True,
+        )  # fmt: skip
+        there.create_dir("bucket")
+        for name in ("a", "b"):
+            with there.open_output_stream(f"bucket/{name}.csv") as file:
+                file.write(b"x,y\n1,2\n2,3\n")
+
+        def each(function, files):
+            files = list(files)
+            running.kill()
+            running.wait()
+            return map(function, files)
+
+        with pytest.raises(BadTable, match="NETWORK_CONNECTION"):
+            Table.open(at(port, "bucket"), "y", skip_bad_files=True, each=each)
+
+
+@pytest.mark.parametrize("password", ["", ":secret", ":secret/with/slashes"])
+def test_azures_container_is_no_user(password):
+    address = f"abfs://container{password}@account.dfs.core.windows.net/folder"
+    assert without_secrets(address) == "abfs://container@account.dfs.core.windows.net/folder"
