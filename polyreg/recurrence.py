@@ -30,16 +30,18 @@ def substitution(matrix: Tensor, offset: Tensor, start: Tensor) -> Tensor:
     runs, steps, size, _ = matrix.shape
     # The first unknowns are the start itself. Column t S + l of the system holds its diagonal, then
     # what is below it, A_t[k, l] in place S + k - l: along t, l and k, evenly spaced places.
-    band = threads.workspace("band", matrix, runs, steps + 1, size, 2 * size)
+    # The last unknowns are nobody's: without them the last columns that count would be shorter, and
+    # BLAS may round the end of a column otherwise than its middle.
+    band = threads.workspace("band", matrix, runs, steps + 2, size, 2 * size)
     inner = (2 * size * size, 2 * size - 1, 1)
-    below = band.as_strided((runs, steps, size, size), ((steps + 1) * inner[0], *inner), size)
+    below = band.as_strided((runs, steps, size, size), ((steps + 2) * inner[0], *inner), size)
     torch.neg(matrix.mT, out=below)
-    found = torch.cat([start[:, None], offset], dim=1)
+    found = torch.cat([start[:, None], offset, torch.zeros_like(offset[:, :1])], dim=1)
     solve = blas.stbsv if matrix.dtype == torch.float32 else blas.dtbsv
     columns, right = band.flatten(1, 2).mT.numpy(), found.flatten(1).numpy()
     for m in range(runs):
         solve(2 * size - 1, columns[m], right[m], lower=1, diag=1, overwrite_x=1)
-    return found[:, 1:]
+    return found[:, 1:-1]
 
 
 def prefix_scan(matrix: Tensor, offset: Tensor, start: Tensor) -> Tensor:

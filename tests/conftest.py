@@ -55,5 +55,5 @@ def artifact(run, path: str) -> Path:
 def mlflow_run(folder: Path, *arguments: str):
     command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
     return subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300,
     )  # fmt: skip

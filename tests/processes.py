@@ -21,7 +21,7 @@ ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1"
 def started(experiment: str, *arguments: str, **settings: Any) -> Iterator[subprocess.Popen]:
     """An experiment in a process of its own; settings are of its module, or environment."""
     module = f"experiments.{experiment}"
-    own = {name: value for name, value in settings.items() if not name.startswith("POLYREG")}
+    own = {k: v for k, v in settings.items() if not k.startswith(("POLYREG", "OMP"))}
     code = f"import {module} as e; vars(e).update({own!r}); e.main()"
     environment = {k: str(v) for k, v in settings.items() if k not in own}
     with process([sys.executable, "-c", code, *arguments], **environment) as running:
