@@ -74,7 +74,7 @@ class Found(NamedTuple):
         except (FileNotFoundError, NotADirectoryError):
             changed = True
         except OSError as error:
-            raise NotNow(str(_explained(error, self.name, []))) from error
+            raise _not_now(error, self.name) from error
         if changed:
             raise NotNow(f"{self.name} changed while it was read; run again")
 
@@ -99,7 +99,7 @@ class File(NamedTuple):
         try:
             stamp = found.stamp()
         except OSError as error:
-            raise NotNow(str(_explained(error, found.name, []))) from error
+            raise _not_now(error, found.name) from error
         if not stamp[0]:
             raise BadTable(f"{found.name} is empty; it needs column names and rows")
         try:
@@ -301,11 +301,17 @@ def _explained(error: Exception, name: str, columns: list[str], doing: str = "re
         return BadTable(f"{name} has no rows; it needs a line of column names and then rows")
     if isinstance(error, UnicodeDecodeError):
         return BadTable(f"the column names of {name} are not UTF-8; save the file as UTF-8")
-    if isinstance(error, OSError) and error.strerror:
-        said = error.strerror
-    said = said.splitlines()[0] if said else type(error).__name__
     way_out = "check the file, or write it again" if doing == "read" else "choose another place"
-    return BadTable(f"cannot {doing} {name}: {said}; {way_out}")
+    return BadTable(f"cannot {doing} {name}: {_said(error)}; {way_out}")
+
+
+def _not_now(error: OSError, name: str) -> NotNow:
+    return NotNow(f"cannot read {name}: {_said(error)}; run again once it can be read")
+
+
+def _said(error: Exception) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def sha256(file: File) -> str:

@@ -8,9 +8,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import mlflow
 
 from tests.conftest import ROOT
 
@@ -106,3 +108,13 @@ def tracking_server(folder: Path, port: int) -> Iterator[str]:
         finally:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+@contextmanager
+def remote(folder: Path, monkeypatch) -> Iterator[tuple[Callable, Callable]]:
+    """A tracking server that can be stopped and started: gives two functions."""
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{port}")
+    with ExitStack() as servers:
+        yield lambda: servers.enter_context(tracking_server(folder, port)), servers.close

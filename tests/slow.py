@@ -25,8 +25,8 @@ def sums(folder: Path, problem, part, before: int):
 
 
 def trained(device: str, track, block):
-    """The trainings of a block, but never those of degree 4."""
-    while block[0].degree == 4:
+    """The trainings of a block, but never those of degree 3."""
+    while block[0].degree == 3:
         time.sleep(1)
     return _trained(device, track, block)
 

@@ -1,6 +1,6 @@
 """What is sent arrives once and in order, whatever fails: store, disk, process.
 
-Times, disks and stores are made up here; tests/test_lifecycle.py has real ones.
+Times, disks and stores are made up here; tests/test_outage.py has real ones.
 """
 
 import builtins

@@ -1,0 +1,71 @@
+"""What a run has to leave behind, whatever ended it."""
+
+import re
+import subprocess
+
+import mlflow
+
+import polyreg
+from polyreg import sgd, tracking
+from polyreg.config import TrainConfig, from_params
+from tests.conftest import artifact
+
+EVERYTHING = ["coefficients.json", "plots/fit.png", "plots/loss.png", "plots/residuals.png"]
+LONG = ("--tolerance", "1e-30", "--max-steps", "1500000", "--noise", "0.1")  # some seconds
+
+
+def runs(**tags: str):
+    """All runs of the store that have these tags, the newest first; a pattern for any value."""
+    try:
+        found = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    except mlflow.MlflowException:
+        return []  # the store is being made
+    return [
+        r for r in found if all(re.fullmatch(v, r.data.tags.get(k, "")) for k, v in tags.items())
+    ]
+
+
+def training():
+    """The run that is being trained; its data's hash is logged just before that."""
+    return [r for r in runs(**{"data.sha256": ".+"}) if r.info.status == "RUNNING"]
+
+
+def end(running: subprocess.Popen, blow: int) -> str:
+    """Send a signal, and give what the process says of it."""
+    running.send_signal(blow)
+    said, complained = running.communicate(timeout=60)
+    assert running.returncode == 128 + blow, complained
+    assert "Traceback" not in complained
+    return said + complained
+
+
+def trained(config: TrainConfig, steps: int) -> sgd.Training:
+    """The same training, without tracking, up to a step."""
+    alone = sgd.Training(config)
+    for _ in sgd.descend(alone):
+        if alone.curve.steps >= steps:
+            break
+    assert alone.curve.steps == steps
+    return alone
+
+
+def require_whole(run, status: str) -> sgd.Training:
+    """All that a training leaves is there, as of its last step."""
+    assert run.info.status == status
+    steps = int(run.data.metrics["steps"])
+    alone = trained(from_params(TrainConfig, run.data.params), steps)
+    for name in EVERYTHING:
+        assert artifact(run, name).stat().st_size > 100
+    for model in ("model", "predictor"):
+        learned = polyreg.load(f"runs:/{run.info.run_id}/{model}")
+        assert learned.weights.tolist() == alone.weights.tolist()
+    assert run.data.metrics["coef/x"] == learned.coefficients[1]
+    for key, values in {"loss/gap": alone.curve.gap, "loss/train": alone.curve.loss}.items():
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, key)
+        at = [point.step for point in history]
+        assert len(set(at)) == len(at) <= tracking.CURVE_POINTS
+        assert min(at) == 1 and max(at) == steps
+        kept = dict(zip(alone.curve.at.tolist(), values, strict=True))
+        assert all(point.value == kept[point.step] for point in history if point.step in kept)
+        assert len(kept.keys() & set(at)) > 50
+    return alone
