@@ -33,7 +33,7 @@ SHOWN = 400  # of it in sample.json
 
 
 @command(FitConfig, help=__doc__)
-@click.option("--dry-run", is_flag=True, help="Print the plan, and do nothing else.")
+@click.option("--dry-run", is_flag=True, help="Survey the table, print the plan, and leave no run.")
 def main(config: FitConfig, dry_run: bool) -> None:
     clock = Clock()
     with ending() as stop, ExitStack() as opened:

@@ -380,7 +380,9 @@ class FitConfig:
         False, "Leave out files that cannot be read, found by reading all of them once more."
     )
     seed: int = knob(0, "Seeds the folds and the samples; 0 is a seed.")
-    device: Literal["auto", "cpu", "cuda"] = knob("auto", "auto is a GPU where one is.")
+    device: Literal["auto", "cpu", "cuda"] = knob(
+        "auto", "auto is a GPU where one is; on Ray, the CPU."
+    )
     engine: Engine = ENGINE
     address: str = ADDRESS
     register_as: str = REGISTER_AS

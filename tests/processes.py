@@ -16,6 +16,8 @@ import mlflow
 
 from tests.conftest import ROOT
 
+# Of MLflow's server: else it starts ten more processes, for what nobody asks of it here.
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1")
 
 
@@ -23,7 +25,7 @@ ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1"
 def started(experiment: str, *arguments: str, **settings: Any) -> Iterator[subprocess.Popen]:
     """An experiment in a process of its own; settings are of its module, or environment."""
     module = f"experiments.{experiment}"
-    own = {k: v for k, v in settings.items() if not k.startswith(("POLYREG", "OMP"))}
+    own = {k: v for k, v in settings.items() if not k.startswith(("POLYREG", "TMPDIR"))}
     code = f"import {module} as e; vars(e).update({own!r}); e.main()"
     environment = {k: str(v) for k, v in settings.items() if k not in own}
     with process([sys.executable, "-c", code, *arguments], **environment) as running:
@@ -99,8 +101,9 @@ def tracking_server(folder: Path, port: int) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     with open(folder / "server.log", "a") as log:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
+            command, cwd=folder, env=os.environ | NO_JOBS,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
         try:
             until(lambda: answers(address) or server.poll() is not None)
             assert server.poll() is None, (folder / "server.log").read_text()

@@ -17,28 +17,18 @@ from tests.whole import EVERYTHING, runs
 
 # Forked, so that they really start at once, and need not import the same for minutes.
 FORKED = """
-import os, sys, torch.export._trace, mlflow.store.tracking.sqlalchemy_store
+import multiprocessing, sys, torch.export._trace, mlflow.store.tracking.sqlalchemy_store
 from experiments import train
 from polyreg import plots, sgd, tracking
 
-def own(seed):
-    try:
-        train.main(["--seed", str(seed)])
-    except SystemExit as ended:
-        return ended.code or 0
-
-children = {}
-for seed in range(int(sys.argv[1])):
-    if not (child := os.fork()):
-        code = 1
-        try:
-            code = own(seed)
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    children[child] = seed
-ended = dict(os.wait() for _ in children)
-sys.exit(str(bad) if (bad := {children[c]: code for c, code in ended.items() if code}) else 0)
+process = multiprocessing.get_context("fork").Process
+seeds = range(int(sys.argv[1]))
+all_of_them = [process(target=train.main, args=(["--seed", str(seed)],)) for seed in seeds]
+for one in all_of_them:
+    one.start()
+for one in all_of_them:
+    one.join()
+sys.exit(max(one.exitcode for one in all_of_them))
 """
 
 

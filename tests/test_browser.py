@@ -4,11 +4,9 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +19,7 @@ from matplotlib.image import imread
 
 from experiments import compare, train
 from tests.conftest import TOLD
+from tests.processes import NO_JOBS, answers, free_port, until
 
 pytest.importorskip("selenium", reason="selenium is not here: pip install selenium")
 from selenium.common.exceptions import TimeoutException
@@ -70,23 +69,19 @@ def made(main, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def ui(six):
     """The address of a real `mlflow ui` on that store."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{six}/mlflow.db"]
     with (six / "ui.log").open("wb") as log:
         server = subprocess.Popen(
-            command + store, cwd=six, stdout=log, stderr=log, start_new_session=True
-        )
+            command + store, cwd=six, env=os.environ | NO_JOBS,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     try:
-        address = f"http://127.0.0.1:{port}/"
-        deadline = time.monotonic() + 60
-        while not answers(address + "health"):
-            assert server.poll() is None, (six / "ui.log").read_text()
-            assert time.monotonic() < deadline, (six / "ui.log").read_text()
-            time.sleep(0.2)
-        yield address
+        address = f"http://127.0.0.1:{port}"
+        until(lambda: answers(address) or server.poll() is not None)
+        assert server.poll() is None, (six / "ui.log").read_text()
+        yield f"{address}/"
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -94,14 +89,6 @@ def ui(six):
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(address, timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")

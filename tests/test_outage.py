@@ -137,9 +137,8 @@ def test_a_full_disk_under_store_and_working_folder_loses_nothing(
     monkeypatch.chdir(small_disk)
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    monkeypatch.setenv("TMPDIR", str(elsewhere))
     mlflow.set_tracking_uri(f"sqlite:///{small_disk}/mlflow.db")
-    with started("train", *LONG, CHECKPOINT_SECONDS=100) as running:
+    with started("train", *LONG, CHECKPOINT_SECONDS=100, TMPDIR=elsewhere) as running:
         until(training)
         fill(small_disk)
         _, complained = running.communicate(timeout=100)
