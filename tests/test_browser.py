@@ -263,4 +263,5 @@ def test_an_error_in_a_script_would_be_seen(browser, tmp_path):
     page = tmp_path / "broken.html"
     page.write_text("<!DOCTYPE html><link rel=icon href=data:,><script>nothing.at.all</script>")
     opened(browser, page.as_uri())
-    assert "nothing is not defined" in browser.get_log("browser")[0]["message"]
+    [said] = until(lambda: browser.get_log("browser"), 30)  # the driver hears of it by and by
+    assert "nothing is not defined" in said["message"]
