@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.sweep import main
 from polyreg import cluster
 
-_trained = cluster._trained
+_trained = cluster._trained  # before `sweep` replaces it
 
 
 def sums(folder: Path, problem, part, before: int):

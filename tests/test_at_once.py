@@ -28,7 +28,7 @@ for one in all_of_them:
     one.start()
 for one in all_of_them:
     one.join()
-sys.exit(max(one.exitcode for one in all_of_them))
+sys.exit(any(one.exitcode for one in all_of_them))
 """
 
 

@@ -282,10 +282,7 @@ def test_what_is_no_secret_is_shown(address):
 def test_a_server_that_goes_leaves_out_no_files():
     port = free_port()
     with server(port) as running:
-        there = pa.fs.S3FileSystem(
-            endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
-            access_key="nobody", secret_key="nothing", allow_bucket_creation=True,
-        )  # fmt: skip
+        there = storage(port)
         there.create_dir("bucket")
         for name in ("a", "b"):
             with there.open_output_stream(f"bucket/{name}.csv") as file:
