@@ -32,8 +32,6 @@ from tests import rays, slow, test_remote
 from tests.conftest import ROOT, only_run
 from tests.processes import free_port, process, tracking_server, until
 
-ray = pytest.importorskip("ray")
-
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> rays.Address:
@@ -286,7 +284,6 @@ def test_bad_files_are_left_out_where_that_is_asked_for(engine, tmp_path, name):
 
 @pytest.mark.parametrize("precision", ["certified", "fast"])
 def test_a_bucket_is_read_by_the_workers(engine, tmp_path, precision):
-    pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
     folder = written(tmp_path / "data")
     damaged(folder, REFUSED["a corrupt page"])
     with test_remote.server(port := free_port()):

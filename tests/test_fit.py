@@ -205,7 +205,8 @@ def test_what_only_the_whole_pass_can_find_leaves_no_run(bad_tables):
     # Parquet's statistics say nothing of nan: the run is open when the pass meets it.
     data = calibration(30)
     data.loc[5, "x"] = np.nan
-    pa = pytest.importorskip("pyarrow")
+    import pyarrow as pa
+
     pa.parquet.write_table(pa.Table.from_pandas(data, preserve_index=False), "nan.parquet")
     result = fit("--data", "nan.parquet", "--target", "y")
     assert result.exit_code == 2 and "row" in result.output and not runs()

@@ -6,6 +6,11 @@ import sys
 import pytest
 import yaml
 
+try:
+    import tomllib
+except ImportError:  # Python 3.10, where pytest brings it
+    import tomli as tomllib
+
 from experiments import compare, fit, predict, sweep, train
 from polyreg.config import text
 from tests.conftest import ROOT
@@ -70,7 +75,6 @@ def test_mlproject_offers_what_click_offers_and_passes_it_on(name):
 
 
 def project() -> dict:
-    tomllib = pytest.importorskip("tomllib")  # from Python 3.11 on
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -30,7 +30,6 @@ KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
 
 @pytest.fixture(scope="module")
 def port():
-    pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
     port = free_port()
     with server(port):
         yield port
@@ -202,7 +201,6 @@ def test_what_changes_there_during_a_pass_is_noticed(port, data, how):
 
 
 def test_a_server_that_goes_during_a_pass_is_said_to_be_gone(data):
-    pytest.importorskip("moto.server", reason="pip install 'moto[server]'")
     port = free_port()
     with server(port) as running:
         uploaded(port, data / "deep", "bucket")

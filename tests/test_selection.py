@@ -120,7 +120,8 @@ def test_the_cross_validated_error_is_that_of_refits(kind, precision):
 @EACH
 @pytest.mark.parametrize("kind", CASES)
 def test_aic_and_bic_of_every_degree_are_those_of_statsmodels(kind, precision):
-    api = pytest.importorskip("statsmodels.regression.linear_model")
+    import statsmodels.regression.linear_model as api
+
     rows = Rows(**CASES[kind])
     options = dict(max_degree=5, intercept=rows.intercept, precision=precision)
     _, selection = selected(rows.columns, rows.y, rows.weights, **options)

@@ -248,7 +248,6 @@ def test_what_is_no_sweep_is_one_line_and_leaves_no_run(store, arguments, why):
 
 
 def test_a_search_tries_what_optuna_asks_for_and_finds_a_good_run(store):
-    pytest.importorskip("optuna")
     space = ("--degrees", "1,2,3,4,5,6", "--learning-rates", "auto,0.01,0.001", "--seeds", "2")
     result = run_sweep(*space, "--trials", "12", "--seed", str(2**40))
     assert result.exit_code == 0, result.output
