@@ -23,7 +23,7 @@ from statsmodels.regression.linear_model import WLS
 from polyreg.config import FitConfig
 from polyreg.least_squares import fit
 from polyreg.table import InMemory
-from tests import oracle, problems
+from tests.support import oracle, problems
 
 
 class Case(NamedTuple):

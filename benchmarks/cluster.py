@@ -24,7 +24,7 @@ import pyarrow as pa
 from benchmarks.fit import GROUP_ROWS, write
 from polyreg.files import File, Found
 from polyreg.table import Table
-from tests import rays
+from tests.support import rays
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 3

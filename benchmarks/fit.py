@@ -34,7 +34,7 @@ from polyreg.config import FitConfig
 from polyreg.least_squares import Passes, Problem, fit, run
 from polyreg.selection import Selection, labelled
 from polyreg.table import InMemory
-from tests.oracle import digits
+from tests.support.oracle import digits
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 5

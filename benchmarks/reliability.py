@@ -19,7 +19,7 @@ from statistics import median
 import mlflow
 
 from polyreg import tracking
-from tests.processes import ENDLESS, free_port, started, tracking_server, until
+from tests.support.processes import ENDLESS, free_port, started, tracking_server, until
 
 SIGNALS, AT_ONCE, AWAY = 20, 16, 5.0
 ROOT = Path(__file__).parent.parent
@@ -92,15 +92,15 @@ def away(folder: Path, port: int) -> str:
 
 def fuzz() -> str:
     start = time.perf_counter()
-    command = ["-m", "pytest", "-q", "tests/test_fuzz.py", "--hypothesis-show-statistics"]
+    command = ["-m", "pytest", "-q", "tests/runs/test_fuzz.py", "--hypothesis-show-statistics"]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     found = re.findall(r"(\d+) passing, (\d+) failing", done.stdout)
     examples = [[int(number) for number in pair] for pair in found]
     good, bad = map(sum, zip(*examples, strict=True))
     took = time.perf_counter() - start
     return (
-        f"| fuzz cases: options, tables, new rows (`tests/test_fuzz.py`) | {good:,} answers or one "
-        f"line, {bad} else | {took:.0f} s |"
+        f"| fuzz cases: options, tables, new rows (`tests/runs/test_fuzz.py`) | {good:,} answers "
+        f"or one line, {bad} else | {took:.0f} s |"
     )
 
 

@@ -39,7 +39,9 @@ class Carried(importlib.abc.SourceLoader, importlib.abc.MetaPathFinder):  # type
 
 def texts(*packages: Path) -> dict[str, bytes]:
     """The modules of these folders."""
-    return {f"{p.name}/{f.name}": f.read_bytes() for p in packages for f in p.glob("*.py")}
+    return {
+        f"{p.name}/{f.relative_to(p)}": f.read_bytes() for p in packages for f in p.rglob("*.py")
+    }
 
 
 def work(sources: dict[str, bytes], function: bytes, *arguments: bytes) -> bytes | tuple:

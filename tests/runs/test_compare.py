@@ -1,0 +1,381 @@
+"""Comparisons, read back from MLflow and from the page, beside what the runs themselves say."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+
+import mlflow
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from experiments import compare, fit, sweep, train
+from polyreg import data, page
+from polyreg.config import TrainConfig, text
+from tests.conftest import ROOT, artifact
+from tests.unit.reports.test_page import NASTY, READ, Reader, points_of
+
+
+def invoked(main, *arguments: str) -> str:
+    """The id of the run that it made."""
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1]
+
+
+def trained(*arguments: str) -> str:
+    return invoked(train.main, "--device", "cpu", *arguments)
+
+
+def compared(*arguments: str):
+    return CliRunner().invoke(compare.main, arguments)
+
+
+def page_of(folder, *arguments: str, out: str = "comparison.html") -> Reader:
+    result = compared(*arguments)
+    assert result.exit_code == 0, result.output
+    return Reader((folder / out).read_text(encoding="utf-8"))
+
+
+def stored(run_id: str):
+    return mlflow.get_run(run_id).data
+
+
+def shown(found: Reader, title: str) -> dict[str, list[str]]:
+    """A table of the page: the cells of each row."""
+    return {row[0]: row[1:] for row in found.tables[title][1:]}
+
+
+def dots(found: Reader, *kinds: str) -> list[str]:
+    """The paths of points in groups of these classes."""
+    return [
+        inside["d"]
+        for (tag, group), (_, inside) in itertools.pairwise(found.elements)
+        if tag == "g"
+        and (group.get("class") or "").split()[: len(kinds)] == list(kinds)
+        and len(inside["d"]) > 50
+    ]
+
+
+@pytest.fixture
+def table(store):
+    random = np.random.default_rng(0)
+    a, b = random.uniform(-1, 1, (2, 80))
+    y = 1 - a + 2 * a * b + random.normal(0, 0.1, 80)
+    lines = [f"{p},{q},{r}" for p, q, r in zip(a, b, y, strict=True)]
+    (store / "table.csv").write_text("\n".join(["a,b,y", *lines]))
+    return a, b, y
+
+
+ASKED = ("--data", "table.csv", "--target", "y")
+
+
+def test_trainings_side_by_side_are_what_mlflow_and_the_truth_say(store):
+    ids = [trained("--degree", d, "--noise", "1", "--max-steps", "2000") for d in ("1", "3", "4")]
+    found = page_of(store, "--runs", ",".join(ids))
+    runs = [stored(run_id) for run_id in ids]
+
+    options = shown(found, "Options that differ")
+    assert options == {"degree": ["1", "3", "4"]}
+    metrics = shown(found, "Final metrics")
+    for name in ("loss/gap", "loss/train", "coef_error/max", "steps", "condition"):
+        cells = [float(cell.removesuffix(" ★")) for cell in metrics[name]]
+        assert np.allclose(cells, [run.metrics[name] for run in runs], rtol=5e-6, atol=0)
+    errors = [run.metrics["coef_error/max"] for run in runs]
+    assert [c.endswith("★") for c in metrics["coef_error/max"]] == [
+        e == min(errors) for e in errors
+    ]
+    assert not any("★" in cell for cell in metrics["learning_rate"])
+
+    coefficients = shown(found, "Coefficients of y by x")
+    truth = {"1": 0.9, "x": 0.5, "x^2": 3, "x^3": 2.4, "x^4": 0}
+    assert {term: float(cells[0]) for term, cells in coefficients.items()} == truth
+    for term, key in zip(truth, ("1", "x", "x.2", "x.3", "x.4"), strict=True):
+        for cell, run in zip(coefficients[term][1:], runs, strict=True):
+            expected = run.metrics.get(f"coef/{key}")
+            assert (cell == "–") == (expected is None)
+            assert expected is None or np.isclose(float(cell), expected, rtol=5e-6, atol=0)
+    assert found.of("warning") == []
+
+
+def test_curves_run_through_the_learned_polynomial_over_its_own_data(store):
+    run_id = trained("--degree", "2", "--noise", "1", "--max-steps", "500", "--seed", "7")
+    found = page_of(store, "--runs", run_id)
+    fitted, learning = [json.loads(t) for t in found.texts["script"] if t.startswith("{")]
+
+    truth, learned = fitted["curves"]
+    assert truth[0] is None and learned[0] == 0
+    x = np.array(learned[1])
+    own = [stored(run_id).metrics[f"coef/{key}"] for key in ("1", "x", "x.2")]
+    assert np.allclose(learned[2], np.polyval(own[::-1], x), rtol=1e-5, atol=1e-4)
+    assert np.allclose(truth[2], np.polyval([2.4, 3, 0.5, 0.9], truth[1]), rtol=1e-5, atol=1e-4)
+    stream = data.Stream(TrainConfig(noise=1.0, seed=7), data.Randomness.of(7))
+    sample, _ = stream.samples(400)
+    assert np.allclose([x[0], x[-1]], [sample.min(), sample.max()], rtol=1e-5)
+    [drawn] = (points_of(d) for d in dots(found, "dots"))
+    at = 1000 * (sample - sample.min()) / np.ptp(sample)
+    assert len(drawn) == 400 and np.allclose(drawn[:, 0], at, atol=0.06)
+
+    history = mlflow.MlflowClient().get_metric_history(run_id, "loss/gap")
+    gap = {m.step: m.value for m in history}
+    _, steps, values = learning["curves"][0]
+    assert (steps[0], steps[-1]) == (min(gap), max(gap)) and len(steps) <= 301
+    assert np.allclose(values, [gap[step] for step in steps], rtol=5e-6, atol=0)
+
+
+def test_the_comparison_is_a_run_with_its_page_and_its_figure(store):
+    ids = [trained("--degree", d, "--max-steps", "50") for d in ("1", "2")]
+    result = compared("--runs", ",".join(ids), "--out", "mine.html")
+    assert result.exit_code == 0, result.output
+    run_id = re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1]
+    run = mlflow.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.info.run_name == "comparison · 2 runs"
+    assert run.data.tags["compared"] == ",".join(ids)
+    assert run.data.params == {
+        "runs": ",".join(ids), "experiment": "polyreg", "last": "10", "filter": "",
+        "out": "mine.html",
+    }  # fmt: skip
+    logged = artifact(run, "comparison.html").read_bytes()
+    assert logged == (store / "mine.html").read_bytes() and len(logged) < 200_000
+    assert artifact(run, "plots/comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert [f.name for f in store.glob(".mine*")] == []
+    assert re.search(r"^ 2 degree 2 · hermite · sgd +2 +50 ", result.output, re.MULTILINE)
+
+
+def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
+    a, _, y = table
+    ids = [invoked(fit.main, *ASKED, "--features", "a", "--degree", d) for d in ("1", "2")]
+    found = page_of(store, "--runs", ",".join(ids))
+    [rows] = dots(found, "dots")
+    assert np.allclose(points_of(rows)[:, 0], 1000 * (a - a.min()) / np.ptp(a), atol=0.06)
+    told = json.loads(next(t for t in found.texts["script"] if t.startswith("{")))
+    for (k, x, fitted, low, high), degree in zip(told["curves"], (1, 2), strict=True):
+        # The confidence band of statsmodels' manual, by numpy alone.
+        expected, covariance = np.polyfit(a, y, degree, cov=True)
+        powers = np.vander(np.array(x), degree + 1)
+        half = np.sqrt(((powers @ covariance) * powers).sum(1))
+        quantile = {1: 1.990847069, 2: 1.991254395}[degree]  # t of 78 and 77, 0.975
+        assert k == degree - 1
+        assert np.allclose(fitted, powers @ expected, atol=2e-5)
+        assert np.allclose(high, fitted + quantile * half, atol=2e-5)
+        assert np.allclose(low, fitted - quantile * half, atol=2e-5)
+    assert len(found.of("band")) == 2
+    document = json.loads(artifact(mlflow.get_run(ids[1]), "coefficients.json").read_text())
+    cells = shown(found, "Coefficients of y by a")
+    for row in document["terms"]:
+        value, low, high = (page.number(row[key]) for key in ("estimate", "low", "high"))
+        assert cells[row["term"]][1] == f"{value}{low} to {high}"
+    metrics = shown(found, "Final metrics")
+    assert np.isclose(float(metrics["r2"][0]), np.corrcoef(a, y)[0, 1] ** 2, rtol=1e-5)
+    assert metrics["r2"][1].endswith("★")  # it has one more term
+    assert "Bands: 95 % confidence, of the mean." in found.texts["p"]
+
+
+def test_of_several_variables_what_was_observed_stands_against_what_was_fitted(store, table):
+    a, b, y = table
+    run_id = invoked(fit.main, *ASKED, "--degree", "2")
+    client = mlflow.MlflowClient()
+    # One without a sample, and one whose sample names its columns in another order.
+    answer = artifact(mlflow.get_run(run_id), "coefficients.json").read_text()
+    bare, turned = (
+        client.create_run("1", run_name=name).info.run_id for name in ("bare", "turned")
+    )
+    for other in (bare, turned):
+        client.log_text(other, answer, "coefficients.json")
+    sample = {"names": ["b", "a"], "target": "y", "x": np.column_stack([b, a]).tolist()}
+    client.log_dict(turned, sample | {"y": y.tolist()}, "sample.json")
+
+    found = page_of(store, "--runs", f"{run_id},{bare},{turned}")
+    assert "y: observed against fitted" in found.texts["figcaption"]
+    assert any("No sample of the data of run 2: no points." in text for text in found.texts["p"])
+    drawn, other = (points_of(d) for d in dots(found, "dots", "run"))
+    assert np.array_equal(drawn, other)
+    powers = np.column_stack([np.ones(80), a, b, a * a, a * b, b * b])
+    fitted = powers @ np.linalg.lstsq(powers, y, rcond=None)[0]
+    low, high = min(fitted.min(), y.min()), max(fitted.max(), y.max())
+    low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
+    assert np.allclose(drawn[:, 0], 1000 * (fitted - low) / (high - low), atol=0.2)
+    assert np.allclose(drawn[:, 1], 1000 - 1000 * (y - low) / (high - low), atol=0.2)
+
+
+def test_runs_of_different_data_are_warned_of_and_the_best_is_of_the_same_data(store):
+    ids = [trained("--seed", s, "--degree", d, "--max-steps", "40", "--tolerance", "1e-9")
+           for s, d in (("0", "3"), ("0", "3"), ("1", "3"), ("0", "2"))]  # fmt: skip
+    hashes = [stored(run_id).tags["data.sha256"] for run_id in ids]
+    result = compared("--runs", ",".join(ids))
+    found = Reader((store / "comparison.html").read_text(encoding="utf-8"))
+    assert len(found.of("warning")) == 1
+    lines = [t for t in found.texts["li"] if "sha256" in t]
+    assert lines == [
+        f"A: runs 1, 2, 4 (sha256 {hashes[0][:12]})",
+        f"B: run 3 (sha256 {hashes[2][:12]})",
+    ]
+    assert "warning: These runs saw different data" in result.stderr
+    marked = [cell.endswith("★") for cell in shown(found, "Final metrics")["coef_error/max"]]
+    assert marked == [True, True, False, False]
+    assert [row[5] for row in found.tables["The runs"][1:]] == ["A", "A", "B", "A"]
+    found = page_of(store, "--runs", ",".join(ids[:2]))
+    assert found.of("warning") == []
+    assert not any("★" in c for c in shown(found, "Final metrics")["coef_error/max"])  # all alike
+
+
+def odd_runs(client, experiment: str) -> dict[str, str]:
+    """Runs that others, crashes and other versions leave, by what they are."""
+    made = {}
+
+    def make(what, status="FINISHED", params=None, metrics=None, tags=None, name=None, files=None):
+        run_id = client.create_run(experiment, tags=tags or {}, run_name=name or what).info.run_id
+        for key, value in (params or {}).items():
+            client.log_param(run_id, key, value)
+        for key, value in (metrics or {}).items():
+            client.log_metric(run_id, key, value)
+        for path, content in (files or {}).items():
+            client.log_text(run_id, content, path)
+        if status != "RUNNING":
+            client.set_terminated(run_id, status)
+        made[what] = run_id
+
+    own = {name: text(value) for name, value in vars(TrainConfig()).items()}
+    old = {key: own[key] for key in ("degree", "coefficients", "inputs", "seed")}
+    make("nothing at all")
+    make("killed early", "KILLED", own, {"loss/gap": 3.0, "loss/train": 4.0})
+    make("still running", "RUNNING", own)
+    make("of an old version", params=old, metrics={"steps": 5})
+    make("wrong options", params=own | {"degree": "many"})
+    odd = {"accuracy": 0.5, "nan": float("nan"), "inf": float("inf")}
+    make("somebody's", params={"lr": "<b>&</b>"}, metrics=odd)
+    make("broken", params=own, files={"coefficients.json": "{", "sample.json": "]"})
+    make("another document", params=own, files={"coefficients.json": '{"terms": [], "basis": 3}'})
+    make("named", params=own, name=NASTY.replace("\x00", "").replace("\ud800", ""))
+    return made
+
+
+def test_odd_runs_are_listed_with_what_they_have(store):
+    trained("--max-steps", "50")
+    made = odd_runs(mlflow.MlflowClient(), "1")
+    found = page_of(store, "--runs", ",".join(made.values()))
+    rows = dict(zip(made, found.tables["The runs"][1:], strict=True))
+    for what, run_id in made.items():
+        assert rows[what][6] == run_id
+    assert rows["killed early"][3] == "KILLED" and "killed: shown" in rows["killed early"][7]
+    assert rows["still running"][3] == "RUNNING"
+    assert rows["nothing at all"][2] == "other"
+    assert "not polyreg's" in rows["broken"][7] and "not polyreg's" in rows["another document"][7]
+    assert rows["named"][1] == READ.replace("\ufffd", "")
+    metrics = shown(found, "Final metrics")
+    place = list(made).index("somebody's")
+    assert [metrics[name][place] for name in ("accuracy", "nan", "inf")] == ["0.5", "nan", "inf"]
+    assert shown(found, "Options that differ")["lr"][place] == "<b>&</b>"
+    assert {tag for tag, _ in found.elements} & {"img", "a"} == set()
+
+
+def test_the_newest_are_taken_and_what_is_none_is_left_out_with_a_note(store):
+    ids = [trained("--degree", d, "--max-steps", "50") for d in ("1", "2", "3")]
+    client = mlflow.MlflowClient()
+    client.create_run("1", run_name="somebody's")
+    assert compared("--last", "1").exit_code == 0
+    result = compared("--last", "2")
+    found = Reader((store / "comparison.html").read_text(encoding="utf-8"))
+    assert [row[6] for row in found.tables["The runs"][1:]] == ids[1:]
+    assert (
+        "note: Left out of the newest runs: 1 comparison, 1 run of another kind." in result.stderr
+    )
+    for condition, met in CONDITIONS.items():
+        found = page_of(store, "--filter", condition)
+        listed = [row[6] for row in found.tables["The runs"][1:]]
+        assert listed == [ids[k] for k in met], condition
+
+
+CONDITIONS = {
+    "params.degree < '3'": [0, 1],
+    "params.degree >= 2": [1, 2],
+    "params.degree > '1' AND params.`degree` <= '2'": [1],
+    "metrics.steps < 60 and params.degree > '2' and params.basis = 'auto'": [2],
+    "params.learning_rate != ' and ' and params.degree != '2'": [0, 2],
+}
+
+
+def test_runs_of_a_sweep_are_trainings_and_its_parent_is_left_out(store):
+    options = ("--degrees", "1,2", "--learning-rates", "auto", "--seeds", "2", "--max-steps", "99")
+    assert CliRunner().invoke(sweep.main, options).exit_code == 0
+    found = page_of(store)
+    assert [row[2] for row in found.tables["The runs"][1:]] == ["training"] * 4
+    assert shown(found, "Options that differ").keys() == {"degree", "seed"}
+    assert any("1 sweep" in text for text in found.texts["li"])
+
+
+def test_data_of_many_kinds_are_drawn_as_one(store):
+    options = ("--degrees", "1", "--learning-rates", "auto", "--seeds", "5", "--max-steps", "50")
+    assert CliRunner().invoke(sweep.main, options).exit_code == 0
+    found = page_of(store)
+    [drawn] = dots(found, "dots")
+    assert len(points_of(drawn)) == 5 * 200
+    assert " data, of 5 kinds (samples)" in found.texts["span"]
+
+
+def test_a_run_named_twice_is_one(store):
+    run_id = trained("--max-steps", "50")
+    found = page_of(store, "--runs", f"{run_id}, {run_id},")
+    assert len(found.tables["The runs"]) == 2 and "Options that differ" not in found.tables
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--runs", "0" * 32], f"Run with id={'0' * 32} not found"),
+        (["--runs", ","], "--runs must be a comma list of run ids; got ','"),
+        (["--runs", "a", "--last", "3"], "leave out --last 3"),
+        (["--runs", "a", "--filter", "x", "--experiment", "e"], "--experiment e and --filter x"),
+        (["--runs", ",".join(str(k) for k in range(51))], "at most 50 runs; got 51"),
+        (["--last", "0"], "--last must be 1 to 50; got 0"),
+        (["--last", "51"], "--last must be 1 to 50; got 51"),
+        (["--experiment", ""], "--experiment must name an experiment"),
+        (["--experiment", "none such"], "no experiment 'none such'"),
+        (["--filter", "params.degree >> 2"], "--filter params.degree >> 2: "),
+        (["--filter", "params.basis > 'auto'"], "'auto' is no number"),
+        (["--filter", "params.degree > '98'"], "has no training or fit that meets"),
+        (["--filter", "params.degree = '99'"], "has no training or fit that meets"),
+        (["--out", "page.txt"], "--out must end in .html; got 'page.txt'"),
+        (["--out", "none/page.html"], "there is no folder none"),
+        (["--out", "folder.html"], "--out folder.html is a folder"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused_in_one_line(store, arguments, said):
+    mlflow.MlflowClient().create_experiment("polyreg")
+    (store / "folder.html").mkdir()
+    before = sorted(f.name for f in store.rglob("*.html"))
+    result = compared(*arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert sorted(f.name for f in store.rglob("*.html")) == before
+    assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
+
+
+def test_what_fails_while_it_is_logged_leaves_no_page(store, monkeypatch):
+    from polyreg import tracking
+
+    run_id = trained("--max-steps", "50")
+    (store / "comparison.html").write_text("the last one")
+
+    def refuse(*_):
+        raise tracking.Unreachable("the disk is full")
+
+    monkeypatch.setattr(tracking.Run, "text", refuse)
+    result = compared("--runs", run_id)
+    assert result.exit_code == 2 and "the disk is full" in result.stderr
+    assert (store / "comparison.html").read_text() == "the last one"
+    assert [f.name for f in store.glob(".comparison*")] == []
+
+
+def test_help_waits_for_neither_torch_nor_mlflow(folder):
+    code = (
+        "import sys; from experiments.compare import main; main(['--help'], standalone_mode=False);"
+        "assert not {'torch', 'mlflow', 'matplotlib', 'numpy'} & set(sys.modules)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--filter" in done.stdout and time.perf_counter() - start < 2

@@ -1,0 +1,497 @@
+"""The predictor against Answer and Polynomial, and as a model where there is no polyreg."""
+
+import ast
+import decimal
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from fractions import Fraction
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow.types import DataType
+
+import polyreg.inference
+from polyreg import predictor
+from polyreg.config import FitConfig, TrainConfig
+from polyreg.inference import Answer
+from polyreg.least_squares import fit
+from polyreg.polynomial import Polynomial
+from polyreg.predictor import Predictor
+from polyreg.sgd import Training
+from polyreg.table import InMemory
+from polyreg.tracking import save_predictor
+from tests.support.problems import PROBLEMS, make
+from tests.support.processes import model_server
+from tests.system.test_serving import WITHOUT_POLYREG
+from tests.unit.polynomials.test_design import textbook
+from tests.unit.polynomials.test_inference import KINDS, answered
+
+EPS = 2.0**-52
+COLUMNS = ["prediction", "low", "high", "extrapolated"]
+NUMPY = {  # each family by numpy's own code, and the length that polyreg gives its members
+    "monomial": (np.polynomial.Polynomial, lambda k: 1.0),
+    "hermite": (np.polynomial.HermiteE, lambda k: 1 / math.sqrt(math.factorial(k))),
+    "legendre": (np.polynomial.Legendre, lambda k: math.sqrt(2 * k + 1)),
+    "chebyshev": (np.polynomial.Chebyshev, lambda k: 1.0),
+}
+ODD = ["x y", "größe (€)", 'it\'s "so"', "prediction", " ", "a.b", "{x}", "1", "low\n"]
+
+
+def document(found: Answer | Polynomial) -> dict:
+    """As it is read back."""
+    return json.loads(json.dumps(found.document(), allow_nan=False))
+
+
+def framed(names, x) -> pd.DataFrame:
+    """Other columns among them, and in another order."""
+    columns = {name: x[:, d] for d, name in reversed(list(enumerate(names)))}
+    return pd.DataFrame({"before": "text", **columns, "after": None}, index=np.arange(len(x)) + 7)
+
+
+def trained(weights, family="hermite") -> Polynomial:
+    config = TrainConfig(degree=len(weights) - 1, basis=family)
+    training = Training(config)
+    training.weights = torch.tensor(weights, dtype=torch.float32)
+    training.curve.domain = (-1.0, 0.75)
+    return Polynomial.of(training)
+
+
+def agree(found: pd.DataFrame, answer: Answer, x, interval: str) -> None:
+    """The same products, summed in another order: K eps of the sum of their sizes."""
+    prediction, low, high = answer.predict(x, interval)
+    q = answer._matrix(x)
+    near = 2 * EPS * q.shape[1]
+    size = np.abs(q) @ np.abs(answer.solution.weights)
+    assert (np.abs(found.prediction - prediction) <= near * size).all()
+    inverse = answer.solution.inverse
+    if np.isnan(low).all():
+        assert found.low.isna().all() and found.high.isna().all()
+        return
+    factor = answer._quantile(None) * answer.residual_sd
+    slack = near * ((np.abs(q) @ np.abs(inverse)) * np.abs(q)).sum(1)
+    variance = ((q @ inverse) * q).sum(1) + (interval == "prediction")
+    root = np.sqrt(np.maximum(variance, slack))
+    near_bound = near * size + 2 * factor * slack / root + 4 * EPS * np.abs([low, high]).max(0)
+    assert (np.abs(found.low - low) <= near_bound).all()
+    assert (np.abs(found.high - high) <= near_bound).all()
+
+
+@pytest.mark.parametrize("interval", ["prediction", "confidence"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_predicts_what_the_answer_does(kind, interval):
+    answer = answered(**KINDS[kind])
+    x = np.random.default_rng(1).uniform(-2, 3, size=(50, len(answer.variables)))
+    found = Predictor(document(answer)).predict(framed(answer.variables, x), interval)
+    assert list(found) == COLUMNS and list(found.index) == list(range(7, 57))
+    assert [d.kind for d in found.dtypes] == ["f", "f", "f", "b"]
+    agree(found, answer, x, interval)
+    assert found.extrapolated.tolist() == answer.extrapolated(x).tolist()
+    assert set(found.extrapolated) == {True, False}
+
+
+@pytest.mark.parametrize("precision", ["fast", "certified"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_it_predicts_what_the_answer_does_where_fits_are_hard(name, precision):
+    problem = make(name)
+    names = [f"x{d}" for d in range(len(problem.columns))]
+    config = FitConfig(data="m", target="y", degree=problem.degree, precision=precision)
+    answer = fit(InMemory(problem.columns, problem.y, problem.weights, names), config)
+    x = np.stack(problem.columns, axis=1)
+    for interval in ("prediction", "confidence"):
+        agree(Predictor(document(answer)).predict(framed(names, x), interval), answer, x, interval)
+
+
+@pytest.mark.parametrize("degree", [0, 3, 20, 40])
+def test_it_is_the_polynomial_in_exact_rationals(degree):
+    rng = np.random.default_rng(3)
+    x = 19 + 1.2 * rng.uniform(size=300)
+    y = np.sin(7 * x) + rng.normal(scale=0.1, size=300)
+    answer = fit(InMemory([x], y), FitConfig(data="m", target="y", degree=degree))
+    found = Predictor(document(answer)).predict(pd.DataFrame({"x": x[:20]}))
+    q = textbook(answer.design, [x[:20].tolist()])
+    weights = [Fraction(w) for w in answer.solution.weights.tolist()]
+    exact = (q @ np.array(weights)).astype(float)
+    size = np.abs(q.astype(float)) @ np.abs(answer.solution.weights)
+    assert (np.abs(found.prediction - exact) <= 300 * EPS * size).all()
+
+
+def test_its_bands_are_those_of_statsmodels():
+    import statsmodels.api as api
+
+    rng = np.random.default_rng(5)
+    a, b = rng.uniform(-1, 2, size=(2, 40))
+    y = 1 + a - b * a + rng.normal(scale=0.2, size=40)
+    answer = fit(InMemory([a, b], y, names=["a", "b"]), FitConfig(data="m", target="y", degree=2))
+    powers = np.stack([np.ones(40), a, b, a * a, a * b, b * b], axis=1)
+    expected = api.OLS(y, powers).fit().get_prediction(powers).summary_frame(alpha=0.05)
+    ours = Predictor(document(answer))
+    frame = pd.DataFrame({"a": a, "b": b})
+    for interval, start in (("prediction", "obs"), ("confidence", "mean")):
+        found = ours.predict(frame, interval)
+        wanted = expected[["mean", f"{start}_ci_lower", f"{start}_ci_upper"]]
+        np.testing.assert_allclose(found[COLUMNS[:3]], wanted, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3, 20])
+@pytest.mark.parametrize("family", NUMPY)
+def test_it_predicts_what_a_training_found(family, degree):
+    weights = np.random.default_rng(degree).normal(size=degree + 1)
+    found = trained(weights.tolist(), family)
+    x = np.linspace(-1, 1, 33)
+    predicted = Predictor(document(found)).predict(pd.DataFrame({"x": x}))
+    kind, length = NUMPY[family]
+    lengths = [length(k) for k in range(degree + 1)]
+    members = np.stack([lengths[k] * kind.basis(k)(x) for k in range(degree + 1)], axis=1)
+    # Clenshaw's way and the recurrence's, each a few roundings a step.
+    near = 300 * EPS * (np.abs(members) @ np.abs(found.weights))
+    assert (np.abs(predicted.prediction - members @ found.weights) <= near).all()
+    assert (np.abs(predicted.prediction - found.predict(x)) <= near).all()
+    assert predicted.low.isna().all() and predicted.high.isna().all()
+    assert predicted.extrapolated.tolist() == (x > 0.75).tolist()
+
+
+def test_a_model_that_is_too_large_for_bands_has_none(monkeypatch):
+    monkeypatch.setattr(polyreg.inference, "BAND_TERMS", 3)
+    answer = answered(variables=1)
+    assert document(answer)["basis"]["inverse"] is None
+    x = np.linspace(-1, 2, 9)[:, None]
+    found = Predictor(document(answer)).predict(pd.DataFrame(x, columns=["a"]))
+    assert (np.abs(found.prediction - answer.predict(x)) <= 16 * EPS * np.abs(x).max() ** 3).all()
+    assert found.low.isna().all() and found.high.isna().all()
+
+
+def test_a_long_table_is_predicted_in_parts_and_in_order(monkeypatch):
+    answer = answered(variables=2)
+    x = np.random.default_rng(1).uniform(-2, 3, size=(101, 2))
+    monkeypatch.setattr(predictor, "CELLS", 70)  # 7 rows of 10 terms
+    agree(Predictor(document(answer)).predict(framed("ab", x)), answer, x, "prediction")
+
+
+def test_no_rows_have_no_predictions():
+    found = Predictor(document(answered(variables=2))).predict(pd.DataFrame({"a": [], "b": []}))
+    assert list(found) == COLUMNS and len(found) == 0
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([1, 2]),
+        np.array([1, 2], dtype=np.uint8),
+        np.array([1, 2], dtype=np.float32),
+        np.array([1, 2.0], dtype=object),
+        pd.array([1, 2], dtype="Int64"),
+        pd.array([1.0, 2.0], dtype="Float64"),
+        pd.Categorical([1, 2]),
+        [decimal.Decimal(1), decimal.Decimal(2)],
+        [[1], [2.0]],
+    ],
+)
+def test_numbers_of_every_kind_are_taken(column):
+    ours = Predictor(document(answered(variables=1)))
+    expected = ours.predict(pd.DataFrame({"a": [1.0, 2.0]}))
+    pd.testing.assert_frame_equal(ours.predict(pd.DataFrame({"a": column})), expected)
+
+
+def test_true_and_false_are_one_and_zero():
+    ours = Predictor(document(answered(variables=1)))
+    found = ours.predict(pd.DataFrame({"a": [True, False]}))
+    pd.testing.assert_frame_equal(found, ours.predict(pd.DataFrame({"a": [1, 0]})))
+
+
+@pytest.mark.parametrize(
+    "column, said",
+    [
+        ([1.0, "one"], "'one'"),
+        (["1", "2"], "'1'"),
+        ([1, None], "nan"),
+        ([1.0, math.nan], "nan"),
+        ([1.0, math.inf], "inf"),
+        (pd.array([1, None], dtype="Int64"), "<NA>"),
+        ([1, 10**400], "10000"),
+        ([1, [1, 2]], "[1, 2]"),
+        ([1, [[1], [2, 3]]], "[[1], [2, 3]]"),
+        ([1, 1j], "(1+0j)"),
+        (pd.to_datetime(["2020-01-01", "2020-01-02"]), "Timestamp"),
+        ([1, {"b": 1}], "{'b': 1}"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused_with_its_column_row_and_value(column, said):
+    frame = pd.DataFrame({"a": [0.5, 0.5], "b": column})
+    row = 1 if said in ("'1'", "(1+0j)", "Timestamp") else 2
+    words = re.escape(f"column 'b', row {row}: {said}") + ".* is no finite number$"
+    with pytest.raises(ValueError, match=words):
+        Predictor(document(answered(variables=2))).predict(frame)
+
+
+def test_a_column_that_is_missing_or_there_twice_is_named():
+    ours = Predictor(document(answered(variables=2)))
+    with pytest.raises(ValueError, match="no column 'b'; the variables are a, b"):
+        ours.predict(pd.DataFrame({"a": [1.0], "B": [1.0]}))
+    with pytest.raises(ValueError, match="2 columns 'a'; the variables are a, b"):
+        ours.predict(pd.DataFrame([[1.0, 2.0, 3.0]], columns=["a", "b", "a"]))
+    with pytest.raises(ValueError, match="no column 'a'"):
+        ours.predict(pd.DataFrame([[1.0, 2.0]]))
+
+
+def test_an_interval_that_is_none_is_refused():
+    ours = Predictor(document(answered(variables=1)))
+    assert set(predictor.INTERVALS) == set(polyreg.inference.INTERVALS)
+    with pytest.raises(ValueError, match="prediction, confidence; got 'wide'"):
+        ours.predict(pd.DataFrame({"a": [1.0]}), "wide")
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1.7e308])
+def test_what_overflows_is_told_as_extrapolated_and_is_none_in_a_dict(value):
+    for found in (answered(variables=2), trained([1.0, 2.0, 3.0, 4.0])):
+        frame = pd.DataFrame({name: [0.5, value] for name in found.variables})
+        predicted = Predictor(document(found)).predict(frame)
+        assert np.isfinite(predicted.prediction).tolist() == [True, False]
+        assert predicted.extrapolated.tolist() == [False, True]
+        first, second = json.loads(json.dumps(predicted.to_dict("records"), allow_nan=False))
+        assert second == dict.fromkeys(COLUMNS[:3]) | {"extrapolated": True}
+        assert first["prediction"] == predicted.prediction.iloc[0]
+        assert first["extrapolated"] is False
+        assert type(predicted[COLUMNS[:3]]) is pd.DataFrame
+
+
+def test_odd_names_are_names():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(80, len(ODD)))
+    y = x.sum(1) + rng.normal(size=80)
+    answer = fit(InMemory(list(x.T), y, names=ODD), FitConfig(data="m", target="y", degree=1))
+    agree(Predictor(document(answer)).predict(framed(ODD, x)), answer, x, "prediction")
+
+
+def test_it_imports_the_standard_library_numpy_and_pandas_alone():
+    nodes = list(ast.walk(ast.parse(Path(predictor.__file__).read_text())))
+    names = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert {n.partition(".")[0] for n in names} - set(sys.stdlib_module_names) == {
+        "numpy", "pandas"
+    }  # fmt: skip
+
+
+# As a model of MLflow's.
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> dict:
+    """Answers and trainings, each with its folder; and the environment of their processes."""
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(80, len(ODD)))
+    odd = fit(
+        InMemory(list(x.T), x.sum(1) + rng.normal(size=80), names=ODD),
+        FitConfig(data="m", target="y", degree=1),
+    )
+    made = {"fit": answered(variables=2), "trained": trained([1.0, 2.0, 3.0]), "odd": odd}
+    root = tmp_path_factory.mktemp("models")
+    for name, found in made.items():
+        names = found.variables
+        example = pd.DataFrame(np.arange(2.0 * len(names)).reshape(2, -1), columns=list(names))
+        save_predictor(root / name, document(found), example)
+    blocker = tmp_path_factory.mktemp("blocker")
+    (blocker / "sitecustomize.py").write_text(
+        WITHOUT_POLYREG + "sys.modules.update(torch=None, scipy=None)\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(blocker),
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db",
+    }
+    return {"made": made, "root": root, "environment": environment}
+
+
+def test_saving_is_silent_and_takes_nothing_from_the_working_folder(
+    saved, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("uv.lock", "pyproject.toml"):  # which MLflow would copy
+        Path(name).write_text("")
+    example = pd.DataFrame({"x": [0.0, 1.0]})
+    save_predictor(tmp_path / "model", document(saved["made"]["trained"]), example)
+    assert capfd.readouterr() == ("", "")
+    assert not {"uv.lock", "pyproject.toml"} & {f.name for f in (tmp_path / "model").iterdir()}
+
+
+def test_it_needs_no_more_than_mlflow_numpy_and_pandas(saved):
+    lines = (saved["root"] / "fit" / "requirements.txt").read_text().split()
+    assert [line.split("==")[0] for line in lines] == ["mlflow", "numpy", "pandas"]
+    assert not [f for f in (saved["root"] / "fit").rglob("*") if f.suffix in (".pkl", ".pt2")]
+
+
+def test_its_signature_is_one_that_spark_takes(saved):
+    """spark_udf takes the columns by name, all of them required, and gives a struct of scalars."""
+    signature = mlflow.models.get_model_info(str(saved["root"] / "odd")).signature
+    assert signature.inputs.required_input_names() == ODD
+    outputs = {c.name: c.type for c in signature.outputs.inputs}
+    numbers = dict.fromkeys(COLUMNS[:3], DataType.double)
+    assert outputs == numbers | {"extrapolated": DataType.boolean}
+
+
+def test_a_fresh_process_without_polyreg_loads_it_without_a_pickle_and_predicts(saved):
+    code = f"""
+import json, sys
+for name in ("polyreg", "torch", "scipy"):
+    try:
+        __import__(name)
+        raise SystemExit(name + " is here")
+    except ImportError:
+        pass
+import mlflow, numpy as np, pandas as pd
+events = []
+sys.addaudithook(lambda event, _: events.append(event) if event.startswith("pickle") else None)
+models = {{n: mlflow.pyfunc.load_model("{saved["root"]}/" + n) for n in ("fit", "trained", "odd")}}
+assert events == [], events
+import pickle
+pickle.loads(pickle.dumps(print))  # the hook does hear it
+assert events
+new = pd.DataFrame({{"b": [0, 2], "label": ["u", "v"], "a": [0.5, 7.0]}})
+fitted = models["fit"].predict(new)
+odd = pd.DataFrame(np.arange({2 * len(ODD)}).reshape(2, -1), columns={ODD!r})
+print(json.dumps({{
+    "fit": fitted.values.tolist(), "columns": list(fitted),
+    "mean": models["fit"].predict(new, params={{"interval": "confidence"}}).values.tolist(),
+    "dict": models["fit"].predict({{"a": [0.5, 7.0], "b": [0, 2]}}).values.tolist(),
+    "trained": models["trained"].predict(pd.DataFrame({{"x": [-1, 2]}})).to_dict("list"),
+    "odd": models["odd"].predict(odd[odd.columns[::-1]]).values.tolist(),
+}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=saved["environment"], capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    x, fitted = np.array([[0.5, 0], [7, 2]]), saved["made"]["fit"]
+    assert found["columns"] == COLUMNS and found["dict"] == found["fit"]
+    for form, interval in (("fit", "prediction"), ("mean", "confidence")):
+        agree(pd.DataFrame(found[form], columns=COLUMNS), fitted, x, interval)
+    assert [row[3] for row in found["fit"]] == [False, True]
+    expected = saved["made"]["trained"].predict([-1.0, 2.0])
+    np.testing.assert_allclose(found["trained"]["prediction"], expected, rtol=1e-14)
+    assert found["trained"]["low"] == [None, None]
+    odd = pd.DataFrame(found["odd"], columns=COLUMNS)
+    agree(odd, saved["made"]["odd"], np.arange(2.0 * len(ODD)).reshape(2, -1), "prediction")
+
+
+@pytest.fixture(scope="module")
+def server(saved):
+    with model_server(str(saved["root"] / "fit"), **saved["environment"]) as address:
+        yield address
+
+
+def ask(server, question, kind="application/json") -> pd.DataFrame:
+    """Its answer, if that is JSON by the letter: no NaN."""
+    body = question if isinstance(question, str) else json.dumps(question)
+    request = urllib.request.Request(f"{server}/invocations", body.encode(), {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read().decode()
+    answers = json.loads(text, parse_constant=lambda token: pytest.fail(f"{token} in {text}"))
+    return pd.DataFrame(answers["predictions"])
+
+
+ROWS = [{"a": 1, "b": 0.5}, {"a": 2, "b": 7}]
+INTS = [{"a": 1, "b": 0}, {"a": 2, "b": 7}]
+
+
+def forms(rows: list[dict]) -> dict:
+    """The same rows as every form of JSON that MLflow documents."""
+    names = list(rows[0])
+    lists = {name: [row[name] for row in rows] for name in names}
+    data = [list(row.values()) for row in rows]
+    return {
+        "split": {"dataframe_split": {"columns": names, "data": data}},
+        "split with index": {"dataframe_split": {"columns": names, "data": data, "index": [5, 6]}},
+        "records": {"dataframe_records": rows},
+        "instances": {"instances": rows},
+        "instances by column": {"instances": lists},
+        "inputs": {"inputs": rows},
+        "inputs by column": {"inputs": lists},
+    }
+
+
+@pytest.mark.parametrize("rows", [ROWS, INTS, [{"label": "u", **row} for row in ROWS]])
+@pytest.mark.parametrize("form", forms(ROWS))
+def test_the_server_takes_every_form_of_json_with_ints_and_other_columns(server, saved, form, rows):
+    shuffled = [dict(reversed(row.items())) for row in rows]
+    x = np.array([[row["a"], row["b"]] for row in rows], dtype=float)
+    for interval in ("prediction", "confidence"):
+        question = forms(shuffled)[form] | {"params": {"interval": interval}}
+        agree(ask(server, question), saved["made"]["fit"], x, interval)
+    found = ask(server, forms(shuffled)[form])
+    agree(found, saved["made"]["fit"], x, "prediction")
+    assert list(found) == COLUMNS and found.extrapolated.tolist() == [False, True]
+
+
+def refused(server, question, kind="application/json") -> str:
+    """What the server says besides its 400, the last line of it."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(server, question, kind)
+    with caught.value as error:
+        answer = json.load(error)
+    assert error.code == 400 and "stack_trace" not in answer, answer
+    return answer["message"].splitlines()[-1]
+
+
+@pytest.mark.parametrize("value", ["one", "1.5", None, math.nan, math.inf, 10**400, [1, 2]])
+@pytest.mark.parametrize("form", forms(ROWS))
+def test_the_server_names_the_column_and_row_of_what_is_no_number_and_lives_on(server, form, value):
+    said = refused(server, forms([{"a": 1, "b": 0.5}, {"a": 1, "b": value}])[form])
+    if form == "instances" and isinstance(value, str | list):
+        # MLflow makes an array of the column first: all of it text, or no array at all.
+        assert "column 'b', row 1: '0.5' is no" in said or "inhomogeneous shape" in said
+    else:
+        assert said.startswith("Error: column 'b', row 2: ")
+        assert said.endswith(" is no finite number")
+    assert len(ask(server, {"inputs": ROWS})) == 2
+
+
+@pytest.mark.parametrize("form", forms(ROWS))
+def test_the_server_names_a_column_that_is_missing_and_lives_on(server, form):
+    assert "Model is missing inputs ['b']" in refused(server, forms([{"a": 1}, {"a": 2}])[form])
+    assert len(ask(server, {"inputs": ROWS})) == 2
+
+
+@pytest.mark.parametrize(
+    "question, said",
+    [
+        ({"inputs": [[1, 2]]}, "missing inputs ['a', 'b']"),
+        ({"inputs": ROWS, "params": {"interval": "wide"}}, "prediction, confidence; got 'wide'"),
+        ({"inputs": ROWS, "params": {"interval": 7}}, "'interval'"),
+        ({"dataframe_records": [{"a": 1, "b": 2}, {"a": 1}]}, "column 'b', row 2"),
+        ({"rows": ROWS}, "dataframe_split"),
+        ("no json", "no json"),
+    ],
+)
+def test_the_server_answers_other_mistakes_in_words_and_lives_on(server, question, said):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(server, question)
+    with caught.value as error:
+        assert error.code == 400 and said in json.load(error)["message"]
+    assert len(ask(server, {"inputs": ROWS})) == 2
+
+
+def test_what_overflows_is_null_in_the_servers_json(server):
+    found = ask(server, {"inputs": [{"a": 1e300, "b": 0}, ROWS[0]]})
+    assert found.loc[0, COLUMNS[:3]].isna().all() and found.extrapolated[0]
+    assert np.isfinite(found.prediction[1])
+
+
+def test_csv_is_refused_by_the_server_which_lives_on(server):
+    """MLflow reads CSV by the schema's types, and has none for `any`."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(server, "a,b\n1,2\n", "text/csv")
+    with caught.value as error:
+        assert error.code == 400 and "CSV" in json.load(error)["message"]
+    assert len(ask(server, {"inputs": ROWS})) == 2
