@@ -19,7 +19,8 @@ from statistics import median
 import mlflow
 
 from polyreg import tracking
-from tests.support.processes import ENDLESS, free_port, started, tracking_server, until
+from tests.support.processes import ENDLESS, free_port, tracking_server, until
+from tests.support.processes import started_anew as started
 
 SIGNALS, AT_ONCE, AWAY = 20, 16, 5.0
 ROOT = Path(__file__).parent.parent

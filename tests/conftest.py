@@ -1,6 +1,5 @@
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,10 +49,3 @@ def only_run(experiment: str = "polyreg"):
 
 def artifact(run, path: str) -> Path:
     return Path(mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/{path}"))
-
-
-def mlflow_run(folder: Path, *arguments: str):
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
-    return subprocess.run(
-        [*command, *arguments], cwd=folder, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 import polyreg
 from experiments.fit import main
 from polyreg import least_squares
-from tests.conftest import ROOT, artifact, mlflow_run, only_run
+from tests.conftest import ROOT, artifact, only_run
+from tests.support.processes import mlflow_run
 
 TRUTH = [1.5, -2.0, 0.5]
 

@@ -1,9 +1,7 @@
 """Sweeps, read back from MLflow."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -18,7 +16,8 @@ from experiments import sweep as experiment
 from experiments import train
 from polyreg import sgd, sweep
 from polyreg.config import SweepConfig, TrainConfig, from_params, params
-from tests.conftest import ROOT, artifact, mlflow_run
+from tests.conftest import artifact
+from tests.support.processes import mlflow_run, started, until
 
 FEW = ("--degrees", "2,3", "--learning-rates", "auto,0.01", "--seeds", "2", "--batch-sizes", "16")
 
@@ -150,32 +149,20 @@ def test_save_models_all_leaves_every_run_its_model(store):
             assert learned[2] == pytest.approx(child.data.metrics["coef/x.2"], rel=1e-12)
 
 
-def start(folder, *arguments: str) -> subprocess.Popen:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "experiments.sweep", *arguments],
-        cwd=folder, env=environment, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def interrupted_soon() -> bool:
+    try:
+        return len(all_runs()[1]) >= 4
+    except ValueError:
+        return False
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_sweep_is_resumed_where_it_was(store, blow):
     options = ("--degrees", "1,2,3", "--learning-rates", "0.01", "--seeds", "12")
-    process = start(store, *options)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        time.sleep(0.1)
-        try:
-            parent, children = all_runs()
-        except ValueError:
-            continue
-        if len(children) >= 4:
-            break
-    process.send_signal(blow)
-    try:
-        _, said = process.communicate(timeout=15)
-    finally:
-        process.kill()
+    with started("sweep", *options) as running:
+        until(interrupted_soon, 60)
+        running.send_signal(blow)
+        _, said = running.communicate(timeout=15)
     parent, before = all_runs()
     assert 4 <= len(before) < 36
     if blow == signal.SIGINT:

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments.train import main
-from tests.conftest import artifact, mlflow_run, only_run
+from tests.conftest import artifact, only_run
+from tests.support.processes import mlflow_run
 
 
 def train(*arguments: str):

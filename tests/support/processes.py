@@ -15,21 +15,33 @@ from typing import Any
 import mlflow
 
 from tests.conftest import ROOT
+from tests.support.forked import done, forked
 
 # Of MLflow's server: else it starts ten more processes, for what nobody asks of it here.
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+ENVIRONMENT = ("POLYREG", "TMPDIR", "RAY")  # how its variables begin
+RUN = ("run", str(ROOT), "--env-manager", "local")
 ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1")
 
 
-@contextmanager
-def started(experiment: str, *arguments: str, **settings: Any) -> Iterator[subprocess.Popen]:
-    """An experiment in a process of its own; settings are of its module, or environment."""
+def started(experiment: str, *arguments: str, **settings: Any):
+    """An experiment in a forked process; settings are of its module, or environment."""
+    own, environment = _sorted(settings)
+    run = f"experiments.{experiment}:main"
+    return forked(run, *arguments, names=own, environment=environment)
+
+
+def started_anew(experiment: str, *arguments: str, **settings: Any):
+    """As `started`, by an interpreter that starts and imports as a user's does."""
+    own, environment = _sorted(settings)
     module = f"experiments.{experiment}"
-    own = {k: v for k, v in settings.items() if not k.startswith(("POLYREG", "TMPDIR"))}
     code = f"import {module} as e; vars(e).update({own!r}); e.main()"
-    environment = {k: str(v) for k, v in settings.items() if k not in own}
-    with process([sys.executable, "-c", code, *arguments], **environment) as running:
-        yield running
+    return process([sys.executable, "-c", code, *arguments], **environment)
+
+
+def _sorted(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    own = {k: v for k, v in settings.items() if not k.startswith(ENVIRONMENT)}
+    return own, {k: str(v) for k, v in settings.items() if k not in own}
 
 
 @contextmanager
@@ -93,24 +105,54 @@ def answers(address: str, path: str = "health") -> bool:
 @contextmanager
 def tracking_server(folder: Path, port: int) -> Iterator[str]:
     """`mlflow server` with its store in `folder`; its address. It is there while this lasts."""
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination", str(folder / "artifacts"),
-    ]  # fmt: skip
+    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    artifacts = ["--artifacts-destination", str(folder / "artifacts")]
+    with mlflow_server(folder, "server", port, *store, *artifacts) as address:
+        yield address
+
+
+@contextmanager
+def mlflow_server(folder: Path, command: str, port: int, *options: str) -> Iterator[str]:
+    """`mlflow server` or `mlflow ui`, forked; its address."""
+    where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     address = f"http://127.0.0.1:{port}"
-    with open(folder / "server.log", "a") as log:
-        server = subprocess.Popen(
-            command, cwd=folder, env=os.environ | NO_JOBS,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        try:
-            until(lambda: answers(address) or server.poll() is not None)
-            assert server.poll() is None, (folder / "server.log").read_text()
-            yield address
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+    # Else it would ask itself, where MLflow is told of it.
+    own = NO_JOBS | {"MLFLOW_TRACKING_URI": ""}
+    with (
+        open(folder / "server.log", "a+") as log,
+        forked(
+            MLFLOW, command, *where, *options,
+            environment=own, cwd=folder, log=log,
+        ) as server,
+    ):  # fmt: skip
+        until(lambda: answers(address) or server.poll() is not None)
+        assert server.poll() is None, (folder / "server.log").read_text()
+        yield address
+
+
+MLFLOW = f"{__name__}:mlflow_here"
+
+
+def mlflow_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """`mlflow run` of this project, forked; what it starts is not."""
+    return done(MLFLOW, *RUN, *arguments, cwd=folder, timeout=300)
+
+
+def mlflow_here() -> None:
+    """MLflow's command line, whose server is this very process instead of a child."""
+    import mlflow.server
+    import uvicorn
+    from mlflow.cli import cli
+
+    def become(command: list[str], extra_env: dict[str, str], **_: Any) -> None:
+        os.environ.update(extra_env)
+        assert command[1:3] == ["-m", "uvicorn"]
+        sys.argv[1:] = command[3:]
+        uvicorn.main()
+
+    assert mlflow.server._exec_cmd
+    mlflow.server._exec_cmd = become
+    cli()
 
 
 @contextmanager

@@ -10,10 +10,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.forked import SETTINGS
 from tests.support.processes import free_port, until
 
-# No token, since all of it is on the loopback; the drivers are told the same.
-SETTINGS = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 SIZE = ("--num-cpus=1", "--object-store-memory=100000000", "--node-ip-address=127.0.0.1")
 
 

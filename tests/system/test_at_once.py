@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-import sys
+from contextlib import ExitStack
 
 import mlflow
 from click.testing import CliRunner
@@ -12,32 +12,24 @@ from experiments import train
 from polyreg import sgd
 from polyreg.config import TrainConfig, from_params
 from tests.conftest import artifact, only_run
-from tests.support.processes import process, remote, started, until
+from tests.support.forked import forked
+from tests.support.processes import remote, started, until
 from tests.support.whole import EVERYTHING, runs
-
-# Forked, so that they really start at once, and need not import the same for minutes.
-FORKED = """
-import multiprocessing, sys, torch.export._trace, mlflow.store.tracking.sqlalchemy_store
-from experiments import train
-from polyreg import plots, sgd, tracking
-
-process = multiprocessing.get_context("fork").Process
-seeds = range(int(sys.argv[1]))
-all_of_them = [process(target=train.main, args=(["--seed", str(seed)],)) for seed in seeds]
-for one in all_of_them:
-    one.start()
-for one in all_of_them:
-    one.join()
-sys.exit(any(one.exitcode for one in all_of_them))
-"""
 
 
 def at_once(count: int) -> None:
     """Start so many trainings, and see them all end well."""
-    command = [sys.executable, "-c", FORKED, str(count)]
-    with process(command, OMP_NUM_THREADS="1", POLYREG_PATIENCE="300") as running:
-        _, complained = running.communicate(timeout=400)
-        assert running.returncode == 0, complained
+    settings = {"OMP_NUM_THREADS": "1", "POLYREG_PATIENCE": "300"}
+    with ExitStack() as those:
+        all_of_them = [
+            those.enter_context(
+                forked("experiments.train:main", "--seed", str(seed), environment=settings)
+            )
+            for seed in range(count)
+        ]
+        for one in all_of_them:
+            _, complained = one.communicate(timeout=400)
+            assert one.returncode == 0, complained
     found = runs()
     assert len(found) == count == len({r.data.params["seed"] for r in found})
     assert {r.info.experiment_id for r in found} == {

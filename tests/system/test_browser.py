@@ -1,11 +1,7 @@
 """What people see, in a real browser: MLflow's pages of six runs, and the comparison's own."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +15,7 @@ from matplotlib.image import imread
 
 from experiments import compare, train
 from tests.conftest import TOLD
-from tests.support.processes import NO_JOBS, answers, free_port, until
+from tests.support.processes import free_port, mlflow_server, until
 
 pytest.importorskip("selenium", reason="selenium is not here: pip install selenium")
 from selenium.common.exceptions import TimeoutException
@@ -69,26 +65,9 @@ def made(main, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def ui(six):
     """The address of a real `mlflow ui` on that store."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{six}/mlflow.db"]
-    with (six / "ui.log").open("wb") as log:
-        server = subprocess.Popen(
-            command + store, cwd=six, env=os.environ | NO_JOBS,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        address = f"http://127.0.0.1:{port}"
-        until(lambda: answers(address) or server.poll() is not None)
-        assert server.poll() is None, (six / "ui.log").read_text()
+    store = ("--backend-store-uri", f"sqlite:///{six}/mlflow.db")
+    with mlflow_server(six, "ui", free_port(), *store) as address:
         yield f"{address}/"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +28,8 @@ from polyreg.least_squares import Passes, Problem
 from polyreg.table import Table
 from tests.conftest import ROOT, only_run
 from tests.support import rays, slow
-from tests.support.processes import free_port, process, tracking_server, until
+from tests.support.forked import done, forked
+from tests.support.processes import free_port, process, started, tracking_server, until
 from tests.system import test_remote
 
 
@@ -305,11 +304,9 @@ def test_a_bucket_is_read_by_the_workers(engine, tmp_path, precision):
 
 
 def fit(folder: Path, *options: str, **environment: str):
-    command = [sys.executable, "-m", "experiments.fit", "--target", "y", *options]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120,
-        env=os.environ | rays.SETTINGS | {"PYTHONPATH": str(ROOT)} | environment,
-    )  # fmt: skip
+    arguments = ("--target", "y", *options)
+    environment = rays.SETTINGS | environment
+    return done("experiments.fit:main", *arguments, cwd=folder, environment=environment)
 
 
 def only_answer(output: str) -> str:
@@ -362,8 +359,7 @@ def test_a_signal_ends_it_killed(store, address, number, code):
         "--data", "data", "--target", "y", "--precision", "certified", "--degree", "30",
         "--engine", "ray", "--address", address.gcs,
     ]  # fmt: skip
-    command = [sys.executable, "-m", "experiments.fit", *options]
-    with process(command, **rays.SETTINGS) as running:
+    with started("fit", *options, **rays.SETTINGS) as running:
         until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
         time.sleep(2)  # among the tasks
         start = time.monotonic()
@@ -382,8 +378,7 @@ def test_a_cluster_that_goes_is_one_line_and_a_failed_run(store, tmp_path):
     options = ["--data", str(store), "--target", "y", "--precision", "certified", "--degree", "30"]
     with rays.started(tmp_path, second=False) as there:
         engine = ["--engine", "ray", "--address", there.gcs]
-        command = [sys.executable, "-m", "experiments.fit", *options, *engine]
-        with process(command, **rays.SETTINGS) as running:
+        with started("fit", *options, *engine, **rays.SETTINGS) as running:
             until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
             time.sleep(2)
             rays.kill(there.head)
@@ -458,8 +453,12 @@ def test_without_ray_one_line_says_what_to_install(store, monkeypatch):
 def test_ray_is_imported_only_where_it_is_asked_for(store):
     (store / "t.csv").write_text("x,y\n1,2\n2,3\n3,5\n")
     (store / "ray.py").write_text("raise AssertionError('imported')")
-    done = fit(store, "--data", "t.csv", "--degree", "1", "--dry-run", PYTHONPATH=f"{store}:{ROOT}")
-    assert done.returncode == 0, done.stderr
+    options = ("--data", "t.csv", "--target", "y", "--degree", "1", "--dry-run")
+    with process(
+        [sys.executable, "-m", "experiments.fit", *options], PYTHONPATH=f"{store}:{ROOT}"
+    ) as running:
+        _, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
 
 
 # -- Sweeps -----------------------------------------------------------------------------------
@@ -469,20 +468,18 @@ SWEEP = (
 )  # fmt: skip
 
 
-EXPERIMENT = ("-m", "experiments.sweep")
+EXPERIMENT = "experiments.sweep:main"
 
 
-def sweep_command(address: str, *options: str, start: Sequence[str] = EXPERIMENT) -> list[str]:
-    return [sys.executable, *start, "--engine", "ray", "--address", address, *options]
+def on(address: str, *options: str) -> tuple[str, ...]:
+    return "--engine", "ray", "--address", address, *options
 
 
-def sweep(store: Path, command: list[str], **environment: str):
-    done = subprocess.run(
-        command, cwd=store, capture_output=True, text=True, timeout=240,
-        env=os.environ | rays.SETTINGS | {"PYTHONPATH": str(ROOT)} | environment,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def sweep(store: Path, *options: str, **environment: str) -> str:
+    environment = rays.SETTINGS | environment
+    ended = done(EXPERIMENT, *options, cwd=store, environment=environment, timeout=240)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 def children(experiment: str = "polyreg") -> dict[tuple, Run]:
@@ -512,7 +509,7 @@ def swept(tmp_path_factory, made_store) -> Path:
     path = tmp_path_factory.mktemp("alone") / "mlflow.db"
     shutil.copy(made_store, path)
     sweep(
-        path.parent, [sys.executable, *EXPERIMENT, *SWEEP],
+        path.parent, *SWEEP,
         MLFLOW_TRACKING_URI=f"sqlite:///{path}", MLFLOW_EXPERIMENT_NAME="one",
     )  # fmt: skip
     return path
@@ -534,7 +531,7 @@ def agree(found: dict, alone: dict) -> None:
 
 
 def test_a_sweep_of_which_the_driver_alone_writes(store, address, alone):
-    said = sweep(store, sweep_command(address.gcs, *SWEEP))
+    said = sweep(store, *on(address.gcs, *SWEEP))
     assert "diverged" in said and "best" in said
     found = children()
     agree(found, alone)
@@ -545,7 +542,7 @@ def test_a_sweep_of_which_the_driver_alone_writes(store, address, alone):
 
 def test_a_sweep_whose_workers_write_through_a_server(store, address, alone):
     with tracking_server(store, free_port()) as server:
-        sweep(store, sweep_command(address.client, *SWEEP, "--tracking-uri", server))
+        sweep(store, *on(address.client, *SWEEP, "--tracking-uri", server))
         mlflow.set_tracking_uri(server)
         found = children()
         parent = parent_of()
@@ -566,9 +563,9 @@ def test_an_interrupted_sweep_goes_on(store, address, alone, server, number):
         if uri:
             mlflow.set_tracking_uri(uri)
         told = ("--tracking-uri", mlflow.get_tracking_uri())
-        slowly = ("-c", "from tests.support import slow; slow.sweep()")
-        command = sweep_command(address.gcs, *SWEEP, *told, start=slowly)
-        with process(command, **rays.SETTINGS) as running:
+        slowly = "tests.support.slow:sweep"
+        options = on(address.gcs, *SWEEP, *told)
+        with forked(slowly, *options, environment=rays.SETTINGS) as running:
             until(lambda: mlflow.search_experiments(filter_string="name = 'polyreg'"))
             until(lambda: [r for r in children().values() if r.info.status != "RUNNING"])
             running.send_signal(number)
@@ -580,7 +577,7 @@ def test_an_interrupted_sweep_goes_on(store, address, alone, server, number):
         before = [run for run in children().values() if run.info.status != "RUNNING"]
         assert 0 < len(before) < 12
         where = address.client if server else address.gcs
-        said = sweep(store, sweep_command(where, "--resume", parent.info.run_id, *told))
+        said = sweep(store, *on(where, "--resume", parent.info.run_id, *told))
         assert "diverged" in said and "best" in said
         found = children()
         parent = mlflow.get_run(parent.info.run_id)
@@ -598,5 +595,5 @@ def test_a_sweep_begun_here_goes_on_there(store, address, alone):
     for run in lost:
         client.delete_run(run.info.run_id)
     client.set_terminated(parent.info.run_id, "KILLED")
-    sweep(store, sweep_command(address.gcs, "--resume", parent.info.run_id))
+    sweep(store, *on(address.gcs, "--resume", parent.info.run_id))
     agree(children("one"), alone)

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from click.testing import CliRunner
 
 from experiments import repair, sweep, train
 from polyreg import process
-from tests.conftest import ROOT, artifact, only_run
-from tests.support.processes import ENDLESS, started, until
-from tests.support.processes import process as started_process
+from tests.conftest import artifact, only_run
+from tests.support.forked import forked
+from tests.support.processes import ENDLESS, MLFLOW, RUN, started, started_anew, until
 from tests.support.whole import end, require_whole, runs, training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -84,8 +83,7 @@ def test_mlflow_run_that_is_interrupted_leaves_a_killed_run(store, monkeypatch, 
     options = [
         f"-P{k[2:].replace('-', '_')}={v}" for k, v in zip(ENDLESS[::2], ENDLESS[1::2], strict=True)
     ]
-    command = [sys.executable, "-m", "mlflow", "run", str(ROOT), "--env-manager", "local"]
-    with started_process([*command, "--experiment-name", "polyreg", *options]) as running:
+    with forked(MLFLOW, *RUN, "--experiment-name", "polyreg", *options) as running:
         until(training)
         if everyone:  # as a terminal does; mlflow then sends SIGTERM besides
             os.killpg(running.pid, signal.SIGINT)
@@ -100,7 +98,7 @@ def test_a_signal_while_nothing_has_begun_ends_the_run_of_mlflow_run_killed(stor
     opened = mlflow.MlflowClient().create_run("0")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    with started("train", *ENDLESS) as running:
+    with started_anew("train", *ENDLESS) as running:
         until(lambda: listening(running))  # it imports
         end(running, signal.SIGTERM)
     assert mlflow.get_run(opened.info.run_id).info.status == "KILLED"
@@ -114,7 +112,7 @@ def listening(running: subprocess.Popen) -> bool:
 
 @pytest.mark.parametrize("blow", SIGNALS)
 def test_a_signal_before_there_is_a_run_ends_it_at_once_and_leaves_none(folder, blow):
-    with started("train", *ENDLESS) as running:
+    with started_anew("train", *ENDLESS) as running:
         until(lambda: listening(running))
         start = time.monotonic()
         assert end(running, blow).strip() == f"ended by {blow.name}"
@@ -124,7 +122,7 @@ def test_a_signal_before_there_is_a_run_ends_it_at_once_and_leaves_none(folder, 
 
 def test_a_comparison_that_is_ended_leaves_no_page_and_no_run(store):
     assert CliRunner().invoke(train.main, []).exit_code == 0
-    with started("compare") as running:
+    with started_anew("compare") as running:
         until(lambda: listening(running))
         end(running, signal.SIGTERM)
     assert len(runs()) == 1
