@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from experiments.common import ending, progress_bar
-from polyreg.config import PredictConfig, Refused, command
+from polyreg.config import PredictConfig
+from polyreg.errors import Refused
+from polyreg.options import command
 
 ADDED = ("prediction", "low", "high", "extrapolated")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 
 from experiments.common import ending
-from polyreg.config import OneLine
+from polyreg.errors import Unsent
+from polyreg.options import OneLine
 
 
 @click.command(cls=OneLine, help=__doc__)
@@ -51,6 +52,8 @@ def send(folder: str) -> str:
 
     try:
         return tracking.send(Path(folder))
+    except Unsent:
+        raise
     except ValueError as error:
         raise click.UsageError(f"--send: {error}") from error
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 import polyreg
 from experiments import train
 from polyreg import sgd
-from polyreg.config import TrainConfig, from_params
+from polyreg.config import TrainConfig
+from polyreg.options import from_params
 from tests.conftest import artifact, only_run
 from tests.processes import process, remote, started, until
 from tests.whole import EVERYTHING, runs

@@ -17,7 +17,8 @@ import polyreg
 from experiments import sweep as experiment
 from experiments import train
 from polyreg import sgd, sweep
-from polyreg.config import SweepConfig, TrainConfig, from_params, params
+from polyreg.config import SweepConfig, TrainConfig
+from polyreg.options import from_params, params
 from tests.conftest import ROOT, artifact, mlflow_run
 
 FEW = ("--degrees", "2,3", "--learning-rates", "auto,0.01", "--seeds", "2", "--batch-sizes", "16")
