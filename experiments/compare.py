@@ -1,4 +1,4 @@
-"""How do these runs differ: in what they were told, in what they saw, in what they came to?
+"""How do these runs differ: in their options, data and results?
 
 \b
     python -m experiments.compare --runs A,B,C

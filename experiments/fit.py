@@ -1,4 +1,4 @@
-"""Which polynomial explains a column of the table, and how far can it be trusted?
+"""Which polynomial explains a column of a table, and how surely?
 
 \b
     python -m experiments.fit --data calibration.csv --target y --degree 3

@@ -1,4 +1,4 @@
-"""What does a model say of new rows, how surely, and does it know such rows at all?
+"""What does a model predict for new rows, and how surely?
 
 \b
     python -m experiments.predict --model runs:/<run id>/model --data new.csv

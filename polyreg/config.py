@@ -119,12 +119,6 @@ class Learning(Options):
         "Distribution of x: standard normal, or uniform on [-1, 1].",
         group="Data",
     )
-    seed: int = knob(
-        0,
-        "Seed of the random numbers: inputs, noise and initial weights.",
-        Integer(0),
-        group="Training",
-    )
     optimizer: Optimizer = knob(
         "sgd", "Optimizer, as in torch.optim: SGD or Adam.", group="Training"
     )
@@ -149,6 +143,12 @@ class Learning(Options):
         group="Training",
     )
     dtype: Dtype = knob("float32", "Floating-point type.", group="Training")
+    seed: int = knob(
+        0,
+        "Seed of the random numbers: inputs, noise and initial weights.",
+        Integer(0),
+        group="Training",
+    )
     device: Device = knob("auto", "auto: a GPU if there is one.", group="Where it runs")
 
     def __post_init__(self):
@@ -229,40 +229,40 @@ class SweepConfig(Registered, Clustered, Learning):
         (1, 2, 3, 4, 5),
         "Degrees of the model, comma list.",
         ListOf(DEGREE, "d1,d2,..."),
-        group="Sweep",
+        group="Varied",
     )
     learning_rates: tuple[float | str, ...] = knob(
         ("auto", 0.01, 0.001),
         "Learning rates, comma list: numbers or auto.",
         ListOf(RATE, "r1,r2,..."),
-        group="Sweep",
+        group="Varied",
     )
     batch_sizes: tuple[int, ...] = knob(
-        (32,), "Batch sizes, comma list.", ListOf(BATCH_SIZE, "b1,b2,..."), group="Sweep"
+        (32,), "Batch sizes, comma list.", ListOf(BATCH_SIZE, "b1,b2,..."), group="Varied"
     )
     noises: tuple[float, ...] = knob(
         (0.0,),
         "Standard deviations of the noise, comma list.",
         ListOf(NOISE, "s1,s2,..."),
-        group="Sweep",
+        group="Varied",
     )
     bases: tuple[str, ...] = knob(
         ("auto",),
         f"Bases, comma list: {', '.join(get_args(Basis))}.",
         ListOf(click.Choice(get_args(Basis)), "b1,b2,..."),
-        group="Sweep",
+        group="Varied",
     )
     seeds: int = knob(
         5,
         "Runs of each combination, with the seeds seed, seed + 1, ...",
         Integer(1),
-        group="Sweep",
+        group="Varied",
     )
     trials: int = knob(
         0,
         "Try only this many combinations, chosen by Optuna; 0 trains every combination.",
         Integer(0),
-        group="Sweep",
+        group="Varied",
         refused="must be 0 (train all) or more",
     )
     save_models: Literal["best", "all"] = knob(

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from polyreg.errors import PolyregError, Refused
 from polyreg.text import text, without_secrets
 
-GROUPS = ("Sweep", "Data", "Model", "Training", "Statistics", "Where it runs", "Record", "Other")
+GROUPS = ("Varied", "Data", "Model", "Training", "Statistics", "Where it runs", "Record", "Other")
 LEFT = 28  # columns of `--help` at most, before the meaning; a longer option has its own line
 PLACEMENT = ("engine", "address")  # where the work runs; does not change the result
 
@@ -265,13 +265,9 @@ class Option(click.Option):
     def get_help_record(self, ctx):
         left, _ = super().get_help_record(ctx)
         default = "" if self.required or self.is_flag else text(self.default)
-        facts = ("required" if self.required else default and f"default: {default}", self.bounds)
-        shown = "; ".join(filter(None, facts))
+        given = "required" if self.required else default and f"default: {default}"
+        shown = "; ".join(filter(None, (given, bounds(self.type))))
         return left, f"{self.help}  [{shown}]" if shown else self.help
-
-    @property
-    def bounds(self) -> str:
-        return bounds(self.type)
 
 
 def extra_option(*names: str, group: str, **settings: Any) -> Callable:
