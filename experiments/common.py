@@ -6,21 +6,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields, replace
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from polyreg.config import ClusterLost, Diverged, Refused, from_params, text
-from polyreg.outbox import Unreachable, Unsent
+from polyreg.errors import ClusterLost, Diverged, Refused, Unreachable, Unsent
 
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
 atexit.register(gc.freeze)
 
-ANYWHERE = ("engine", "address")  # of no consequence to what a run comes to
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -212,31 +208,6 @@ def say_abandoned() -> None:
             "python -m experiments.repair closes what is so",
             err=True,
         )
-
-
-def same_options(config: Any, stored: Mapping[str, str]) -> Any:
-    """The options of the run to go on with; one that was given now has to be the same."""
-    try:
-        before = from_params(type(config), stored)
-    except ValueError as error:
-        raise click.UsageError(
-            f"--resume: that run is none of this experiment ({error})"
-        ) from error
-    context = click.get_current_context()
-    differ = []
-    anywhere = {name: getattr(config, name) for name in ANYWHERE if hasattr(config, name)}
-    before = replace(before, **anywhere)
-    for f in fields(config):
-        now, then = getattr(config, f.name), getattr(before, f.name)
-        given = context.get_parameter_source(f.name) == ParameterSource.COMMANDLINE
-        if "MLFLOW_RUN_ID" in os.environ:  # which passes every option on
-            given &= now != f.default
-        if given and now != then:
-            option = "--" + f.name.replace("_", "-")
-            differ.append(f"{option} {text(now)}, where that run has {text(then)}")
-    if differ:
-        raise click.UsageError(f"--resume: {'; '.join(differ)}; leave it out, or start a new run")
-    return before
 
 
 def progress_bar(total: int, unit: str):

@@ -1,4 +1,4 @@
-"""How do these runs differ: in what they were told, in what they saw, in what they came to?
+"""How do these runs differ: in their options, data and results?
 
 \b
     python -m experiments.compare --runs A,B,C
@@ -24,18 +24,10 @@ from typing import Any, NamedTuple
 import click
 
 from experiments.common import ending, patience, plural, say_abandoned, table
-from polyreg.config import (
-    MAX_COMPARED,
-    CompareConfig,
-    FitConfig,
-    Refused,
-    SweepConfig,
-    TrainConfig,
-    command,
-    from_params,
-    params,
-    text,
-)
+from polyreg.config import MAX_COMPARED, CompareConfig, FitConfig, SweepConfig, TrainConfig
+from polyreg.errors import Refused
+from polyreg.options import command, from_params, params
+from polyreg.text import text
 
 SEARCHED = 1000  # runs at most, for those that can be compared
 SAMPLE = 400  # points of a training's data
@@ -226,8 +218,8 @@ class Seen(NamedTuple):
             notes.append(f"{past.status.lower()}: shown with what it has")
         polynomial = None
         if kind in ("training", "fit", "other"):
+            document = tracking.text(past.id, "coefficients.json")
             try:
-                document = tracking.text(past.id, "coefficients.json")
                 if document is None:
                     notes.append("no coefficients.json, so no curve")
                 else:
@@ -280,10 +272,10 @@ def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
     if kind == "training" and config is not None:
         x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
         return x[:, None], y
+    stored = tracking.text(past.id, "sample.json")
+    if stored is None:
+        return None
     try:
-        stored = tracking.text(past.id, "sample.json")
-        if stored is None:
-            return None
         read = json.loads(stored)
         x, y = np.array(read["x"], float), np.array(read["y"], float)
         x = x.reshape(len(y), -1)[:, [read["names"].index(v) for v in polynomial.variables]]

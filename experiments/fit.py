@@ -1,4 +1,4 @@
-"""Which polynomial explains a column of the table, and how far can it be trusted?
+"""Which polynomial explains a column of a table, and how surely?
 
 \b
     python -m experiments.fit --data calibration.csv --target y --degree 3
@@ -26,14 +26,21 @@ from experiments.common import (
     say_abandoned,
     table,
 )
-from polyreg.config import MAX_TAG, FitConfig, Refused, command, params
+from polyreg.config import MAX_TAG, FitConfig
+from polyreg.errors import Refused
+from polyreg.options import command, extra_option, params
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
 
 
 @command(FitConfig, help=__doc__)
-@click.option("--dry-run", is_flag=True, help="Survey the table, print the plan, and leave no run.")
+@extra_option(
+    "--dry-run",
+    group="Record",
+    is_flag=True,
+    help="Look at the table and print the plan; fit nothing, record nothing.",
+)
 def main(config: FitConfig, dry_run: bool) -> None:
     clock = Clock()
     with ending() as stop, ExitStack() as opened:

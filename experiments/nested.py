@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 from experiments import train
 from experiments.common import Stop
-from polyreg.config import LISTS, SweepConfig, params, text
-from polyreg.outbox import Unreachable
+from polyreg.config import LISTS, SweepConfig
+from polyreg.errors import Unreachable
+from polyreg.options import params
+from polyreg.text import text
 
 
 class Trainer(NamedTuple):

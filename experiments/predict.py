@@ -1,4 +1,4 @@
-"""What does a model say of new rows, how surely, and does it know such rows at all?
+"""What does a model predict for new rows, and how surely?
 
 \b
     python -m experiments.predict --model runs:/<run id>/model --data new.csv
@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from experiments.common import ending, progress_bar
-from polyreg.config import PredictConfig, Refused, command
+from polyreg.config import PredictConfig
+from polyreg.errors import Refused
+from polyreg.options import command
 
 ADDED = ("prediction", "low", "high", "extrapolated")
 

@@ -1,4 +1,4 @@
-"""Which runs did not end as they should, and what can be done about it?
+"""Which runs did not end as they should, and how are they closed?
 
 \b
     python -m experiments.repair
@@ -13,15 +13,19 @@ from pathlib import Path
 import click
 
 from experiments.common import ending
-from polyreg.config import OneLine
+from polyreg.errors import Unsent
+from polyreg.options import OneLine
 
 
 @click.command(cls=OneLine, help=__doc__)
-@click.option("--dry-run", is_flag=True, help="Say which, and do nothing else.")
+@click.option("--dry-run", is_flag=True, help="List them, and do nothing else.")
 @click.option(
-    "--run", "run_id", default="", help="Close this run, wherever its process was; it has ended."
+    "--run",
+    "run_id",
+    default="",
+    help="Close this run, of any machine; be sure that its process has ended.",
 )
-@click.option("--send", "folder", default="", help="Send what a run left in this folder.")
+@click.option("--send", "folder", default="", help="Send the log that a run left in this folder.")
 def main(dry_run: bool, run_id: str, folder: str) -> None:
     if bool(run_id) + bool(folder) + dry_run > 1:
         raise click.UsageError("--dry-run, --run and --send are three different things; give one")
@@ -51,6 +55,8 @@ def send(folder: str) -> str:
 
     try:
         return tracking.send(Path(folder))
+    except Unsent:
+        raise
     except ValueError as error:
         raise click.UsageError(f"--send: {error}") from error
 

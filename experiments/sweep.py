@@ -1,4 +1,4 @@
-"""How do degree, learning rate, batch size, noise and basis change what training comes to?
+"""How do degree, rate, batch size, noise and basis change a training?
 
 \b
     python -m experiments.sweep --degrees 1,2,3,4,5 --learning-rates auto,0.01,0.001 --seeds 10
@@ -25,12 +25,13 @@ from experiments.common import (
     patience,
     plural,
     progress_bar,
-    same_options,
     say_abandoned,
     table,
 )
-from polyreg.config import LISTS, SweepConfig, command, params, text
-from polyreg.outbox import Unreachable
+from polyreg.config import LISTS, SweepConfig
+from polyreg.errors import Unreachable
+from polyreg.options import command, extra_option, params, same_options
+from polyreg.text import text
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -39,11 +40,15 @@ PLOTTED = 6  # combinations of them in the heat maps
 
 
 @command(SweepConfig, help=__doc__)
-@click.option("--resume", default="", help="Go on with this interrupted sweep: its run's id.")
-@click.option(
+@extra_option(
+    "--resume", group="Record", default="", help="Run id of an interrupted sweep to go on with."
+)
+@extra_option(
     "--tracking-uri",
+    group="Record",
     default="",
-    help="Another store than MLflow is told; to a server, machines of a cluster log themselves.",
+    help="Tracking store to use, in place of MLFLOW_TRACKING_URI; to a tracking server, the "
+    "machines of a cluster write their runs themselves.",
 )
 def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
     clock = Clock()

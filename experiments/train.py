@@ -20,11 +20,13 @@ from experiments.common import (
     ending,
     patience,
     progress_bar,
-    same_options,
     say_abandoned,
     table,
 )
-from polyreg.config import Refused, TrainConfig, command, params, text
+from polyreg.config import TrainConfig
+from polyreg.errors import Refused
+from polyreg.options import command, extra_option, params, same_options
+from polyreg.text import text
 
 SAMPLE = 400  # points of the data in the plots
 CHECKPOINT_SECONDS = 10.0
@@ -32,7 +34,9 @@ SLOTS = ("checkpoint/a.npz", "checkpoint/b.npz")  # written in turn: one is alwa
 
 
 @command(TrainConfig, help=__doc__)
-@click.option("--resume", default="", help="Go on with this interrupted run: its id.")
+@extra_option(
+    "--resume", group="Record", default="", help="Id of an interrupted run to go on with."
+)
 def main(config: TrainConfig, resume: str) -> None:
     clock = Clock()
     with ending() as stop:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polyreg.config import params
+from polyreg.options import params
 from polyreg.sgd import Training
 
 

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from polyreg import carried, sweep
-from polyreg.config import ClusterLost, Refused, TrainConfig
-from polyreg.files import BadTable
+from polyreg.config import TrainConfig
+from polyreg.errors import BadTable, ClusterLost, Refused
 from polyreg.least_squares import Problem
 from polyreg.moments import Moments
 from polyreg.sgd import Training

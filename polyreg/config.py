@@ -1,19 +1,32 @@
-"""What a run is: one frozen dataclass, and the Click options made from it.
+"""What each experiment can be told: one frozen dataclass, whose fields are its options.
 
-Each default and each help text is written here, once. Nothing heavy is imported, so that `--help`
+Each default, bound and help text is written here, once. Nothing heavy is imported, so that `--help`
 and a wrong option answer at once.
 """
 
-import csv
-import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, get_args
 
 import click
+
+from polyreg.errors import Refused
+from polyreg.options import (
+    Integer,
+    IntegerOrAuto,
+    ListOf,
+    Names,
+    Number,
+    NumberOrAuto,
+    Numbers,
+    Options,
+    knob,
+    require,
+)
+from polyreg.text import text
 
 MAX_DEGREE = 20
 MAX_FIT_DEGREE = 40
@@ -31,158 +44,115 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float64"]
 Engine = Literal["local", "ray"]
 
-
-class Refused(ValueError):
-    """The options and the table make no fit; one line says why, and the way out."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
-
-
-class ClusterLost(RuntimeError):
-    """A cluster that went away while it worked."""
+DEGREE = Integer(0, MAX_DEGREE)
+NOISE = Number(0, MAX_SIZE)
+RATE = NumberOrAuto(0, MAX_SIZE, min_open=True)
+BATCH_SIZE = Integer(1, 10**6)
+FILES = "A CSV or Parquet file, a folder of them, or a glob in quotes."
 
 
-class Diverged(ArithmeticError):
-    """A training whose weights are beyond recall."""
+def is_model_name(name: str) -> bool:
+    """Whether MLflow's registry takes the name; "" is none."""
+    return (
+        not set(name) & set("/:@\n")
+        and name == name.strip()
+        and name not in (".", "..")
+        and len(name) <= 200
+    )
 
 
-def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
-    """A field that is an option; without a default (MISSING) it has to be given."""
-    return field(default=default, metadata={"help": help, "type": type})
-
-
-def text(value: Any) -> str:
-    """The one spelling of an option's value, in `--help`, in MLproject and in MLflow's params."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(text(v) for v in value)
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def without_secrets(address: str) -> str:
-    """Addresses without user and password, or a secret in their query, as they can be shown.
-
-    A password may hold a slash, as keys of S3 do; unencoded, it is in the error that this makes.
-    """
-    address = re.sub(r"(\w+://)(?!\[)([^/@\s]*?)(?::(?!\d{1,5}\b)[^@\s]*)?@", _shown, address)
-    named = r"(?<=[?&])(\w*(?:secret|password|token|key|sig))=[^&\s']*"
-    return re.sub(r"://\S+", lambda found: re.sub(named, r"\1=...", found[0]), address)
-
-
-def _shown(found: re.Match) -> str:
-    """Azure's container stands where others have the user."""
-    user = found[2].partition(":")[0]
-    return f"{found[1]}{user}@" if found[1].startswith(("abfs", "wasb")) else found[1]
-
-
-class Numbers(click.ParamType):
-    name = "c0,c1,..."
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(float(word) for word in value.split(","))
-        except ValueError:
-            self.fail(
-                f"{value!r} is not a comma list of numbers; write the constant first, "
-                "like 0.9,0.5,3,2.4",
-                param,
-                ctx,
-            )
-
-
-class NumberOrAuto(click.ParamType):
-    name = "auto|float"
-
-    def convert(self, value, param, ctx):
-        try:
-            return value if value == "auto" else float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither 'auto' nor a number", param, ctx)
-
-
-class IntegerOrAuto(click.ParamType):
-    name = "auto|integer"
-
-    def convert(self, value, param, ctx):
-        try:
-            return value if value == "auto" else int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither 'auto' nor a whole number", param, ctx)
-
-
-class ListOf(click.ParamType):
-    """A comma list of values of another type, each taken once."""
-
-    def __init__(self, element: click.ParamType, name: str):
-        self.element, self.name = element, name
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        words = [word.strip() for word in value.split(",")]
-        return tuple(dict.fromkeys(self.element.convert(word, param, ctx) for word in words))
-
-
-class Names(click.ParamType):
-    name = "a,b,..."
-
-    def convert(self, value, param, ctx):
-        # As one line of CSV: a name with a comma in it goes in double quotes.
-        try:
-            return value if isinstance(value, tuple) else tuple(next(csv.reader([value]), ()))
-        except csv.Error as error:
-            self.fail(f"{value[:60]!r} is not a comma list of names: {error}", param, ctx)
-
-
-ENGINE = knob("local", "Where the work is done: in this process, or on a Ray cluster.")
-ADDRESS = knob("auto", "Of the Ray cluster: auto, host:port or ray://host:port.")
-REGISTER_AS = knob("", "Put the model into MLflow's registry, under this name.")
+def is_cluster_address(address: str) -> bool:
+    host = r"(\[[^\]\s]+\]|[^:/\s]+)"
+    return address == "auto" or bool(
+        re.fullmatch(rf"ray://{host}(:\d{{1,5}})?", address)
+        or re.fullmatch(rf"{host}:\d{{1,5}}", address)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    degree: int = knob(3, f"Degree of the model, 0 to {MAX_DEGREE}.")
-    coefficients: tuple[float, ...] = knob(
-        (0.9, 0.5, 3.0, 2.4), "True coefficients of 1, x, x^2, ..., constant first.", Numbers()
+class Registered(Options):
+    """An experiment that logs a model."""
+
+    register_as: str = knob(
+        "",
+        "Name under which MLflow's registry takes the model; by default it is not registered.",
+        group="Record",
+        holds=is_model_name,
+        refused="must be a name without / : @, of at most 200 characters",
+        is_new=True,
     )
-    noise: float = knob(0.0, "Standard deviation of the Gaussian noise on y, in units of y.")
-    inputs: Inputs = knob("normal", "Distribution of x: N(0, 1), or uniform on [-1, 1].")
-    basis: Basis = knob("auto", "Features; auto is the family orthonormal under the inputs.")
-    optimizer: Optimizer = knob("sgd", "torch.optim's SGD or Adam.")
-    learning_rate: float | str = knob(
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clustered(Options):
+    """An experiment that a Ray cluster can do the work of."""
+
+    engine: Engine = knob(
+        "local",
+        "Where the work is done: in this process (local), or on a Ray cluster (ray).",
+        group="Where it runs",
+        is_new=True,
+    )
+    address: str = knob(
         "auto",
-        "A constant rate, or auto: as large as each batch allows, falling like 1/t once noise "
-        "is what is left.",
-        NumberOrAuto(),
+        "Address of the Ray cluster: host:port or ray://host:port; auto: RAY_ADDRESS, else the "
+        "cluster on this machine.",
+        group="Where it runs",
+        holds=is_cluster_address,
+        refused="must be auto, host:port or ray://host:port",
+        is_new=True,
     )
-    momentum: float = knob(0.0, "Momentum of SGD, at least 0 and below 1.")
-    batch_size: int = knob(32, "Samples in a batch.")
-    tolerance: float = knob(1e-3, "What the stop rule compares with, in squared units of y.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning(Options):
+    """What one training and a sweep of them have in common."""
+
+    coefficients: tuple[float, ...] = knob(
+        (0.9, 0.5, 3.0, 2.4),
+        "True coefficients of 1, x, x^2, ..., comma list, constant first.",
+        Numbers(),
+        group="Data",
+    )
+    inputs: Inputs = knob(
+        "normal",
+        "Distribution of x: standard normal, or uniform on [-1, 1].",
+        group="Data",
+    )
+    optimizer: Optimizer = knob(
+        "sgd", "Optimizer, as in torch.optim: SGD or Adam.", group="Training"
+    )
+    momentum: float = knob(0.0, "Momentum of SGD.", Number(0, 1, max_open=True), group="Training")
+    tolerance: float = knob(
+        1e-3,
+        "Training stops when the gap or a batch's loss (see --stop) is below this, in squared "
+        "units of y.",
+        Number(0, math.inf, min_open=True, max_open=True),
+        group="Training",
+    )
     stop: Stop = knob(
         "gap",
-        "Stop when the expected excess loss over the optimum is below tolerance (gap), or when "
-        "one batch's loss is (batch).",
+        "What has to fall below the tolerance: the expected loss minus that of the best polynomial "
+        "of this degree (gap), or the loss of a single batch (batch).",
+        group="Training",
     )
-    max_steps: int = knob(100_000, "Stop here in any case.")
-    seed: int = knob(0, "Seeds inputs, noise and initial weights; 0 is a seed.")
-    device: Device = knob("auto", "auto is a GPU where one is.")
-    dtype: Dtype = knob("float32", "Numbers of the training.")
-    register_as: str = REGISTER_AS
+    max_steps: int = knob(
+        100_000,
+        "Stop after this many steps, even if the tolerance is not reached.",
+        Integer(1, 10**9),
+        group="Training",
+    )
+    dtype: Dtype = knob("float32", "Floating-point type.", group="Training")
+    seed: int = knob(
+        0,
+        "Seed of the random numbers: inputs, noise and initial weights.",
+        Integer(0),
+        group="Training",
+    )
+    device: Device = knob("auto", "auto: a GPU if there is one.", group="Where it runs")
 
     def __post_init__(self):
-        require = _require
-        _require_model_name(self.register_as)
-        require(
-            0 <= self.degree <= MAX_DEGREE,
-            "degree",
-            self.degree,
-            f"must be 0 to {MAX_DEGREE}; above that the coefficients of the powers of x cancel "
-            "so strongly that training leaves them no correct digit",
-        )
+        super().__post_init__()
         require(
             1 <= len(self.coefficients) <= MAX_DEGREE + 1,
             "coefficients",
@@ -196,34 +166,45 @@ class TrainConfig:
             f"must be finite numbers up to {MAX_SIZE:g}; rescale y if they are larger",
         )
         require(
-            0 <= self.noise <= MAX_SIZE,
-            "noise",
-            self.noise,
-            f"is a standard deviation and must be 0 to {MAX_SIZE:g}",
-        )
-        require(
-            self.learning_rate == "auto"
-            or (isinstance(self.learning_rate, float) and 0 < self.learning_rate <= MAX_SIZE),
-            "learning-rate",
-            self.learning_rate,
-            f"must be a positive number up to {MAX_SIZE:g}, or auto",
-        )
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "must be at least 0, below 1")
-        require(
             self.momentum == 0 or self.optimizer == "sgd",
             "momentum",
             self.momentum,
             "belongs to --optimizer sgd; Adam has its own",
         )
-        require(1 <= self.batch_size <= 10**6, "batch-size", self.batch_size, "must be 1 to 10^6")
-        require(
-            0 < self.tolerance < math.inf,
-            "tolerance",
-            self.tolerance,
-            "must be a positive finite number",
-        )
-        require(1 <= self.max_steps <= 10**9, "max-steps", self.max_steps, "must be 1 to 10^9")
-        require(self.seed >= 0, "seed", self.seed, "must be 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Registered, Learning):
+    degree: int = knob(
+        3,
+        "Degree of the model.",
+        DEGREE,
+        group="Model",
+        refused="must be {bounds}; above that the coefficients of the powers of x cancel so "
+        "strongly that training leaves them no correct digit",
+    )
+    noise: float = knob(
+        0.0,
+        "Standard deviation of the Gaussian noise on y, in units of y.",
+        NOISE,
+        group="Data",
+        refused="is a standard deviation and must be {bounds}",
+    )
+    basis: Basis = knob(
+        "auto",
+        "Polynomials that the model is a sum of; auto: the ones that are orthonormal under the "
+        "inputs (hermite for normal, legendre for uniform).",
+        group="Model",
+    )
+    learning_rate: float | str = knob(
+        "auto",
+        "A number is a constant rate; auto: the largest that is safe for each batch, falling like "
+        "1/t once only noise is left.",
+        RATE,
+        group="Training",
+        refused="must be {bounds}, or auto",
+    )
+    batch_size: int = knob(32, "Samples in a batch.", BATCH_SIZE, group="Training")
 
     @property
     def family(self) -> str:
@@ -242,65 +223,63 @@ class TrainConfig:
         return f"degree {self.degree} · {self.family} · {self.optimizer}"
 
 
-# TrainConfig's options as they are, for other configs that have them too.
-SAME: dict[str, Any] = {
-    f.name: knob(f.default, f.metadata["help"], f.metadata["type"]) for f in fields(TrainConfig)
-}
-
-
 @dataclass(frozen=True, kw_only=True)
-class SweepConfig:
+class SweepConfig(Registered, Clustered, Learning):
     degrees: tuple[int, ...] = knob(
-        (1, 2, 3, 4, 5), "Degrees of the model, comma list.", ListOf(click.INT, "d1,d2,...")
+        (1, 2, 3, 4, 5),
+        "Degrees of the model, comma list.",
+        ListOf(DEGREE, "d1,d2,..."),
+        group="Varied",
     )
     learning_rates: tuple[float | str, ...] = knob(
         ("auto", 0.01, 0.001),
         "Learning rates, comma list: numbers or auto.",
-        ListOf(NumberOrAuto(), "r1,r2,..."),
+        ListOf(RATE, "r1,r2,..."),
+        group="Varied",
     )
     batch_sizes: tuple[int, ...] = knob(
-        (32,), "Batch sizes, comma list.", ListOf(click.INT, "b1,b2,...")
+        (32,), "Batch sizes, comma list.", ListOf(BATCH_SIZE, "b1,b2,..."), group="Varied"
     )
     noises: tuple[float, ...] = knob(
-        (0.0,), "Standard deviations of the noise, comma list.", ListOf(click.FLOAT, "s1,s2,...")
+        (0.0,),
+        "Standard deviations of the noise, comma list.",
+        ListOf(NOISE, "s1,s2,..."),
+        group="Varied",
     )
     bases: tuple[str, ...] = knob(
-        ("auto",), "Bases, comma list.", ListOf(click.Choice(get_args(Basis)), "b1,b2,...")
+        ("auto",),
+        f"Bases, comma list: {', '.join(get_args(Basis))}.",
+        ListOf(click.Choice(get_args(Basis)), "b1,b2,..."),
+        group="Varied",
     )
-    seeds: int = knob(5, "Runs of each combination, with the seeds seed, seed + 1, ...")
+    seeds: int = knob(
+        5,
+        "Runs of each combination, with the seeds seed, seed + 1, ...",
+        Integer(1),
+        group="Varied",
+    )
     trials: int = knob(
-        0, "Search: combinations that Optuna tries of all there are; 0 trains every one."
+        0,
+        "Try only this many combinations, chosen by Optuna; 0 trains every combination.",
+        Integer(0),
+        group="Varied",
+        refused="must be 0 (train all) or more",
     )
     save_models: Literal["best", "all"] = knob(
-        "best", "Log the model of the best run, or of every run that did not diverge."
+        "best",
+        "Save the model of the best run only, or of every run that did not diverge.",
+        group="Record",
     )
-    coefficients: tuple[float, ...] = SAME["coefficients"]
-    inputs: Inputs = SAME["inputs"]
-    optimizer: Optimizer = SAME["optimizer"]
-    momentum: float = SAME["momentum"]
-    tolerance: float = SAME["tolerance"]
-    stop: Stop = SAME["stop"]
-    max_steps: int = SAME["max_steps"]
-    seed: int = SAME["seed"]
-    device: Device = SAME["device"]
-    dtype: Dtype = SAME["dtype"]
-    engine: Engine = ENGINE
-    address: str = ADDRESS
-    register_as: str = SAME["register_as"]
 
     def __post_init__(self):
-        require = _require
-        _require_model_name(self.register_as)
-        _require_address(self.address)
-        require(self.seeds >= 1, "seeds", self.seeds, "must be 1 or more")
-        require(self.trials >= 0, "trials", self.trials, "must be 0 (train all) or more")
+        super().__post_init__()
         runs = self.seeds * math.prod(len(values) for values in self.lists().values())
         require(runs <= MAX_RUNS, "seeds", f"{runs:,} runs", f"make at most {MAX_RUNS:,} runs")
         for listed in LISTS.values():
             size = len(text(getattr(self, listed)))
             require(
                 size <= MAX_PARAM,
-                listed.replace("_", "-"),
+                listed,
                 f"{size:,} characters",
                 f"must be at most {MAX_PARAM:,} characters, as MLflow's params; split the sweep",
             )
@@ -309,11 +288,11 @@ class SweepConfig:
             for value in values:
                 try:
                     self.run(self.seed, **{option: value})
-                except ValueError as error:
+                except Refused as error:
                     name, why = str(error).split(" ", 1)
                     one = name.removeprefix("--").replace("-", "_")
                     listed = LISTS.get(one, one).replace("_", "-")
-                    raise ValueError(f"--{listed} {why}") from error
+                    raise Refused(f"--{listed} {why}") from error
 
     def lists(self) -> dict[str, tuple]:
         """The values of each option of a run that the sweep varies, by the option's name."""
@@ -331,8 +310,8 @@ class SweepConfig:
     def run(self, seed: int, **varied) -> TrainConfig:
         """One run; of each list that `varied` does not name, the first value."""
         first = {option: values[0] for option, values in self.lists().items()}
-        own = {f.name: getattr(self, f.name) for f in fields(TrainConfig) if hasattr(self, f.name)}
-        return TrainConfig(**(own | first | varied | {"seed": seed, "register_as": ""}))
+        own = {f.name: getattr(self, f.name) for f in fields(Learning)}
+        return TrainConfig(**(own | first | varied | {"seed": seed}))
 
 
 LISTS = {
@@ -343,79 +322,106 @@ LISTS = {
     "basis": "bases",
 }
 
+TOTAL_DEGREE = (
+    "must be {bounds}; above that no power of x has a digit left, and a spline serves better"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig:
-    data: str = knob(MISSING, "A CSV or Parquet file, a folder of them, or a glob in quotes.")
-    target: str = knob(MISSING, "The column to explain.")
+class FitConfig(Registered, Clustered):
+    data: str = knob(
+        MISSING, FILES, group="Data", holds=bool, refused="must name a file, a folder or a glob"
+    )
+    target: str = knob(
+        MISSING, "Column to predict.", group="Data", holds=bool, refused="must name a column"
+    )
     features: tuple[str, ...] = knob(
         (),
-        "Columns to explain it by, comma list (quote a name with a comma); by default all other "
-        "numeric ones.",
+        "Columns to predict it from, comma list (quote a name with a comma); by default all other "
+        "numeric columns.",
         Names(),
+        group="Data",
     )
-    weights: str = knob("", "A column of 1/variance of each row's target; none by default.")
+    weights: str = knob(
+        "",
+        "Column with each row's weight, 1/variance of its target; by default all rows weigh the "
+        "same.",
+        group="Data",
+    )
+    missing: Literal["refuse", "drop"] = knob(
+        "refuse",
+        "Rows with missing or infinite values: refuse the table, or drop those rows.",
+        group="Data",
+    )
+    skip_bad_files: bool = knob(
+        False,
+        "Leave out files that cannot be read; finding them reads all files once more.",
+        group="Data",
+    )
     degree: int | str = knob(
-        3, f"Total degree, 0 to {MAX_FIT_DEGREE}, or auto: by cross-validation.", IntegerOrAuto()
+        3,
+        "Total degree of the polynomial; auto: chosen by cross-validation.",
+        IntegerOrAuto(0, MAX_FIT_DEGREE),
+        group="Model",
+        refused=TOTAL_DEGREE,
     )
-    max_degree: int = knob(15, "With degree auto: the largest that is tried.")
-    folds: int = knob(10, "With degree auto: the folds of the cross-validation.")
-    interaction_degree: int = knob(0, "Variables at most in one product; 0 is all of them.")
-    intercept: bool = knob(True, "Whether the polynomial has a constant term.")
+    max_degree: int = knob(
+        15,
+        "Largest degree that --degree auto tries.",
+        Integer(0, MAX_FIT_DEGREE),
+        group="Model",
+        refused=TOTAL_DEGREE,
+    )
+    interaction_degree: int = knob(
+        0,
+        "Largest number of variables in one product; 0: no limit.",
+        Integer(0),
+        group="Model",
+        refused="must be 0 (no limit) or more",
+    )
+    intercept: bool = knob(True, "Whether the polynomial has a constant term.", group="Model")
     ridge: float = knob(
         0.0,
-        "Penalty on the squared weights of the orthogonal polynomials but the constant, each at "
-        "unit variance; at degree 1, of the standardized features.",
+        "Ridge penalty on the squared coefficients of the orthogonal polynomials, scaled to unit "
+        "variance, without the constant; at degree 1, of the standardized features.",
+        Number(0, MAX_SIZE),
+        group="Model",
+    )
+    folds: int = knob(
+        10,
+        "Folds of the cross-validation of --degree auto.",
+        Integer(2, 1000),
+        group="Statistics",
+    )
+    level: float = knob(
+        0.95,
+        "Confidence level of the intervals.",
+        Number(0, 1, min_open=True, max_open=True),
+        group="Statistics",
+        refused="must be {bounds}, like 0.95",
     )
     precision: Literal["auto", "fast", "certified"] = knob(
         "auto",
-        "float64 (fast), or integers (certified); auto is certified up to 10 million values of "
-        "the design matrix.",
+        "Arithmetic: float64 (fast), or exact in integers (certified); auto: certified up to 10 "
+        "million values of the design matrix (rows times terms).",
+        group="Statistics",
     )
-    level: float = knob(0.95, "Of the intervals.")
-    missing: Literal["refuse", "drop"] = knob(
-        "refuse", "Rows with missing or infinite values: refuse the table, or drop them."
+    seed: int = knob(
+        0,
+        "Seed of the random numbers: the folds and the samples.",
+        Integer(0),
+        group="Statistics",
     )
-    skip_bad_files: bool = knob(
-        False, "Leave out files that cannot be read, found by reading all of them once more."
-    )
-    seed: int = knob(0, "Seeds the folds and the samples; 0 is a seed.")
     device: Literal["auto", "cpu", "cuda"] = knob(
-        "auto", "auto is a GPU where one is; on Ray, the CPU."
+        "auto", "auto: a GPU if there is one; on Ray, the CPU.", group="Where it runs"
     )
-    engine: Engine = ENGINE
-    address: str = ADDRESS
-    register_as: str = REGISTER_AS
 
     def __post_init__(self):
-        require = _require
-        _require_model_name(self.register_as)
-        require(self.data != "", "data", "''", "must name a file, a folder or a glob")
-        require(self.target != "", "target", "''", "must name a column")
-        _require_address(self.address)
-        for name in ("degree", "max_degree"):
-            value = getattr(self, name)
-            require(
-                value == "auto" or 0 <= value <= MAX_FIT_DEGREE,
-                name.replace("_", "-"),
-                value,
-                f"must be 0 to {MAX_FIT_DEGREE}; above that no power of x has a digit left, and a "
-                "spline serves better",
-            )
+        super().__post_init__()
         lowest = 0 if self.intercept else 1
         require(
             self.top_degree >= lowest, "degree", self.top_degree, "without intercept must be 1 up"
         )
-        require(2 <= self.folds <= 1000, "folds", self.folds, "must be 2 to 1000")
-        require(
-            self.interaction_degree >= 0,
-            "interaction-degree",
-            self.interaction_degree,
-            "must be 0 (no limit) or more",
-        )
-        require(0 <= self.ridge <= MAX_SIZE, "ridge", self.ridge, f"must be 0 to {MAX_SIZE:g}")
-        require(0 < self.level < 1, "level", self.level, "must be between 0 and 1, like 0.95")
-        require(self.seed >= 0, "seed", self.seed, "must be 0 or more")
 
     @property
     def top_degree(self) -> int:
@@ -423,28 +429,57 @@ class FitConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
-    model: str = knob(MISSING, "What MLflow calls the model: runs:/<run id>/model.")
-    data: str = knob(MISSING, "A CSV or Parquet file, a folder of them, or a glob in quotes.")
-    out: str = knob("predictions.parquet", "Where to write: .parquet or .csv.")
-    interval: Literal["prediction", "confidence"] = knob(
-        "prediction", "Of one new value, or of the mean; at the level of the fit."
+class PredictConfig(Options):
+    model: str = knob(
+        MISSING,
+        "The model's address in MLflow: runs:/<run id>/model.",
+        group="Model",
+        holds=bool,
+        refused="must name a model, like runs:/<run id>/model",
     )
-
-    def __post_init__(self):
-        _require(self.model != "", "model", "''", "must name a model, like runs:/<run id>/model")
-        _require(
-            self.out.endswith((".parquet", ".csv")), "out", self.out, "must end in .parquet or .csv"
-        )
+    data: str = knob(MISSING, FILES, group="Data")
+    out: str = knob(
+        "predictions.parquet",
+        "File to write, .parquet or .csv.",
+        group="Record",
+        holds=lambda name: name.endswith((".parquet", ".csv")),
+        refused="must end in .parquet or .csv",
+    )
+    interval: Literal["prediction", "confidence"] = knob(
+        "prediction",
+        "Interval for one new value (prediction), or for the mean (confidence); at the confidence "
+        "level of the fit.",
+        group="Statistics",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig:
-    runs: str = knob("", "Ids of the runs, comma list; else the newest of an experiment.")
-    experiment: str = knob("polyreg", "Whose newest runs, where --runs names none.")
-    last: int = knob(10, f"How many of the newest, 1 to {MAX_COMPARED}.")
-    filter: str = knob("", "Only those that meet this, in MLflow's words: \"params.degree > '2'\".")
-    out: str = knob("comparison.html", "Where to write the page, besides the run's artifacts.")
+class CompareConfig(Options):
+    runs: str = knob(
+        "",
+        "Ids of the runs, comma list; by default the newest runs of --experiment.",
+        group="Data",
+    )
+    experiment: str = knob(
+        "polyreg",
+        "Experiment whose newest runs are compared.",
+        group="Data",
+        holds=bool,
+        refused="must name an experiment, like polyreg",
+    )
+    last: int = knob(10, "How many of the newest runs.", Integer(1, MAX_COMPARED), group="Data")
+    filter: str = knob(
+        "",
+        "Take only runs that meet this condition, in MLflow's words: \"params.degree > '2'\".",
+        group="Data",
+    )
+    out: str = knob(
+        "comparison.html",
+        "File to write the page to; the run has it as an artifact too.",
+        group="Record",
+        holds=lambda name: name.endswith((".html", ".htm")),
+        refused="must end in .html",
+    )
 
     def __post_init__(self):
         given = [
@@ -453,135 +488,16 @@ class CompareConfig:
             if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
         ]
         if self.runs and given:
-            raise ValueError(
+            raise Refused(
                 f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
             )
         if self.runs and not self.ids:
-            raise ValueError(f"--runs must be a comma list of run ids; got {self.runs!r}")
+            raise Refused(f"--runs must be a comma list of run ids; got {self.runs!r}")
         if len(self.ids) > MAX_COMPARED:
-            raise ValueError(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
-        if not 1 <= self.last <= MAX_COMPARED:
-            raise ValueError(f"--last must be 1 to {MAX_COMPARED}; got {self.last}")
-        if not self.experiment:
-            raise ValueError("--experiment must name an experiment, like polyreg; got ''")
-        if not self.out.endswith((".html", ".htm")):
-            raise ValueError(f"--out must end in .html; got {self.out!r}")
+            raise Refused(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
+        super().__post_init__()
 
     @property
     def ids(self) -> list[str]:
         """The runs by id, each once."""
         return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
-
-
-def params(config: TrainConfig | FitConfig | SweepConfig | CompareConfig) -> dict[str, str]:
-    """What MLflow stores: every option under its own name, and no password of an address."""
-    return {name: without_secrets(text(value)) for name, value in asdict(config).items()}
-
-
-Config = TypeVar("Config")
-
-
-def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
-    """The config whose `params` these are; ValueError where they are none."""
-    try:
-        since = {"register_as": "", "engine": "local", "address": "auto"}  # the first runs
-        stored = since | dict(stored)
-        values = {
-            f.name: _click_type(f).convert(stored[f.name], None, None)
-            for f in fields(config_class)  # type: ignore[arg-type]
-        }
-    except (KeyError, click.BadParameter) as error:
-        raise ValueError(f"not params of {config_class.__name__}: {error}") from error
-    return config_class(**values)
-
-
-def _require(holds: object, option: str, value: object, why: str) -> None:
-    if not holds:
-        raise ValueError(f"--{option} {why}; got {text(value)}")
-
-
-def _require_address(address: str) -> None:
-    _require(
-        address == "auto"
-        or re.fullmatch(r"ray://(\[[^\]\s]+\]|[^:/\s]+)(:\d{1,5})?", address)
-        or re.fullmatch(r"(\[[^\]\s]+\]|[^:/\s]+):\d{1,5}", address),
-        "address",
-        repr(address),
-        "must be auto, host:port or ray://host:port",
-    )
-
-
-def _require_model_name(name: str) -> None:
-    _require(
-        not set(name) & set("/:@\n")
-        and name == name.strip()
-        and name not in (".", "..")
-        and len(name) <= 200,
-        "register-as",
-        repr(name),
-        "must be a name without / : @, of at most 200 characters",
-    )
-
-
-def _click_type(f) -> Any:
-    if f.metadata["type"] is not None:
-        return f.metadata["type"]
-    if get_origin(f.type) is Literal:
-        return click.Choice(get_args(f.type))
-    return click.types.convert_type(f.type)
-
-
-class OneLine(click.Command):
-    """A command whose errors are one line: no usage text before them."""
-
-    def invoke(self, ctx):
-        return _without_usage(super().invoke, ctx)
-
-    def parse_args(self, ctx, args):
-        return _without_usage(super().parse_args, ctx, args)
-
-
-def _without_usage(call: Callable, *args):
-    try:
-        return call(*args)
-    except click.ClickException as error:
-        kind = click.UsageError if isinstance(error, click.UsageError) else click.ClickException
-        # Somebody's names and values may have several lines.
-        raise kind(" ".join(error.format_message().splitlines())) from error
-
-
-def command(config_class: type, help: str | None) -> Callable:
-    """Make `main(config)` a Click command with one option a field of `config_class`.
-
-    Options that main has of its own come after the config, by name.
-    A value that the dataclass refuses ends in one line and exit code 2.
-    """
-
-    def decorate(main: Callable) -> click.Command:
-        @functools.wraps(main)
-        def from_options(**options):
-            values = {f.name: options.pop(f.name) for f in fields(config_class)}
-            try:
-                config = config_class(**values)
-            except ValueError as error:
-                raise click.UsageError(str(error)) from error
-            return main(config, **options)
-
-        made: Any = from_options
-        for f in reversed(fields(config_class)):
-            given = (
-                {"required": True}
-                if f.default is MISSING
-                else {"default": text(f.default), "show_default": text(f.default) != ""}
-            )
-            if f.default is False:  # --flag, and --flag true, which MLproject writes
-                given |= {"is_flag": False, "flag_value": "true"}
-            made = click.option(
-                "--" + f.name.replace("_", "-"),
-                type=_click_type(f),
-                help=f.metadata["help"],
-                **given,
-            )(made)
-        return click.command(cls=OneLine, help=help)(made)
-
-    return decorate

@@ -20,7 +20,8 @@ import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet
 
-from polyreg.config import Refused, without_secrets
+from polyreg.errors import BadTable, NotNow
+from polyreg.text import without_secrets
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
 
@@ -37,17 +38,6 @@ STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20}
 # Over a network each request waits: rather a row group at a time.
 FETCHED = {"pre_buffer": True}
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
-
-
-class BadTable(Refused):
-    """One line: what is wrong with the table, where, and the way out."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
-
-
-class NotNow(BadTable):
-    """What may go at another time: the file itself may be sound."""
 
 
 class Found(NamedTuple):

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from polyreg import certified, fast, limbs, terms
-from polyreg.config import FitConfig, Refused
+from polyreg.config import FitConfig
 from polyreg.design import Design
+from polyreg.errors import NearlySingular, Refused
 from polyreg.inference import Answer
 from polyreg.moments import ExactKernel, FastKernel, Moments, totals
-from polyreg.normal import NearlySingular, Normal, Solved, solve
+from polyreg.normal import Normal, Solved, solve
 from polyreg.selection import Selection, cross_validate, labelled
 from polyreg.table import Block, InMemory, Survey, Table
 

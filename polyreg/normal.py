@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polyreg.errors import NearlySingular
+
 FLAT = 1e-10  # eigenvalue of the scaled Gram matrix that float64 cannot safely tell from 0
-
-
-class NearlySingular(ArithmeticError):
-    """float64 cannot tell whether the terms depend on each other."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from polyreg.errors import Unsent
+
 # A message is JSON: `do` says what, `run` to which run. Its payload is a folder of files.
 Message = dict[str, Any]
 Send = Callable[[Message, Path | None], str | None]
@@ -20,14 +22,6 @@ FOLDER = "unsent"
 ABOUT = "about.json"
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0  # seconds between two tries
 PLACEHOLDER = re.compile("unsent-[0-9a-f]{32}")  # a run that the store does not know yet
-
-
-class Unreachable(Exception):
-    """The tracking store or the artifact store cannot take a run; one line says why."""
-
-
-class Unsent(Exception):
-    """A run's log, or a part of it, did not arrive; one line says where it is."""
 
 
 def folders(name: str) -> Iterator[Path]:

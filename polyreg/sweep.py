@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from polyreg import sgd, terms
-from polyreg.config import SweepConfig, TrainConfig, from_params
+from polyreg.config import SweepConfig, TrainConfig
 from polyreg.optimum import Optimum
+from polyreg.options import from_params
 from polyreg.polynomial import Polynomial
 from polyreg.recovery import Recovery, recovery
 

@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from polyreg.config import FitConfig
-from polyreg.files import BLOCK_ROWS, BadTable, File, NotNow, find, format_of, sha256, short
+from polyreg.errors import BadTable, NotNow
+from polyreg.files import BLOCK_ROWS, File, find, format_of, sha256, short
 
 SAMPLE = 16_384
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from experiments import compare, fit, sweep, train
 from polyreg import data, page
-from polyreg.config import TrainConfig, text
+from polyreg.config import TrainConfig
+from polyreg.text import text
 from tests.conftest import ROOT, artifact
 from tests.unit.reports.test_page import NASTY, READ, Reader, points_of
 

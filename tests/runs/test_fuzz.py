@@ -36,17 +36,9 @@ from hypothesis import strategies as st
 import polyreg
 from experiments import fit, predict, sweep, train
 from polyreg import least_squares
-from polyreg.config import (
-    Basis,
-    FitConfig,
-    PredictConfig,
-    Refused,
-    SweepConfig,
-    TrainConfig,
-    command,
-    from_params,
-    params,
-)
+from polyreg.config import Basis, FitConfig, PredictConfig, SweepConfig, TrainConfig
+from polyreg.errors import Refused
+from polyreg.options import command, from_params, params
 from polyreg.predictor import Predictor
 from polyreg.table import Table
 from tests.conftest import TOLD

@@ -15,7 +15,8 @@ import polyreg
 from experiments import sweep as experiment
 from experiments import train
 from polyreg import sgd, sweep
-from polyreg.config import SweepConfig, TrainConfig, from_params, params
+from polyreg.config import SweepConfig, TrainConfig
+from polyreg.options import from_params, params
 from tests.conftest import artifact
 from tests.support.processes import mlflow_run, started, until
 

@@ -7,7 +7,8 @@ import mlflow
 
 import polyreg
 from polyreg import sgd, tracking
-from polyreg.config import TrainConfig, from_params
+from polyreg.config import TrainConfig
+from polyreg.options import from_params
 from tests.conftest import artifact
 
 EVERYTHING = ["coefficients.json", "plots/fit.png", "plots/loss.png", "plots/residuals.png"]

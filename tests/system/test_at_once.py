@@ -10,7 +10,8 @@ from click.testing import CliRunner
 import polyreg
 from experiments import train
 from polyreg import sgd
-from polyreg.config import TrainConfig, from_params
+from polyreg.config import TrainConfig
+from polyreg.options import from_params
 from tests.conftest import artifact, only_run
 from tests.support.forked import forked
 from tests.support.processes import remote, started, until

@@ -23,7 +23,8 @@ from mlflow.entities import Run
 
 from experiments.fit import main
 from polyreg import cluster, least_squares, table
-from polyreg.config import FitConfig, Refused
+from polyreg.config import FitConfig
+from polyreg.errors import Refused
 from polyreg.least_squares import Passes, Problem
 from polyreg.table import Table
 from tests.conftest import ROOT, only_run

@@ -12,9 +12,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.common import Killed, Stop, ending, patience, same_options
-from polyreg.config import Diverged, FitConfig, OneLine, Refused, TrainConfig, command, params
-from polyreg.outbox import Unreachable, Unsent
+from experiments.common import Killed, Stop, ending, patience
+from polyreg.config import FitConfig, TrainConfig
+from polyreg.errors import Diverged, Refused, Unreachable, Unsent
+from polyreg.options import OneLine, command, params, same_options
 from tests.conftest import ROOT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg.normal import NearlySingular, Normal, solve, without_constant
+from polyreg.errors import NearlySingular
+from polyreg.normal import Normal, solve, without_constant
 from tests.unit.polynomials.test_design import designed
 
 EPS = 2.0**-52

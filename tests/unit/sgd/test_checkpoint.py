@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from experiments import train
 from polyreg import checkpoint, sgd, tracking
-from polyreg.config import Diverged, TrainConfig
+from polyreg.config import TrainConfig
+from polyreg.errors import Diverged
 
 STEPS, CHUNK = 330, 50  # the last chunk is shorter
 

@@ -12,7 +12,7 @@ import pytest
 
 from polyreg import files, table
 from polyreg.config import FitConfig
-from polyreg.files import BadTable
+from polyreg.errors import BadTable
 from polyreg.least_squares import Passes, Problem
 from polyreg.selection import GROUPS, labelled
 from polyreg.table import Block, Table

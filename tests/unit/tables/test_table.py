@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polyreg.files import BLOCK_ROWS, CSV_BLOCK, BadTable
+from polyreg.errors import BadTable
+from polyreg.files import BLOCK_ROWS, CSV_BLOCK
 from polyreg.table import SAMPLE, InMemory, Table
 
 NAN, INF = float("nan"), float("inf")

@@ -22,7 +22,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from polyreg import outbox
-from polyreg.outbox import Outbox, Unsent, scratch
+from polyreg.errors import Unsent
+from polyreg.outbox import Outbox, scratch
 
 ABOUT = {"uri": "http://user:secret@somewhere", "run": "r"}
 
