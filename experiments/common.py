@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from polyreg.config import ClusterLost, Diverged, Refused, from_params, text
-from polyreg.outbox import Unreachable, Unsent
+from polyreg.errors import Unreachable, Unsent
 
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
 atexit.register(gc.freeze)

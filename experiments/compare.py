@@ -69,7 +69,7 @@ def main(config: CompareConfig) -> None:
         try:
             part.write_text(content, encoding="utf-8")
             name = f"comparison · {plural(len(seen), 'run')}"
-            with tracking.run(name, params(config), wait=patience(stop)) as run:
+            with tracking.start_run(name, params(config), wait=patience(stop)) as run:
                 say_abandoned()
                 run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
                 run.text(content, "comparison.html")

@@ -53,7 +53,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
         if dry_run:
             return report_plan(problem, rows, survey, engine)
         name = f"{config.target} · degree {config.degree}"
-        with tracking.run(name, params(config), discard=(Refused,), wait=patience(stop)) as run:
+        with tracking.start_run(
+            name, params(config), discard=(Refused,), wait=patience(stop)
+        ) as run:
             say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
                 answer, selection = least_squares.run(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from experiments import train
 from experiments.common import Stop
 from polyreg.config import LISTS, SweepConfig, params, text
-from polyreg.outbox import Unreachable
+from polyreg.errors import Unreachable
 
 
 class Trainer(NamedTuple):
@@ -29,18 +29,18 @@ class Trainer(NamedTuple):
         """Train and track these, and give their rows."""
         from polyreg.sweep import Row
 
-        elsewhere = run.elsewhere() if self.engine else None
-        there = elsewhere and partial(track_there, elsewhere, config, self.device)
+        handle = run.handle() if self.engine else None
+        there = handle and partial(track_there, handle, config, self.device)
         for trained in self.train(missing, there):
             tracked = isinstance(trained, Row)
             yield trained if tracked else track(run, config, trained, self.device)
 
 
-def track_there(elsewhere, config: SweepConfig, device: str, trainings: list) -> list:
+def track_there(handle, config: SweepConfig, device: str, trainings: list) -> list:
     """The rows of trainings that were tracked where they were trained, or else the trainings."""
     done: list = []
     try:
-        with elsewhere.open() as run:
+        with handle.open() as run:
             for training in trainings if run else []:
                 done.append(track(run, config, training, device))
     except Unreachable:

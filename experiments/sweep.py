@@ -30,7 +30,7 @@ from experiments.common import (
     table,
 )
 from polyreg.config import LISTS, SweepConfig, command, params, text
-from polyreg.outbox import Unreachable
+from polyreg.errors import Unreachable
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -66,7 +66,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
         with stop.abruptly():
             engine = opened.enter_context(joined(config, device))
         wait = patience(stop)
-        with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
+        with tracking.start_run(title(config), params(config), resume=resume, wait=wait) as run:
             stop.hint = f"python -m experiments.sweep --resume {run.id}"
             if tracking_uri:
                 stop.hint += f" --tracking-uri {tracking_uri}"

@@ -8,7 +8,6 @@ Draws batches of a known polynomial, trains one linear layer on its basis functi
 run in MLflow: options, curves, coefficients, plots, and the model, which loads without polyreg.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +26,6 @@ from experiments.common import (
 from polyreg.config import Refused, TrainConfig, command, params, text
 
 SAMPLE = 400  # points of the data in the plots
-CHECKPOINT_SECONDS = 10.0
-SLOTS = ("checkpoint/a.npz", "checkpoint/b.npz")  # written in turn: one is always whole
 
 
 @command(TrainConfig, help=__doc__)
@@ -49,7 +46,7 @@ def main(config: TrainConfig, resume: str) -> None:
         optimum = Optimum.of(config)
         require_headroom(optimum, config)
         training = sgd.Training(config, device)
-        checkpoints = Checkpoints(training)
+        checkpoints = tracking.Checkpoints(training)
         logged = 0, 0
         if before:
             checkpoints.read(before)
@@ -57,7 +54,7 @@ def main(config: TrainConfig, resume: str) -> None:
             logged = len(at), max(at, default=0)
         curve = training.curve
         wait = patience(stop)
-        with tracking.run(config.name, params(config), resume=resume, wait=wait) as run:
+        with tracking.start_run(config.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
             say_abandoned()
             run.tag(tags(training, device))
@@ -109,61 +106,6 @@ def to_go_on(run_id: str):
             f"--resume: run {run_id} {before.tags['error']}; start a new one: it would again"
         )
     return before
-
-
-class Checkpoints:
-    """A training's state among its run's artifacts: at most every CHECKPOINT_SECONDS, and at the
-    end of one that is interrupted. The tag `checkpoint` names the last that was written whole.
-    """
-
-    def __init__(self, training):
-        self.training = training
-        self._before = 0.0  # seconds that it took until it was interrupted
-        self._began = self._last = time.perf_counter()
-        self._slot, self._written = 0, False
-
-    def begin(self) -> None:
-        """Now the training does."""
-        self._began = self._last = time.perf_counter()
-
-    def seconds(self) -> float:
-        """What the training took so far."""
-        return self._before + time.perf_counter() - self._began
-
-    def read(self, run) -> None:
-        """Go on from the last one that is whole; from the start, which ends alike, without one."""
-        from polyreg import checkpoint, tracking
-
-        named = run.tags.get("checkpoint", SLOTS[0])
-        self._written = "checkpoint" in run.tags
-        for path in sorted(SLOTS, key=lambda slot: slot != named):
-            packed = tracking.file(run.id, path)
-            try:
-                self._before = checkpoint.unpack(packed, self.training) if packed else 0.0
-            except ValueError:
-                continue
-            if packed:
-                self._slot = 1 - SLOTS.index(path)
-                return
-
-    def write_when_due(self, run) -> None:
-        if time.perf_counter() - self._last >= CHECKPOINT_SECONDS:
-            self.write(run)
-
-    def write(self, run) -> None:
-        from polyreg import checkpoint
-
-        if self.training.curve.steps == 0:
-            return
-        packed = checkpoint.pack(self.training, self.seconds())
-        run.checkpoint(packed, SLOTS[self._slot])
-        self._slot, self._written = 1 - self._slot, True
-        self._last = time.perf_counter()
-
-    def clear(self, run) -> None:
-        """Of a run that has arrived."""
-        if self._written:
-            run.drop_checkpoints("checkpoint")
 
 
 def log_curves(run, curve, logged: tuple[int, int], interrupted: bool) -> None:

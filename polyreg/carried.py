@@ -38,8 +38,12 @@ class Carried(importlib.abc.SourceLoader, importlib.abc.MetaPathFinder):  # type
 
 
 def texts(*packages: Path) -> dict[str, bytes]:
-    """The modules of these folders."""
-    return {f"{p.name}/{f.name}": f.read_bytes() for p in packages for f in p.glob("*.py")}
+    """The modules of these folders, and of those in them."""
+    return {
+        f.relative_to(p.parent).as_posix(): f.read_bytes()
+        for p in packages
+        for f in p.rglob("*.py")
+    }
 
 
 def work(sources: dict[str, bytes], function: bytes, *arguments: bytes) -> bytes | tuple:

@@ -23,10 +23,11 @@ ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1"
 
 @contextmanager
 def started(experiment: str, *arguments: str, **settings: Any) -> Iterator[subprocess.Popen]:
-    """An experiment in a process of its own; settings are of its module, or environment."""
-    module = f"experiments.{experiment}"
+    """An experiment in a process of its own; settings are of its checkpoints, or environment."""
     own = {k: v for k, v in settings.items() if not k.startswith(("POLYREG", "TMPDIR"))}
-    code = f"import {module} as e; vars(e).update({own!r}); e.main()"
+    code = f"import experiments.{experiment} as e; e.main()"
+    if own:
+        code = f"import polyreg.tracking.checkpoints as c; vars(c).update({own!r}); {code}"
     environment = {k: str(v) for k, v in settings.items() if k not in own}
     with process([sys.executable, "-c", code, *arguments], **environment) as running:
         yield running

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from experiments.common import Killed, Stop, ending, patience, same_options
 from polyreg.config import Diverged, FitConfig, OneLine, Refused, TrainConfig, command, params
-from polyreg.outbox import Unreachable, Unsent
+from polyreg.errors import Unreachable, Unsent
 from tests.conftest import ROOT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -27,7 +27,7 @@ def runs(name: str = "polyreg"):
 
 
 def test_a_run_stores_its_params_under_a_telling_name_in_polyregs_experiment(store):
-    with tracking.run("degree 3", {"noise": "0.5"}) as run:
+    with tracking.start_run("degree 3", {"noise": "0.5"}) as run:
         run.tag({"basis": "hermite"})
     [found] = runs()
     assert found.info.run_name == "degree 3" and found.info.status == "FINISHED"
@@ -36,13 +36,13 @@ def test_a_run_stores_its_params_under_a_telling_name_in_polyregs_experiment(sto
 
 def test_the_experiment_is_the_one_mlflow_was_told(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     assert len(runs("mine")) == 1 and not runs()
 
 
 def test_the_experiment_opens_in_the_view_of_models(store):
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     tags = mlflow.get_experiment_by_name("polyreg").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
@@ -53,7 +53,7 @@ def test_what_mlflow_run_logged_already_stays_as_the_user_typed_it(store, monkey
     opened = client.create_run("0")
     client.log_param(opened.info.run_id, "learning_rate", "1e-3")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    with tracking.run("degree 3", {"learning_rate": "0.001", "noise": "0"}) as run:
+    with tracking.start_run("degree 3", {"learning_rate": "0.001", "noise": "0"}) as run:
         assert run.id == opened.info.run_id
     found = client.get_run(run.id)
     assert found.data.params == {"learning_rate": "1e-3", "noise": "0"}
@@ -63,20 +63,20 @@ def test_what_mlflow_run_logged_already_stays_as_the_user_typed_it(store, monkey
 def test_a_name_that_someone_gave_is_kept(store, monkeypatch):
     opened = mlflow.MlflowClient().create_run("0", run_name="Tuesday's calibration")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    with tracking.run("degree 3", {}):
+    with tracking.start_run("degree 3", {}):
         pass
     assert mlflow.get_run(opened.info.run_id).info.run_name == "Tuesday's calibration"
 
 
 def test_an_error_ends_the_run_failed(store):
-    with pytest.raises(RuntimeError), tracking.run("a", {}):
+    with pytest.raises(RuntimeError), tracking.start_run("a", {}):
         raise RuntimeError
     assert runs()[0].info.status == "FAILED"
 
 
 def test_curves_are_thinned_with_first_and_last_kept_and_steps_from_one(store):
     curve = np.geomspace(1, 1e-4, 12_345)
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.log({"steps": 12_345}, {"loss/gap": curve})
     history = mlflow.MlflowClient().get_metric_history(run.id, "loss/gap")
     steps = sorted(m.step for m in history)
@@ -95,13 +95,13 @@ def test_thinning_keeps_the_ends_and_at_most_a_thousand(points):
 
 
 def test_what_is_not_finite_is_never_logged(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.log({"a": np.nan, "b": np.inf, "c": 1.0}, {"d": [1.0, -np.inf]})
     assert mlflow.get_run(run.id).data.metrics == {"c": 1.0, "d": 1.0}
 
 
 def test_coefficients_are_metrics_and_a_file(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.coefficients(CUBIC)
     metrics = mlflow.get_run(run.id).data.metrics
     assert metrics == {"coef/1": 0.9, "coef/x": 0.5, "coef/x.2": 3.0}
@@ -110,7 +110,7 @@ def test_coefficients_are_metrics_and_a_file(store):
 
 
 def test_a_figure_is_a_png_under_plots(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.figure(plots.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/plots/residuals.png")
     assert Path(file).read_bytes().startswith(b"\x89PNG")
@@ -129,7 +129,7 @@ def test_a_figure_is_a_png_under_plots(store):
 def test_a_store_that_cannot_take_a_run_is_one_line_before_there_is_a_run(folder, uri, said):
     (folder / "file").write_text("")
     mlflow.set_tracking_uri(uri)
-    with pytest.raises(tracking.Unreachable, match=said) as error, tracking.run("a", {}):
+    with pytest.raises(tracking.Unreachable, match=said) as error, tracking.start_run("a", {}):
         raise AssertionError("a run was opened")
     assert "\n" not in str(error.value)
     assert os.listdir(folder) == ["file"]
@@ -138,7 +138,7 @@ def test_a_store_that_cannot_take_a_run_is_one_line_before_there_is_a_run(folder
 def test_an_artifact_folder_that_cannot_be_written_is_noticed_before_there_is_a_run(store):
     (store / "file").write_text("")
     mlflow.create_experiment("polyreg", artifact_location=(store / "file/mlruns").as_uri())
-    with pytest.raises(tracking.Unreachable, match="artifact folder"), tracking.run("a", {}):
+    with pytest.raises(tracking.Unreachable, match="artifact folder"), tracking.start_run("a", {}):
         raise AssertionError("a run was opened")
     assert not runs()
 
@@ -175,6 +175,6 @@ def test_of_two_that_make_the_experiment_at_once_both_have_it(store, monkeypatch
         raise mlflow.MlflowException(told)
 
     monkeypatch.setattr(mlflow.MlflowClient, call, second)
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     assert runs()[0].info.status == "FINISHED"
