@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from experiments import train
 from experiments.common import Stop
-from polyreg.config import LISTS, SweepConfig, params, text
+from polyreg.config import SweepConfig, params, text
 from polyreg.errors import Unreachable
 
 
@@ -65,15 +65,15 @@ def track(run, config: SweepConfig, training, device: str):
         if config.save_models == "all":
             model = (training.model, train.example(learned))
     name = run_name(config, own)
-    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model)
+    told = str(training.diverged or train.outcome(training))
+    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, told)
     return Row.of(run_id, training)
 
 
 def run_name(config: SweepConfig, own) -> str:
-    """`train`'s name, and what the sweep varies besides."""
-    besides = {o: getattr(own, o) for o in LISTS if o not in ("degree", "basis")}
-    seed = [f"seed {own.seed}"] if config.seeds > 1 else []
-    return " · ".join([own.name, *words(config, besides), *seed])
+    """`train`'s name, with all that the sweep varies."""
+    varied = [option for option, values in config.lists().items() if len(values) > 1]
+    return own.named([*varied, "seed"] if config.seeds > 1 else varied)
 
 
 def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:

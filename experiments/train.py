@@ -86,7 +86,8 @@ def main(config: TrainConfig, resume: str) -> None:
                 run.coefficients(learned)
                 run.log(reached(training, learned) | clock.metrics())
                 run.tag(tags(training, device))
-                report(learned, curve, optimum, config, bool(stop))
+                run.describe(outcome(training, bool(stop)), learned)
+                report(learned, training, bool(stop))
             click.echo(f"run     {run.id}")
             stop.check()
             checkpoints.clear(run)
@@ -202,8 +203,9 @@ def figures(learned, training) -> Iterator:
     yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
 
 
-def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> None:
+def report(learned, training, interrupted: bool) -> None:
     """Print what was learned beside the truth, and how the training ended."""
+    config, curve, optimum = training.config, training.curve, training.optimum
     rows = learned.against_truth()
     columns = {
         "term": [term for term, _, _ in rows],
@@ -216,25 +218,31 @@ def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> N
         del columns["best"]  # the best of this degree is the truth itself
     click.echo(table(list(columns), list(zip(*columns.values(), strict=False))))
 
-    gap, steps, tolerance = curve.gap[-1], curve.steps, config.tolerance
-    optimal = "the optimum"
+    gap, tolerance = curve.gap[-1], config.tolerance
+    ended = outcome(training, interrupted)
+    if curve.converged or interrupted:
+        click.echo(ended)
+    else:
+        click.echo(f"warning: {ended}; {way_out(gap, optimum, config)}", err=True)
+    if curve.converged and gap >= tolerance:
+        click.echo(
+            f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
+            "expected loss is"
+        )
+
+
+def outcome(training, interrupted: bool = False) -> str:
+    """How a training ended, in a sentence."""
+    curve, optimum = training.curve, training.optimum
+    gap, steps, optimal = curve.gap[-1], curve.steps, "the optimum"
     if optimum.residual_variance > 0:
         optimal += f", whose own mean squared error is {optimum.residual_variance:.4g}"
     if curve.converged:
-        click.echo(f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}")
-        if gap >= tolerance:
-            click.echo(
-                f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
-                "expected loss is"
-            )
-    elif interrupted:
-        click.echo(f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}")
-    else:
-        click.echo(
-            f"warning: not converged in {steps:,} steps: expected loss {gap:.2g} above {optimal} "
-            f"(tolerance {tolerance:g}); {way_out(gap, optimum, config)}",
-            err=True,
-        )
+        return f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}"
+    if interrupted:
+        return f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}"
+    above = f"expected loss {gap:.2g} above {optimal} (tolerance {training.config.tolerance:g})"
+    return f"not converged in {steps:,} steps: {above}"
 
 
 def way_out(gap: float, optimum, config: TrainConfig) -> str:

@@ -9,8 +9,9 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
@@ -59,6 +60,68 @@ def text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(text(v) for v in value)
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+# Options in the words of a run's name, in their order; of those left out, the params tell.
+TRAIN_WORDS = {
+    "degree": "degree {}",
+    "coefficients": "truth {}",
+    "noise": "noise {}",
+    "inputs": "{} inputs",
+    "basis": "{}",
+    "optimizer": "{}",
+    "learning_rate": "rate {}",
+    "momentum": "momentum {}",
+    "batch_size": "batch {}",
+    "tolerance": "tolerance {}",
+    "stop": "stop {}",
+    "max_steps": "at most {} steps",
+    "dtype": "{}",
+    "device": "on {}",
+    "seed": "seed {}",
+}
+SWEEP_WORDS = {
+    "degrees": "degrees {}",
+    "learning_rates": "rates {}",
+    "batch_sizes": "batches {}",
+    "noises": "noises {}",
+    "bases": "{}",
+} | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
+FIT_WORDS = {
+    "weights": "weights {}",
+    "interaction_degree": "interactions to {}",
+    "intercept": "intercept {}",
+    "ridge": "ridge {}",
+    "precision": "{}",
+    "level": "level {}",
+    "missing": "missing {}",
+}
+LONGEST_WORD, LONGEST_NAME = 40, 250  # characters: of an option in a name, of a name in MLflow
+
+
+def telling(config: Any, words: Mapping[str, str], always: Collection[str] = ()) -> list[str]:
+    """What a config has besides the defaults, and `always`, in the words of a run's name."""
+    default = {f.name: f.default for f in fields(config)}
+    told = [
+        word.format(text(value))
+        for option, word in words.items()
+        if (value := getattr(config, option, default.get(option))) != default.get(option)
+        or option in always
+    ]
+    return [_cut(word, LONGEST_WORD) for word in told]
+
+
+def run_name(*parts: str) -> str:
+    return _cut(" · ".join(" ".join(part.split()) for part in parts), LONGEST_NAME)
+
+
+def _cut(words: str, most: int) -> str:
+    return words if len(words) <= most else f"{words[: most - 3]}..."
+
+
+def last_part(address: str) -> str:
+    """The name of a file or a folder, of this machine or at an address, without its secrets."""
+    return Path(without_secrets(address).partition("?")[0]).name or address
 
 
 def without_secrets(address: str) -> str:
@@ -239,7 +302,12 @@ class TrainConfig:
 
     @property
     def name(self) -> str:
-        return f"degree {self.degree} · {self.family} · {self.optimizer}"
+        """As its run is called: the degree, and what was given besides the defaults."""
+        return self.named(())
+
+    def named(self, besides: Collection[str]) -> str:
+        """The name, with these options whatever they are."""
+        return run_name(*telling(self, TRAIN_WORDS, {"degree", *besides}))
 
 
 # TrainConfig's options as they are, for other configs that have them too.
@@ -314,6 +382,20 @@ class SweepConfig:
                     one = name.removeprefix("--").replace("-", "_")
                     listed = LISTS.get(one, one).replace("_", "-")
                     raise ValueError(f"--{listed} {why}") from error
+
+    @property
+    def name(self) -> str:
+        """As its run is called: how many runs it makes, and what was given besides."""
+        return run_name(self.size, *telling(self, SWEEP_WORDS))
+
+    @property
+    def size(self) -> str:
+        """How many runs it makes."""
+        seeds = f"{self.seeds} seed{'' if self.seeds == 1 else 's'}"
+        combinations = math.prod(len(values) for values in self.lists().values())
+        many, what = (self.trials, "trial") if self.trials else (combinations, "combination")
+        kind = "search" if self.trials else "sweep"
+        return f"{kind} · {many:,} {what}{'' if many == 1 else 's'} · {seeds}"
 
     def lists(self) -> dict[str, tuple]:
         """The values of each option of a run that the sweep varies, by the option's name."""
@@ -417,6 +499,17 @@ class FitConfig:
         require(0 < self.level < 1, "level", self.level, "must be between 0 and 1, like 0.95")
         require(self.seed >= 0, "seed", self.seed, "must be 0 or more")
 
+    def named(self, features: Sequence[str], chosen: int | None = None) -> str:
+        """As its run is called: file, features and degree, and what was given besides.
+
+        chosen: the degree that auto became
+        """
+        few = " + ".join(features[:4]) or "1"
+        more = f" + {len(features) - 4} more" if features[4:] else ""
+        degree = f"degree {self.degree}" + ("" if chosen is None else f" → {chosen}")
+        variables = f"{self.target} ~ {few}{more}"
+        return run_name(last_part(self.data), variables, degree, *telling(self, FIT_WORDS))
+
     @property
     def top_degree(self) -> int:
         return self.max_degree if isinstance(self.degree, str) else self.degree
@@ -436,6 +529,11 @@ class PredictConfig:
         _require(
             self.out.endswith((".parquet", ".csv")), "out", self.out, "must end in .parquet or .csv"
         )
+
+    @property
+    def name(self) -> str:
+        """As its run is called, where `mlflow run` opens one."""
+        return run_name("predictions", last_part(self.data), without_secrets(self.model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -467,13 +565,20 @@ class CompareConfig:
         if not self.out.endswith((".html", ".htm")):
             raise ValueError(f"--out must end in .html; got {self.out!r}")
 
+    def named(self, runs: int) -> str:
+        """As its run is called: how many runs it compares, and which were asked for."""
+        given = telling(self, {"experiment": "of {}", "filter": "{}"})
+        return run_name("comparison", f"{runs:,} run{'' if runs == 1 else 's'}", *given)
+
     @property
     def ids(self) -> list[str]:
         """The runs by id, each once."""
         return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
 
 
-def params(config: TrainConfig | FitConfig | SweepConfig | CompareConfig) -> dict[str, str]:
+def params(
+    config: TrainConfig | FitConfig | SweepConfig | CompareConfig | PredictConfig,
+) -> dict[str, str]:
     """What MLflow stores: every option under its own name, and no password of an address."""
     return {name: without_secrets(text(value)) for name, value in asdict(config).items()}
 

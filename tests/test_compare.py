@@ -142,7 +142,7 @@ def test_the_comparison_is_a_run_with_its_page_and_its_figure(store):
     assert logged == (store / "mine.html").read_bytes() and len(logged) < 200_000
     assert artifact(run, "plots/comparison.png").read_bytes().startswith(b"\x89PNG")
     assert [f.name for f in store.glob(".mine*")] == []
-    assert re.search(r"^ 2 degree 2 · hermite · sgd +2 +50 ", result.output, re.MULTILINE)
+    assert re.search(r"^ 2 degree 2 · at most 50 steps +2 +50 ", result.output, re.MULTILINE)
 
 
 def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):

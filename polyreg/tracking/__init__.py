@@ -7,6 +7,7 @@ from polyreg.tracking.history import Past, abandoned, close, curve, file, interr
 from polyreg.tracking.history import search, text
 from polyreg.tracking.metrics import CURVE_POINTS, thinned
 from polyreg.tracking.models import load, save_predictor
+from polyreg.tracking.outbox import scratch
 from polyreg.tracking.run import Run, active_run
 from polyreg.tracking.start import send, start_run
 from polyreg.tracking.store import use
