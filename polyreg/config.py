@@ -65,12 +65,12 @@ def text(value: Any) -> str:
 # Options in the words of a run's name, in their order; of those left out, the params tell.
 TRAIN_WORDS = {
     "degree": "degree {}",
-    "coefficients": "truth {}",
+    "learning_rate": "rate {}",
     "noise": "noise {}",
+    "coefficients": "truth {}",
     "inputs": "{} inputs",
     "basis": "{}",
     "optimizer": "{}",
-    "learning_rate": "rate {}",
     "momentum": "momentum {}",
     "batch_size": "batch {}",
     "tolerance": "tolerance {}",
@@ -116,7 +116,11 @@ def run_name(*parts: str) -> str:
 
 
 def _cut(words: str, most: int) -> str:
-    return words if len(words) <= most else f"{words[: most - 3]}..."
+    """At most so many characters; a list is cut between two values."""
+    if len(words) <= most:
+        return words
+    kept = words[: most - 3]
+    return f"{kept[: kept.rfind(',') + 1] or kept}..."
 
 
 def last_part(address: str) -> str:
