@@ -1,5 +1,6 @@
 """What MLflow's page shows first of a run: right, short enough, and never in place of another's."""
 
+import html
 import re
 
 import mlflow
@@ -38,7 +39,9 @@ def rows(content: str) -> list[list[str]]:
 def test_a_training_says_its_equation_its_coefficients_and_how_it_ended():
     content = description.of("converged in 3 steps", QUADRATIC)
     equation, outcome, table = content.split("\n\n")
-    assert equation == "    y = 0.1 - 2.0*x + 3.0*x^2" and outcome == "converged in 3 steps"
+    assert (
+        html.unescape(equation) == "y = 0.1 - 2.0*x + 3.0*x^2" and outcome == "converged in 3 steps"
+    )
     assert table.startswith("| term | learned | truth | error |\n| --- | --: | --: | --: |\n")
     assert rows(content) == [
         ["1", "0.1", "0.5", "-0.4"], ["x", "-2", "-2", "+0"], ["x^2", "3", "3", "+0"],
@@ -54,10 +57,10 @@ def test_a_fit_says_its_errors_and_intervals_and_nobodys_name_is_markdown(store)
     assert done.exit_code == 0, done.output
     run = only_run()
     content = note(run.info.run_id)
-    equation = content.splitlines()[0]
-    assert equation.startswith("    y = ") and equation.strip() in done.output
-    outside = content.removeprefix(equation).split("<!--")[0]
-    assert not re.search(r"[*_\[\]<>]", outside) and "40 rows, residual SD" in outside
+    equation = html.unescape(content.splitlines()[0])
+    assert equation.startswith("y = ") and equation in done.output.splitlines()
+    shown = content.split("<!--")[0]
+    assert not re.search(r"[*_`\[\]<>]", shown) and "40 rows, residual SD" in shown
     assert [len(row) for row in rows(content)] == [5, 5]
     metrics = run.data.metrics
     for row, key in zip(rows(content), ("1", "`a|b:c__d__e__i_`"), strict=True):
@@ -84,6 +87,13 @@ def test_it_is_cut_by_whole_rows_and_fits_into_mlflows_tag(terms, outcome):
     assert [row[0] for row in shown] == many.terms[: len(shown)]
     if terms == 5000:
         assert content.splitlines()[0].endswith(" + ...") and len(shown) > 20
+
+
+@pytest.mark.parametrize("name", ["- y", "1. y", "# y", "+ y", "= y", "a  b\nc"])
+def test_no_name_begins_a_list_or_a_heading(name):
+    content = description.escaped(name)
+    assert html.unescape(content) == " ".join(name.split())
+    assert re.match(r"a b c$|&#\d+;", content)
 
 
 def test_one_that_somebody_gave_or_changed_is_kept(store):
@@ -128,7 +138,7 @@ def test_every_run_of_an_experiment_has_one(store):
         if "error" in run.data.tags:
             assert content.startswith("diverged at step")
         else:
-            assert content.startswith("    y = ") and "| x^2 |" in content
+            assert content.startswith("y = ") and "| x^2 |" in content
     [parent] = [run for run in found if "best_run_id" in run.data.tags]
     best = mlflow.get_run(parent.data.tags["best_run_id"])
     assert note(best.info.run_id).splitlines()[0] == note(parent.info.run_id).splitlines()[0]

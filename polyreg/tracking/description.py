@@ -19,7 +19,8 @@ from polyreg.terms import equation
 TAG = MLFLOW_RUN_NOTE
 SIGNATURE = re.compile(r"\n*<!-- polyreg (\w+) -->$")
 ENDED = re.compile(r"\n*\*\*(FAILED|KILLED)\*\*: .*$")
-SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@$]")
+# At the beginning, of a list or a line.
+SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@$]|^[-+=](?=[-+=\s]|$)|^\d(?=\d*[.)]\s)")
 ROOM = MAX_TAG - 2000  # what ended the run, escaped, and the signature come to it
 EQUATION, OUTCOME = 2000, 500  # characters
 
@@ -33,9 +34,9 @@ def of(outcome: str, result: Polynomial | Answer | None = None) -> str:
     if result is None:
         return how
     target = getattr(result, "target", "y")
-    whole = " ".join(equation(target, result.terms, result.coefficients).split())
-    # In a block of code nothing is Markdown.
-    above = "\n\n".join(part for part in (f"    {_cut(whole)}", how) if part)
+    # As text: a block of code would not break the line, and would widen MLflow's page.
+    first = _cut(escaped(equation(target, result.terms, result.coefficients)))
+    above = "\n\n".join(part for part in (first, how) if part)
     header, rows = _fitted(result) if isinstance(result, Answer) else _trained(result)
     return f"{above}\n\n{table(header, rows, ROOM - len(above))}"
 
