@@ -40,7 +40,7 @@ def curve_seconds(folder: str, steps: int = 100_000) -> float:
     from polyreg import tracking
 
     curve = np.geomspace(1, 1e-3, steps)
-    with tracking.run("curve", {}) as run:
+    with tracking.start_run("curve", {}) as run:
         start = time.perf_counter()
         run.log({}, {"loss/train": curve, "loss/gap": curve})
         return time.perf_counter() - start

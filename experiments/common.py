@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import click
@@ -190,6 +191,14 @@ def patience(stop: Stop) -> Callable[[str], bool]:
         return not stop and time.monotonic() - since[0] < seconds
 
     return wait
+
+
+def to_artifacts(out: str) -> bool:
+    """Whether a file to write belongs to a run: where `mlflow run` opened one, a relative path.
+
+    It would be one of the project's folder, which may be a copy that MLflow made for this run.
+    """
+    return "MLFLOW_RUN_ID" in os.environ and not Path(out).expanduser().is_absolute()
 
 
 def say_abandoned() -> None:

@@ -15,6 +15,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from experiments.common import ending, patience, plural, say_abandoned, table
+from experiments.common import ending, patience, plural, say_abandoned, table, to_artifacts
 from polyreg.config import MAX_COMPARED, CompareConfig, FitConfig, SweepConfig, TrainConfig
 from polyreg.errors import Refused
 from polyreg.options import command, from_params, params
@@ -50,32 +51,47 @@ def main(config: CompareConfig) -> None:
         with stop.importing():
             from polyreg import page, plots, tracking
 
-        out = writable(config.out)
+        out = None if to_artifacts(config.out) else writable(config.out)
         with stop.abruptly():
             found, left_out = chosen(config)
             seen = [Seen.of(past) for past in found]
             comparison = compared(seen, left_out)
             content = page.render(comparison)
             figure = plots.comparison(comparison)
-        part = out.with_name(f".{out.name}.{os.getpid()}")  # so that no half of it is ever there
-        try:
-            part.write_text(content, encoding="utf-8")
-            name = f"comparison · {plural(len(seen), 'run')}"
-            with tracking.run(name, params(config), wait=patience(stop)) as run:
-                say_abandoned()
-                run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
-                run.text(content, "comparison.html")
-                run.figure(figure, "comparison")
-                stop.check()
-            part.replace(out)
-        except OSError as error:
-            raise Refused(f"--out {config.out} cannot be written: {error.strerror}") from error
-        finally:
-            part.unlink(missing_ok=True)
+        name, page_name = config.named(len(seen)), "comparison.html"
+        if not out:
+            page_name = Path(config.out).name
+        with (
+            written(out, content),
+            tracking.start_run(name, params(config), wait=patience(stop)) as run,
+        ):
+            say_abandoned()
+            run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
+            run.text(content, page_name)
+            run.figure(figure, "comparison")
+            stop.check()
         report(seen, comparison)
-        click.echo(f"page    {out} ({len(content.encode()) / 1000:,.0f} kB)")
+        where = out or f"{page_name}, an artifact of the run,"
+        click.echo(f"page    {where} ({len(content.encode()) / 1000:,.0f} kB)")
         click.echo(f"run     {run.id}")
         click.echo(f"open    {run.how_to_open()}")
+
+
+@contextmanager
+def written(out: Path | None, content: str) -> Iterator[None]:
+    """Write a page, seen in its place once all is done; None writes none."""
+    if out is None:
+        yield
+        return
+    part = out.with_name(f".{out.name}.{os.getpid()}")  # so that no half of it is ever there
+    try:
+        part.write_text(content, encoding="utf-8")
+        yield
+        part.replace(out)
+    except OSError as error:
+        raise Refused(f"--out {out} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def writable(name: str) -> Path:

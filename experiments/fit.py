@@ -59,8 +59,10 @@ def main(config: FitConfig, dry_run: bool) -> None:
             problem = least_squares.Problem.of(survey, rows.names, config, device)
         if dry_run:
             return report_plan(problem, rows, survey, engine)
-        name = f"{config.target} · degree {config.degree}"
-        with tracking.run(name, params(config), discard=(Refused,), wait=patience(stop)) as run:
+        name = started = config.named(rows.names)
+        with tracking.start_run(
+            name, params(config), discard=(Refused,), wait=patience(stop)
+        ) as run:
             say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
                 answer, selection = least_squares.run(
@@ -68,8 +70,8 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 )
                 digest = rows.sha256()
             if selection:
-                name = f"{config.target} · degree {selection.chosen}"
-                run.rename(f"{config.target} · degree auto", f"{name} (auto)")
+                name = config.named(rows.names, selection.chosen)
+                run.rename(started, name)
             describe(run, answer, rows, digest, device)
             with clock("plots"):
                 for plot, figure in figures(answer, selection, survey.sample, name):
@@ -77,6 +79,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             with clock("model"):
                 log_model(run, answer, "" if stop else config.register_as)
             run.coefficients(answer)
+            run.describe("; ".join(summary(answer, selection, rows)), answer)
             run.text(json.dumps(sample(answer, survey.sample)), "sample.json")
             if selection:
                 run.by_degree(selection.degrees, selection.curves())
@@ -271,6 +274,16 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
     ]
     click.echo(table(header, lines))
     click.echo("")
+    for line in summary(answer, selection, rows):
+        click.echo(line)
+    for note in answer.notes:
+        click.echo(f"note: {note}", err=True)
+    for skipped in rows.skipped:
+        click.echo(f"warning: left out: {skipped}", err=True)
+
+
+def summary(answer: Any, selection: Any, rows: Any) -> Iterator[str]:
+    """What is known of the fit, in a few lines."""
     dropped = f" ({rows.missing_rows:,} dropped)" if rows.missing_rows else ""
     spread = f"residual SD {answer.residual_sd:.6g}, " if answer.free else ""
     if answer.r2 == answer.r2:  # not nan, which it is of a constant target
@@ -278,14 +291,10 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
     determined = f"condition {answer.condition:.3g}"
     if answer.rank < len(answer.terms):
         determined = f"rank {answer.rank} of {len(answer.terms)}"
-    click.echo(f"{answer.count:,} rows{dropped}, {spread}{determined}, {answer.precision}")
-    click.echo(f"features {features(rows)}")
+    yield f"{answer.count:,} rows{dropped}, {spread}{determined}, {answer.precision}"
+    yield f"features {features(rows)}"
     if selection:
-        click.echo(selection.sentence())
-    for note in answer.notes:
-        click.echo(f"note: {note}", err=True)
-    for skipped in rows.skipped:
-        click.echo(f"warning: left out: {skipped}", err=True)
+        yield selection.sentence()
 
 
 if __name__ == "__main__":

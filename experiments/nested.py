@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from experiments import train
 from experiments.common import Stop
-from polyreg.config import LISTS, SweepConfig
+from polyreg.config import SweepConfig
 from polyreg.errors import Unreachable
 from polyreg.options import params
 from polyreg.text import text
@@ -31,18 +31,18 @@ class Trainer(NamedTuple):
         """Train and track these, and give their rows."""
         from polyreg.sweep import Row
 
-        elsewhere = run.elsewhere() if self.engine else None
-        there = elsewhere and partial(track_there, elsewhere, config, self.device)
+        handle = run.handle() if self.engine else None
+        there = handle and partial(track_there, handle, config, self.device)
         for trained in self.train(missing, there):
             tracked = isinstance(trained, Row)
             yield trained if tracked else track(run, config, trained, self.device)
 
 
-def track_there(elsewhere, config: SweepConfig, device: str, trainings: list) -> list:
+def track_there(handle, config: SweepConfig, device: str, trainings: list) -> list:
     """The rows of trainings that were tracked where they were trained, or else the trainings."""
     done: list = []
     try:
-        with elsewhere.open() as run:
+        with handle.open() as run:
             for training in trainings if run else []:
                 done.append(track(run, config, training, device))
     except Unreachable:
@@ -67,15 +67,15 @@ def track(run, config: SweepConfig, training, device: str):
         if config.save_models == "all":
             model = (training.model, train.example(learned))
     name = run_name(config, own)
-    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model)
+    told = str(training.diverged or train.outcome(training))
+    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, told)
     return Row.of(run_id, training)
 
 
 def run_name(config: SweepConfig, own) -> str:
-    """`train`'s name, and what the sweep varies besides."""
-    besides = {o: getattr(own, o) for o in LISTS if o not in ("degree", "basis")}
-    seed = [f"seed {own.seed}"] if config.seeds > 1 else []
-    return " · ".join([own.name, *words(config, besides), *seed])
+    """`train`'s name, with all that the sweep varies."""
+    varied = [option for option, values in config.lists().items() if len(values) > 1]
+    return own.named([*varied, "seed"] if config.seeds > 1 else varied)
 
 
 def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:

@@ -9,16 +9,18 @@ high (the interval's bounds), and extrapolated, true where a variable is outside
 model was fitted on. Where a value is missing, so is the prediction.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from experiments.common import ending, progress_bar
+from experiments.common import Stop, ending, patience, progress_bar, to_artifacts
 from polyreg.config import PredictConfig
 from polyreg.errors import Refused
-from polyreg.options import command
+from polyreg.options import command, params
 
 ADDED = ("prediction", "low", "high", "extrapolated")
 
@@ -28,24 +30,53 @@ def main(config: PredictConfig) -> None:
     with ending() as stop:
         with stop.importing():
             from polyreg import tracking
-            from polyreg.files import write
             from polyreg.table import Table
 
-        try:
-            answer = tracking.load(config.model)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        rows = Table.open(config.data, None, answer.variables)
-        out = Path(config.out)
-        if out.resolve() in [file.resolve() for file in rows.files]:
-            raise Refused(f"--out {out} is the data itself; choose another name")
-        taken = [name for name, _ in rows.schema if name in ADDED]
-        if taken:
-            raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
-        counts = {"rows": 0, "outside": 0, "missing": 0}
-        with progress_bar(rows.size, "B") as bar, stop.abruptly():
-            write(out, predicted(answer, rows, config.interval, counts, bar))
-    click.echo(f"{counts['rows']:,} rows to {out}")
+        with recorded(config, stop) as run:
+            try:
+                answer = tracking.load(config.model)
+            except ValueError as error:
+                raise Refused(str(error)) from error
+            rows = Table.open(config.data, None, answer.variables)
+            out = Path(config.out)
+            if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
+                raise Refused(f"--out {out} is the data itself; choose another name")
+            taken = [name for name, _ in rows.schema if name in ADDED]
+            if taken:
+                raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
+            counts = {"rows": 0, "outside": 0, "missing": 0}
+            with progress_bar(rows.size, "B") as bar, stop.abruptly():
+                where = write(run, out, predicted(answer, rows, config.interval, counts, bar))
+    report(answer, counts, where)
+
+
+@contextmanager
+def recorded(config: PredictConfig, stop: Stop) -> Iterator[Any]:
+    """The run that `mlflow run` opened, named and ended; None where there is none."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        yield None
+        return
+    from polyreg import tracking
+
+    with tracking.start_run(config.name, params(config), wait=patience(stop)) as run:
+        yield run
+
+
+def write(run: Any, out: Path, batches: Iterator) -> str:
+    """Write where --out says, or among the run's artifacts; the place, in words."""
+    from polyreg import files
+    from polyreg.tracking import scratch
+
+    if not (run and to_artifacts(str(out))):
+        files.write(out, batches)
+        return str(out)
+    run.files(scratch(lambda there: files.write(there / out.name, batches)))
+    return f"{out.name}, an artifact of run {run.id}"
+
+
+def report(answer: Any, counts: dict, where: str) -> None:
+    """Print how many rows went where, and which of them to mind."""
+    click.echo(f"{counts['rows']:,} rows to {where}")
     if counts["outside"]:
         click.echo(
             f"warning: {counts['outside']:,} outside the range that the model was fitted on, "

@@ -41,11 +41,9 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
         if not found:
             click.echo("every run that reads RUNNING may be running still; nothing to repair")
         for run in found:
-            tags = run.tags
-            process = f"process {tags.get('process_id', '?')} on {tags.get('host', '?')} is gone"
-            click.echo(f"{run.id}  {run.name}: {process}")
+            click.echo(f"{run.id}  {run.name}: {run.process} is gone")
             if not dry_run:
-                tracking.close(run.id, f"{process}, without having ended this run")
+                tracking.close(run.id, f"{run.process} is gone, without having ended this run")
         if found and not dry_run:
             click.echo(f"{len(found)} closed as FAILED")
 

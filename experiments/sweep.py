@@ -71,7 +71,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
         with stop.abruptly():
             engine = opened.enter_context(joined(config, device))
         wait = patience(stop)
-        with tracking.run(title(config), params(config), resume=resume, wait=wait) as run:
+        with tracking.start_run(config.name, params(config), resume=resume, wait=wait) as run:
             stop.hint = f"python -m experiments.sweep --resume {run.id}"
             if tracking_uri:
                 stop.hint += f" --tracking-uri {tracking_uri}"
@@ -91,14 +91,18 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
                     run.figure(figure, name)
             if best and not stop:
                 with clock("model"):
-                    log_best(run, best, config, trainer)
+                    learned = log_best(run, best, config, trainer)
+                run.describe(told(config, rows.values(), best), learned)
             run.log(totals(rows.values(), best) | clock.metrics())
             run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
             stop.check()
             report(config, found, best)
-        if best:
-            name = nested.run_name(config, best.config)
-            click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
+            if not best:
+                raise click.ClickException(
+                    "every run diverged; lower --learning-rates, or use auto"
+                )
+        name = nested.run_name(config, best.config)
+        click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
 
 
 def require_optuna() -> None:
@@ -106,13 +110,6 @@ def require_optuna() -> None:
         import optuna  # noqa: F401
     except ImportError as error:
         raise click.UsageError("--trials needs Optuna: pip install optuna") from error
-
-
-def title(config: SweepConfig) -> str:
-    seeds = plural(config.seeds, "seed")
-    if config.trials:
-        return f"search · {plural(config.trials, 'trial')} · {seeds}"
-    return f"sweep · {plural(len(config.combinations()), 'combination')} · {seeds}"
 
 
 def gather(run, rows: dict) -> None:
@@ -162,7 +159,20 @@ def train_missing(
             tried += [varied for varied in combinations if varied not in tried]
 
 
-def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> None:
+def told(config: SweepConfig, rows, best) -> str:
+    """What the sweep came to, in a sentence: whose the equation is, and of how many."""
+    rows = list(rows)
+    converged, diverged = (
+        sum(getattr(row, how) for row in rows) for how in ("converged", "diverged")
+    )
+    return (
+        f"best of {plural(len(rows), 'run')}: {nested.run_name(config, best.config)}, "
+        f"{best.steps:,} steps, expected loss {best.gap:.2g} above the optimum, run {best.id}; "
+        f"{converged:,} converged, {diverged:,} diverged"
+    )
+
+
+def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> Any:
     """The best run's model and plots; it is trained again, which gives the same weights."""
     from polyreg.polynomial import Polynomial
 
@@ -174,6 +184,7 @@ def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> None:
         if config.save_models == "best" or config.register_as:
             example = train.example(learned)
             child.model(training.model, learned, example, config.register_as)
+    return learned
 
 
 def runs_table(rows) -> dict[str, list]:
@@ -215,7 +226,10 @@ def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
     if whole and not config.trials:
         others = math.prod(len(config.lists()[option]) for option in OTHERS)
         cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
-        yield "heat_map", plots.heat_map(panels(config, found), title(config) + cut)
+        yield (
+            "heat_map",
+            plots.heat_map(panels(config, found), (config.size if cut else config.name) + cut),
+        )
     yield "parallel", parallel(config, found)
     leader = min(found, key=lambda summary: summary.score)
     if studied(leader):
@@ -287,7 +301,7 @@ def parallel(config: SweepConfig, found: Sequence):
     axes["steps"] = [float("nan") if row.diverged else row.steps for row in runs]
     axes["error"] = [row.error for row in runs]
     axes["gap"] = [row.gap for row in runs]
-    return plots.parallel(axes, np.array(axes["steps"]), "steps", title(config))
+    return plots.parallel(axes, np.array(axes["steps"]), "steps", config.name)
 
 
 def report(config: SweepConfig, found: Sequence, best) -> None:
@@ -334,8 +348,6 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         click.echo(f"{failed} diverged{where and ': '}{where}{more}")
     if ranked and studied(ranked[0]):
         report_recovery(config, ranked[0])
-    if not best:
-        click.echo("warning: every run diverged; lower --learning-rates, or use auto", err=True)
 
 
 def studied(summary) -> bool:

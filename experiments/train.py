@@ -8,7 +8,6 @@ Draws batches of a known polynomial, trains one linear layer on its basis functi
 run in MLflow: options, curves, coefficients, plots, and the model, which loads without polyreg.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +28,6 @@ from polyreg.options import command, extra_option, params, same_options
 from polyreg.text import text
 
 SAMPLE = 400  # points of the data in the plots
-CHECKPOINT_SECONDS = 10.0
-SLOTS = ("checkpoint/a.npz", "checkpoint/b.npz")  # written in turn: one is always whole
 
 
 @command(TrainConfig, help=__doc__)
@@ -53,7 +50,7 @@ def main(config: TrainConfig, resume: str) -> None:
         optimum = Optimum.of(config)
         require_headroom(optimum, config)
         training = sgd.Training(config, device)
-        checkpoints = Checkpoints(training)
+        checkpoints = tracking.Checkpoints(training)
         logged = 0, 0
         if before:
             checkpoints.read(before)
@@ -61,7 +58,7 @@ def main(config: TrainConfig, resume: str) -> None:
             logged = len(at), max(at, default=0)
         curve = training.curve
         wait = patience(stop)
-        with tracking.run(config.name, params(config), resume=resume, wait=wait) as run:
+        with tracking.start_run(config.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
             say_abandoned()
             run.tag(tags(training, device))
@@ -93,7 +90,8 @@ def main(config: TrainConfig, resume: str) -> None:
                 run.coefficients(learned)
                 run.log(reached(training, learned) | clock.metrics())
                 run.tag(tags(training, device))
-                report(learned, curve, optimum, config, bool(stop))
+                run.describe(outcome(training, bool(stop)), learned)
+                report(learned, training, bool(stop))
             click.echo(f"run     {run.id}")
             stop.check()
             checkpoints.clear(run)
@@ -113,61 +111,6 @@ def to_go_on(run_id: str):
             f"--resume: run {run_id} {before.tags['error']}; start a new one: it would again"
         )
     return before
-
-
-class Checkpoints:
-    """A training's state among its run's artifacts: at most every CHECKPOINT_SECONDS, and at the
-    end of one that is interrupted. The tag `checkpoint` names the last that was written whole.
-    """
-
-    def __init__(self, training):
-        self.training = training
-        self._before = 0.0  # seconds that it took until it was interrupted
-        self._began = self._last = time.perf_counter()
-        self._slot, self._written = 0, False
-
-    def begin(self) -> None:
-        """Now the training does."""
-        self._began = self._last = time.perf_counter()
-
-    def seconds(self) -> float:
-        """What the training took so far."""
-        return self._before + time.perf_counter() - self._began
-
-    def read(self, run) -> None:
-        """Go on from the last one that is whole; from the start, which ends alike, without one."""
-        from polyreg import checkpoint, tracking
-
-        named = run.tags.get("checkpoint", SLOTS[0])
-        self._written = "checkpoint" in run.tags
-        for path in sorted(SLOTS, key=lambda slot: slot != named):
-            packed = tracking.file(run.id, path)
-            try:
-                self._before = checkpoint.unpack(packed, self.training) if packed else 0.0
-            except ValueError:
-                continue
-            if packed:
-                self._slot = 1 - SLOTS.index(path)
-                return
-
-    def write_when_due(self, run) -> None:
-        if time.perf_counter() - self._last >= CHECKPOINT_SECONDS:
-            self.write(run)
-
-    def write(self, run) -> None:
-        from polyreg import checkpoint
-
-        if self.training.curve.steps == 0:
-            return
-        packed = checkpoint.pack(self.training, self.seconds())
-        run.checkpoint(packed, SLOTS[self._slot])
-        self._slot, self._written = 1 - self._slot, True
-        self._last = time.perf_counter()
-
-    def clear(self, run) -> None:
-        """Of a run that has arrived."""
-        if self._written:
-            run.drop_checkpoints("checkpoint")
 
 
 def log_curves(run, curve, logged: tuple[int, int], interrupted: bool) -> None:
@@ -264,8 +207,9 @@ def figures(learned, training) -> Iterator:
     yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
 
 
-def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> None:
+def report(learned, training, interrupted: bool) -> None:
     """Print what was learned beside the truth, and how the training ended."""
+    config, curve, optimum = training.config, training.curve, training.optimum
     rows = learned.against_truth()
     columns = {
         "term": [term for term, _, _ in rows],
@@ -278,25 +222,31 @@ def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> N
         del columns["best"]  # the best of this degree is the truth itself
     click.echo(table(list(columns), list(zip(*columns.values(), strict=False))))
 
-    gap, steps, tolerance = curve.gap[-1], curve.steps, config.tolerance
-    optimal = "the optimum"
+    gap, tolerance = curve.gap[-1], config.tolerance
+    ended = outcome(training, interrupted)
+    if curve.converged or interrupted:
+        click.echo(ended)
+    else:
+        click.echo(f"warning: {ended}; {way_out(gap, optimum, config)}", err=True)
+    if curve.converged and gap >= tolerance:
+        click.echo(
+            f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
+            "expected loss is"
+        )
+
+
+def outcome(training, interrupted: bool = False) -> str:
+    """How a training ended, in a sentence."""
+    curve, optimum = training.curve, training.optimum
+    gap, steps, optimal = curve.gap[-1], curve.steps, "the optimum"
     if optimum.residual_variance > 0:
         optimal += f", whose own mean squared error is {optimum.residual_variance:.4g}"
     if curve.converged:
-        click.echo(f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}")
-        if gap >= tolerance:
-            click.echo(
-                f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
-                "expected loss is"
-            )
-    elif interrupted:
-        click.echo(f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}")
-    else:
-        click.echo(
-            f"warning: not converged in {steps:,} steps: expected loss {gap:.2g} above {optimal} "
-            f"(tolerance {tolerance:g}); {way_out(gap, optimum, config)}",
-            err=True,
-        )
+        return f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}"
+    if interrupted:
+        return f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}"
+    above = f"expected loss {gap:.2g} above {optimal} (tolerance {training.config.tolerance:g})"
+    return f"not converged in {steps:,} steps: {above}"
 
 
 def way_out(gap: float, optimum, config: TrainConfig) -> str:

@@ -38,9 +38,11 @@ class Carried(importlib.abc.SourceLoader, importlib.abc.MetaPathFinder):  # type
 
 
 def texts(*packages: Path) -> dict[str, bytes]:
-    """The modules of these folders."""
+    """The modules of these folders, and of those in them."""
     return {
-        f"{p.name}/{f.relative_to(p)}": f.read_bytes() for p in packages for f in p.rglob("*.py")
+        f.relative_to(p.parent).as_posix(): f.read_bytes()
+        for p in packages
+        for f in p.rglob("*.py")
     }
 
 

@@ -7,13 +7,14 @@ and a wrong option answer at once.
 import itertools
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
 
 import click
 
 from polyreg.errors import Refused
+from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
 from polyreg.options import (
     Integer,
     IntegerOrAuto,
@@ -26,7 +27,7 @@ from polyreg.options import (
     knob,
     require,
 )
-from polyreg.text import text
+from polyreg.text import text, without_secrets
 
 MAX_DEGREE = 20
 MAX_FIT_DEGREE = 40
@@ -220,7 +221,12 @@ class TrainConfig(Registered, Learning):
 
     @property
     def name(self) -> str:
-        return f"degree {self.degree} · {self.family} · {self.optimizer}"
+        """As its run is called: the degree, and what was given besides the defaults."""
+        return self.named(())
+
+    def named(self, besides: Collection[str]) -> str:
+        """The name, with these options whatever they are."""
+        return run_name(*telling(self, TRAIN_WORDS, {"degree", *besides}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +299,20 @@ class SweepConfig(Registered, Clustered, Learning):
                     one = name.removeprefix("--").replace("-", "_")
                     listed = LISTS.get(one, one).replace("_", "-")
                     raise Refused(f"--{listed} {why}") from error
+
+    @property
+    def name(self) -> str:
+        """As its run is called: how many runs it makes, and what was given besides."""
+        return run_name(self.size, *telling(self, SWEEP_WORDS))
+
+    @property
+    def size(self) -> str:
+        """How many runs it makes."""
+        seeds = f"{self.seeds} seed{'' if self.seeds == 1 else 's'}"
+        combinations = math.prod(len(values) for values in self.lists().values())
+        many, what = (self.trials, "trial") if self.trials else (combinations, "combination")
+        kind = "search" if self.trials else "sweep"
+        return f"{kind} · {many:,} {what}{'' if many == 1 else 's'} · {seeds}"
 
     def lists(self) -> dict[str, tuple]:
         """The values of each option of a run that the sweep varies, by the option's name."""
@@ -423,6 +443,17 @@ class FitConfig(Registered, Clustered):
             self.top_degree >= lowest, "degree", self.top_degree, "without intercept must be 1 up"
         )
 
+    def named(self, features: Sequence[str], chosen: int | None = None) -> str:
+        """As its run is called: file, features and degree, and what was given besides.
+
+        chosen: the degree that auto became
+        """
+        few = " + ".join(features[:4]) or "1"
+        more = f" + {len(features) - 4} more" if features[4:] else ""
+        degree = f"degree {self.degree}" + ("" if chosen is None else f" → {chosen}")
+        variables = f"{self.target} ~ {few}{more}"
+        return run_name(last_part(self.data), variables, degree, *telling(self, FIT_WORDS))
+
     @property
     def top_degree(self) -> int:
         return self.max_degree if isinstance(self.degree, str) else self.degree
@@ -451,6 +482,11 @@ class PredictConfig(Options):
         "level of the fit.",
         group="Statistics",
     )
+
+    @property
+    def name(self) -> str:
+        """As its run is called, where `mlflow run` opens one."""
+        return run_name("predictions", last_part(self.data), without_secrets(self.model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -496,6 +532,11 @@ class CompareConfig(Options):
         if len(self.ids) > MAX_COMPARED:
             raise Refused(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
         super().__post_init__()
+
+    def named(self, runs: int) -> str:
+        """As its run is called: how many runs it compares, and which were asked for."""
+        given = telling(self, {"experiment": "of {}", "filter": "{}"})
+        return run_name("comparison", f"{runs:,} run{'' if runs == 1 else 's'}", *given)
 
     @property
     def ids(self) -> list[str]:

@@ -15,6 +15,7 @@ from scipy.special import stdtr, stdtrit
 
 from polyreg.design import Design
 from polyreg.predictor import column
+from polyreg.terms import equation
 
 BAND_TERMS = 1000  # up to which a saved answer knows its bands: 5,000 terms have 100 MB of them
 EXACT_FIT = 1e-26  # part of y^2 that is left where y's own rounding is all that is left
@@ -226,17 +227,7 @@ class Answer:
 
     def equation(self) -> str:
         """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
-        text = ""
-        for term, value in zip(self.terms, self.coefficients, strict=True):
-            if value == 0 and len(self.terms) > 1:
-                continue
-            size = repr(abs(float(value)))
-            factor = size if term == "1" else f"{size}*{term}"
-            if not text:
-                text = f"-{factor}" if value < 0 else factor
-            else:
-                text += f" - {factor}" if value < 0 else f" + {factor}"
-        return f"{self.target} = {text or 0}"
+        return equation(self.target, self.terms, self.coefficients)
 
     def document(self) -> dict:
         """What coefficients.json holds: a row a term, and what it takes to predict from it."""

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 LONGEST = 200  # MLflow's keys have at most 250 characters
 Exponents = tuple[int, ...]
@@ -25,6 +25,21 @@ def quoted(variable: str) -> str:
     """A column's name inside a term: in backticks where it could be taken for something else."""
     plain = " ".join(variable.split())
     return plain if re.fullmatch(r"[^\W\d][^^*`+]*", plain) else f"`{plain}`"
+
+
+def equation(target: str, terms: Sequence[str], coefficients: Iterable[float]) -> str:
+    """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
+    text = ""
+    for term, value in zip(terms, coefficients, strict=True):
+        if value == 0 and len(terms) > 1:
+            continue
+        size = repr(abs(float(value)))
+        factor = size if term == "1" else f"{size}*{term}"
+        if not text:
+            text = f"-{factor}" if value < 0 else factor
+        else:
+            text += f" - {factor}" if value < 0 else f" + {factor}"
+    return f"{target} = {text or 0}"
 
 
 def keys(terms: Sequence[str]) -> list[str]:

@@ -143,7 +143,7 @@ def test_the_comparison_is_a_run_with_its_page_and_its_figure(store):
     assert logged == (store / "mine.html").read_bytes() and len(logged) < 200_000
     assert artifact(run, "plots/comparison.png").read_bytes().startswith(b"\x89PNG")
     assert [f.name for f in store.glob(".mine*")] == []
-    assert re.search(r"^ 2 degree 2 · hermite · sgd +2 +50 ", result.output, re.MULTILINE)
+    assert re.search(r"^ 2 degree 2 · at most 50 steps +2 +50 ", result.output, re.MULTILINE)
 
 
 def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
@@ -353,6 +353,22 @@ def test_what_cannot_be_compared_is_refused_in_one_line(store, arguments, said):
     assert said in result.stderr and len(result.stderr.strip().splitlines()) == 1
     assert sorted(f.name for f in store.rglob("*.html")) == before
     assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
+
+
+def test_under_mlflow_run_a_relative_page_is_an_artifact_of_the_run_which_is_named(
+    store, monkeypatch
+):
+    trained("--max-steps", "50")
+    opened = mlflow.MlflowClient().create_run("1").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    result = compared("--filter", "params.degree > '2'", "--out", "mine.html")
+    assert result.exit_code == 0, result.output
+    run = mlflow.get_run(opened)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "comparison · 1 run · params.degree > '2'"
+    assert artifact(run, "mine.html").read_text().startswith("<!doctype html>")
+    assert not list(store.glob("*.html")) and not list(store.glob(".*.html*"))
+    assert re.search(r"^page +mine.html, an artifact of the run, \(", result.output, re.MULTILINE)
 
 
 def test_what_fails_while_it_is_logged_leaves_no_page(store, monkeypatch):

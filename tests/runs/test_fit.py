@@ -49,7 +49,9 @@ def test_a_fit_is_tracked_with_its_errors_its_data_and_its_model(table):
     result = fit(*ASKED, "--degree", "2")
     assert result.exit_code == 0, result.output
     run = only_run()
-    assert run.info.status == "FINISHED" and run.info.run_name == "y · degree 2"
+    assert (
+        run.info.status == "FINISHED" and run.info.run_name == "calibration.csv · y ~ x · degree 2"
+    )
     assert run.data.params["degree"] == "2" and run.data.params["target"] == "y"
     data = calibration()
     expected, covariance = np.polyfit(data.x, data.y, 2, cov=True)
@@ -245,7 +247,9 @@ def test_mlflow_run_fits_too(table, monkeypatch):
     done = mlflow_run(table, "-e", "fit", "--experiment-name", "lab", *data)
     assert done.returncode == 0, done.stderr
     run = only_run("lab")
-    assert run.info.status == "FINISHED" and run.info.run_name == "y · degree 2"
+    assert (
+        run.info.status == "FINISHED" and run.info.run_name == "calibration.csv · y ~ x · degree 2"
+    )
     assert run.data.metrics["rank"] == 3
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import polyreg
 from experiments import fit, train
 from experiments.predict import main
-from tests.conftest import only_run
+from tests.conftest import artifact, only_run
 
 
 def predict(*arguments: str):
@@ -162,3 +162,34 @@ def test_a_server_that_is_not_there_is_said_at_once(model):
     mlflow.set_tracking_uri("http://127.0.0.1:9")
     result = predict("--model", model, "--data", "known.csv")
     assert result.exit_code == 2 and "no tracking server answers" in result.output
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_under_mlflow_run_a_relative_path_is_an_artifact_of_the_run_which_is_named(
+    model, store, monkeypatch, relative
+):
+    pd.DataFrame({"a": [0.5], "b": [0.0]}).to_csv("new.csv", index=False)
+    opened = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    before = {f.name for f in store.iterdir()}
+    out = "out.csv" if relative else str(store / "out.csv")
+    result = predict("--model", model, "--data", "new.csv", "--out", out)
+    assert result.exit_code == 0, result.output
+    run = mlflow.get_run(opened)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == f"predictions · new.csv · {model}"
+    written = artifact(run, "out.csv") if relative else store / "out.csv"
+    assert list(pd.read_csv(written)) == ["a", "b", "prediction", "low", "high", "extrapolated"]
+    here = {f.name for f in store.iterdir()} - before
+    assert here == (set() if relative else {"out.csv"})
+    place = f"out.csv, an artifact of run {opened}" if relative else out
+    assert f"1 rows to {place}" in result.output
+
+
+def test_bad_input_under_mlflow_run_ends_its_run_failed_with_the_reason(store, monkeypatch):
+    opened = mlflow.MlflowClient().create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    result = predict("--model", "runs:/none/model", "--data", "new.csv")
+    assert result.exit_code == 2
+    run = mlflow.get_run(opened)
+    assert run.info.status == "FAILED" and "no model at runs:/none/model" in run.data.tags["error"]

@@ -49,13 +49,15 @@ def test_a_sweep_trains_every_combination_and_tracks_it_as_nested_runs(store):
     assert result.exit_code == 0, result.output
     parent, children = all_runs()
     assert parent.info.status == "FINISHED" and len(children) == 8
-    assert parent.info.run_name == "sweep · 4 combinations · 2 seeds"
+    assert parent.info.run_name == (
+        "sweep · 4 combinations · 2 seeds · degrees 2,3 · rates auto,0.01 · batches 16"
+    )
     keys = {tuple(c.data.params[k] for k in ("degree", "learning_rate", "seed")) for c in children}
     assert keys == {(d, r, s) for d in "23" for r in ("auto", "0.01") for s in "01"}
     assert len({c.info.run_name for c in children}) == 8
-    assert "degree 3 · hermite · sgd · learning rate 0.01 · seed 1" in {
-        c.info.run_name for c in children
-    }
+    names = {c.info.run_name for c in children}
+    assert "degree 3 · rate 0.01 · batch 16 · seed 1" in names
+    assert "degree 2 · rate auto · batch 16 · seed 0" in names
     assert parent.data.params == params(
         SweepConfig(degrees=(2, 3), learning_rates=("auto", 0.01), seeds=2, batch_sizes=(16,))
     )
@@ -128,11 +130,16 @@ def test_what_diverged_is_failed_said_and_left_out_of_the_means(store):
     assert outcomes.count("diverged") == 2
 
 
-def test_all_diverged_is_an_answer_too(store):
+def test_a_sweep_in_which_all_diverged_says_so_and_fails(store):
     result = run_sweep("--degrees", "8", "--learning-rates", "1,10", "--seeds", "2")
-    assert result.exit_code == 0, result.output
-    assert "every run diverged" in result.output and "nan" not in result.output
-    assert "best_run_id" not in all_runs()[0].data.tags
+    assert result.exit_code == 1, result.output
+    assert "nan" not in result.output
+    last = result.output.splitlines()[-1]
+    assert last == "Error: every run diverged; lower --learning-rates, or use auto"
+    parent, children = all_runs()
+    assert "best_run_id" not in parent.data.tags and len(children) == 4
+    assert parent.info.status == "FAILED" and parent.data.metrics["runs_diverged"] == 4
+    assert parent.data.tags["error"].startswith("every run diverged")
 
 
 def test_save_models_all_leaves_every_run_its_model(store):

@@ -1,17 +1,27 @@
 import json
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import polyreg
+from experiments import repair
 from polyreg import plots, tracking
+from polyreg.errors import Refused
 from polyreg.polynomial import Polynomial
+from polyreg.tracking import owner
+from polyreg.tracking.outbox import Message
+from polyreg.tracking.sender import LogModel
+from tests.conftest import ROOT, artifact
 
 CUBIC = Polynomial(
     coefficients=np.array([0.9, 0.5, 3.0]),
@@ -27,7 +37,7 @@ def runs(name: str = "polyreg"):
 
 
 def test_a_run_stores_its_params_under_a_telling_name_in_polyregs_experiment(store):
-    with tracking.run("degree 3", {"noise": "0.5"}) as run:
+    with tracking.start_run("degree 3", {"noise": "0.5"}) as run:
         run.tag({"basis": "hermite"})
     [found] = runs()
     assert found.info.run_name == "degree 3" and found.info.status == "FINISHED"
@@ -36,13 +46,13 @@ def test_a_run_stores_its_params_under_a_telling_name_in_polyregs_experiment(sto
 
 def test_the_experiment_is_the_one_mlflow_was_told(store, monkeypatch):
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     assert len(runs("mine")) == 1 and not runs()
 
 
 def test_the_experiment_opens_in_the_view_of_models(store):
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     tags = mlflow.get_experiment_by_name("polyreg").tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
@@ -53,7 +63,7 @@ def test_what_mlflow_run_logged_already_stays_as_the_user_typed_it(store, monkey
     opened = client.create_run("0")
     client.log_param(opened.info.run_id, "learning_rate", "1e-3")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    with tracking.run("degree 3", {"learning_rate": "0.001", "noise": "0"}) as run:
+    with tracking.start_run("degree 3", {"learning_rate": "0.001", "noise": "0"}) as run:
         assert run.id == opened.info.run_id
     found = client.get_run(run.id)
     assert found.data.params == {"learning_rate": "1e-3", "noise": "0"}
@@ -63,20 +73,20 @@ def test_what_mlflow_run_logged_already_stays_as_the_user_typed_it(store, monkey
 def test_a_name_that_someone_gave_is_kept(store, monkeypatch):
     opened = mlflow.MlflowClient().create_run("0", run_name="Tuesday's calibration")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    with tracking.run("degree 3", {}):
+    with tracking.start_run("degree 3", {}):
         pass
     assert mlflow.get_run(opened.info.run_id).info.run_name == "Tuesday's calibration"
 
 
 def test_an_error_ends_the_run_failed(store):
-    with pytest.raises(RuntimeError), tracking.run("a", {}):
+    with pytest.raises(RuntimeError), tracking.start_run("a", {}):
         raise RuntimeError
     assert runs()[0].info.status == "FAILED"
 
 
 def test_curves_are_thinned_with_first_and_last_kept_and_steps_from_one(store):
     curve = np.geomspace(1, 1e-4, 12_345)
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.log({"steps": 12_345}, {"loss/gap": curve})
     history = mlflow.MlflowClient().get_metric_history(run.id, "loss/gap")
     steps = sorted(m.step for m in history)
@@ -95,13 +105,13 @@ def test_thinning_keeps_the_ends_and_at_most_a_thousand(points):
 
 
 def test_what_is_not_finite_is_never_logged(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.log({"a": np.nan, "b": np.inf, "c": 1.0}, {"d": [1.0, -np.inf]})
     assert mlflow.get_run(run.id).data.metrics == {"c": 1.0, "d": 1.0}
 
 
 def test_coefficients_are_metrics_and_a_file(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.coefficients(CUBIC)
     metrics = mlflow.get_run(run.id).data.metrics
     assert metrics == {"coef/1": 0.9, "coef/x": 0.5, "coef/x.2": 3.0}
@@ -110,7 +120,7 @@ def test_coefficients_are_metrics_and_a_file(store):
 
 
 def test_a_figure_is_a_png_under_plots(store):
-    with tracking.run("a", {}) as run:
+    with tracking.start_run("a", {}) as run:
         run.figure(plots.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/plots/residuals.png")
     assert Path(file).read_bytes().startswith(b"\x89PNG")
@@ -129,7 +139,7 @@ def test_a_figure_is_a_png_under_plots(store):
 def test_a_store_that_cannot_take_a_run_is_one_line_before_there_is_a_run(folder, uri, said):
     (folder / "file").write_text("")
     mlflow.set_tracking_uri(uri)
-    with pytest.raises(tracking.Unreachable, match=said) as error, tracking.run("a", {}):
+    with pytest.raises(tracking.Unreachable, match=said) as error, tracking.start_run("a", {}):
         raise AssertionError("a run was opened")
     assert "\n" not in str(error.value)
     assert os.listdir(folder) == ["file"]
@@ -138,7 +148,7 @@ def test_a_store_that_cannot_take_a_run_is_one_line_before_there_is_a_run(folder
 def test_an_artifact_folder_that_cannot_be_written_is_noticed_before_there_is_a_run(store):
     (store / "file").write_text("")
     mlflow.create_experiment("polyreg", artifact_location=(store / "file/mlruns").as_uri())
-    with pytest.raises(tracking.Unreachable, match="artifact folder"), tracking.run("a", {}):
+    with pytest.raises(tracking.Unreachable, match="artifact folder"), tracking.start_run("a", {}):
         raise AssertionError("a run was opened")
     assert not runs()
 
@@ -175,6 +185,134 @@ def test_of_two_that_make_the_experiment_at_once_both_have_it(store, monkeypatch
         raise mlflow.MlflowException(told)
 
     monkeypatch.setattr(mlflow.MlflowClient, call, second)
-    with tracking.run("a", {}):
+    with tracking.start_run("a", {}):
         pass
     assert runs()[0].info.status == "FINISHED"
+
+
+# Of earlier versions
+
+
+@pytest.fixture
+def left_unsent(store, monkeypatch) -> tuple[Path, str]:
+    """A folder that the first versions left, as if of a run of this store; its run's id."""
+    run = mlflow.MlflowClient().create_run(mlflow.create_experiment("polyreg"), run_name="degree 1")
+    shutil.copytree(ROOT / "tests/data/left_unsent", store / "unsent/old")
+    theirs = json.loads((store / "unsent/old/about.json").read_text())["run"]
+    for path in (store / "unsent/old").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes().replace(theirs.encode(), run.info.run_id.encode()))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.get_tracking_uri())
+    return store / "unsent/old", run.info.run_id
+
+
+def test_what_the_first_versions_could_not_send_is_sent(left_unsent):
+    folder, run_id = left_unsent
+    kinds = {json.loads(path.read_text())["do"] for path in folder.glob("[0-9]*.json")}
+    assert len(kinds) == 9  # all that there were
+    done = CliRunner().invoke(repair.main, ["--send", str(folder)])
+    assert done.exit_code == 0 and done.output == f"sent to run {run_id}\n", done.output
+    assert not folder.exists()
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "renamed")
+    assert run.data.metrics["steps"] == 3 and run.data.metrics["cv/mse"] == 1
+    assert [m.value for m in client.get_metric_history(run_id, "loss/gap")] == [3, 2, 1]
+    assert run.inputs.dataset_inputs[0].dataset.name == "calibration.csv"
+    files = {file.path for file in client.list_artifacts(run_id)}
+    assert files == {"coefficients.json", "note.txt", "runs.json"}
+    nested = {r.info.run_name: r for r in runs() if "mlflow.parentRunId" in r.data.tags}
+    assert {name: r.info.status for name, r in nested.items()} == {
+        "nested": "FINISHED", "lost": "FAILED",
+    }  # fmt: skip
+    best = nested["nested"]
+    assert best.data.tags["mlflow.parentRunId"] == run_id and best.data.params["degree"] == "1"
+    assert run.data.tags["best_run_id"] == best.info.run_id
+    table = json.loads(artifact(run, "runs.json").read_text())
+    assert [row[0] for row in table["data"]] == [nested[k].info.run_id for k in ("nested", "lost")]
+    for model in (f"runs:/{run_id}/predictor", "models:/registered/1"):
+        assert polyreg.load(model).coefficients[1] == run.data.metrics["coef/x"]
+
+
+def test_a_message_that_got_halfway_in_the_first_versions_goes_on_from_there():
+    """Once the logged model is made, its id is kept with the message."""
+    told = (
+        '{"do": "model", "run": "r", "name": "model", "register_as": "a", "before": ["m-0"], '
+        '"model_id": "m-1", "outputs": true}'
+    )
+    message = Message.from_json(told)
+    assert isinstance(message, LogModel)
+    assert (message.model_id, message.before, message.outputs) == ("m-1", ["m-0"], True)
+    assert Message.from_json(message.to_json()) == message
+
+
+@pytest.fixture(scope="module")
+def gone() -> dict[str, str]:
+    """The identity of a process that has ended."""
+    code = "import json, runpy, sys; print(json.dumps(runpy.run_path(sys.argv[1])['identity']()))"
+    command = [sys.executable, "-c", code, owner.__file__]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_runs_of_a_process_that_is_gone_are_found_by_one_tag_or_by_the_first_versions_five(
+    store, gone, old
+):
+    def tags(identity: dict[str, str]) -> dict[str, str]:
+        return identity if old else {"owner": json.dumps(identity)}
+
+    client, experiment = mlflow.MlflowClient(), mlflow.create_experiment("polyreg")
+    lost = client.create_run(experiment, tags=tags(gone), run_name="lost").info.run_id
+    alive = client.create_run(experiment, tags=tags(owner.identity())).info.run_id
+    client.create_run(experiment, tags={"owner": "alice"})  # somebody's own tag
+    client.create_run(experiment, tags={"owner": '{"name": "alice"}', "team": "lab"})
+    assert [run.id for run in tracking.abandoned()] == [lost]
+    assert tracking.interrupted(lost).id == lost
+    with pytest.raises(Refused, match=f"still going on in process {os.getpid()} on "):
+        tracking.interrupted(alive)
+    said = CliRunner().invoke(repair.main, []).output
+    assert f"{lost}  lost: process {gone['process_id']} on {gone['host']} is gone" in said
+    assert [client.get_run(run).info.status for run in (lost, alive)] == ["FAILED", "RUNNING"]
+
+
+def test_a_run_of_the_first_versions_that_was_resumed_is_its_new_process(store, gone):
+    client, experiment = mlflow.MlflowClient(), mlflow.create_experiment("polyreg")
+    lost = client.create_run(experiment, tags=gone).info.run_id
+    with tracking.start_run("a", {}, resume=lost):
+        assert not tracking.abandoned()
+        with pytest.raises(Refused, match=f"process {os.getpid()} on "):
+            tracking.interrupted(lost)
+
+
+# In somebody's own run
+
+
+def test_somebodys_own_run_takes_what_ours_do_and_stays_theirs(store):
+    module = torch.nn.Linear(1, 1)
+    with mlflow.start_run(run_name="theirs", description="my words") as active:
+        theirs = mlflow.create_external_model(name="model")
+        mlflow.log_param("degree", "theirs")
+        run = tracking.active_run()
+        run.params({"degree": "2", "noise": "0.5"})
+        run.coefficients(CUBIC)
+        run.tag({"basis": "monomial"})
+        run.rename("theirs", "ours")
+        run.describe("ours", CUBIC)
+        run.model(module, CUBIC, np.zeros((2, 1)))
+        found = mlflow.get_run(active.info.run_id)  # at once
+        assert found.info.status == "RUNNING" and mlflow.active_run() is not None
+    found = mlflow.get_run(active.info.run_id)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "theirs")
+    assert found.data.tags["mlflow.note.content"] == "my words"
+    assert not {"owner", "error"} & found.data.tags.keys()
+    assert found.data.params == {"degree": "theirs", "noise": "0.5"}
+    assert found.data.metrics["coef/x.2"] == 3 and found.data.tags["basis"] == "monomial"
+    assert mlflow.get_logged_model(theirs.model_id).name == "model"  # it was not replaced
+    assert polyreg.load(f"runs:/{run.id}/predictor").coefficients.tolist() == [0.9, 0.5, 3.0]
+
+
+def test_without_a_run_of_somebodys_it_is_one_line_and_logs_nothing(store):
+    with pytest.raises(ValueError, match="no MLflow run is active; call this inside") as error:
+        tracking.active_run()
+    assert "\n" not in str(error.value)
+    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")

@@ -21,7 +21,7 @@ def test_the_main_job_finds_the_polynomial_and_tracks_it(store):
     result = train("--degree", "3", "--tolerance", "1e-6")
     assert result.exit_code == 0, result.output
     run = only_run()
-    assert run.info.status == "FINISHED" and run.info.run_name == "degree 3 · hermite · sgd"
+    assert run.info.status == "FINISHED" and run.info.run_name == "degree 3 · tolerance 1e-06"
     assert run.data.params["degree"] == "3" and run.data.params["learning_rate"] == "auto"
 
     truth = [0.9, 0.5, 3, 2.4]
@@ -185,7 +185,8 @@ def test_mlflow_run_is_the_same_job_in_the_run_that_mlflow_opened(store, monkeyp
     done = mlflow_run(store, "--experiment-name", "lab", *options)
     assert done.returncode == 0, done.stderr
     run = only_run("lab")
-    assert run.info.status == "FINISHED" and run.info.run_name == "degree 2 · hermite · sgd"
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "degree 2 · rate 0.01 · at most 50 steps"
     assert run.data.params["learning_rate"] == "1e-2"
     assert run.data.metrics["learning_rate"] == 0.01
     assert train("--degree", "2", "--learning-rate", "0.01", "--max-steps", "50").exit_code == 0

@@ -35,7 +35,7 @@ class Forked:
     def __init__(self, run: str, arguments: list[str], environment: Mapping[str, str], **how: Any):
         """`run` is module:function, called without arguments; `arguments` are its sys.argv[1:].
 
-        how: cwd; names, values for names of the module, before it is called; log, a file for both
+        how: cwd; names, values for module:name, before it is called; log, a file for both
         of its outputs.
         """
         self.returncode: int | None = None
@@ -197,7 +197,9 @@ def born(request: dict, out: int, err: int, told: int) -> Callable[[], None]:
 
     def called() -> None:
         found = importlib.import_module(module)
-        vars(found).update(request["names"])
+        for place, value in request["names"].items():
+            owner, _, name = place.partition(":")
+            setattr(importlib.import_module(owner), name, value)
         getattr(found, function)()
 
     return called

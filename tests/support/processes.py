@@ -25,8 +25,9 @@ ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1"
 
 
 def started(experiment: str, *arguments: str, **settings: Any):
-    """An experiment in a forked process; settings are of its module, or environment."""
+    """An experiment in a forked process; settings are of its checkpoints, or environment."""
     own, environment = _sorted(settings)
+    own = {f"polyreg.tracking.checkpoints:{name}": value for name, value in own.items()}
     run = f"experiments.{experiment}:main"
     return forked(run, *arguments, names=own, environment=environment)
 
@@ -35,7 +36,9 @@ def started_anew(experiment: str, *arguments: str, **settings: Any):
     """As `started`, by an interpreter that starts and imports as a user's does."""
     own, environment = _sorted(settings)
     module = f"experiments.{experiment}"
-    code = f"import {module} as e; vars(e).update({own!r}); e.main()"
+    code = f"import {module} as e; e.main()"
+    if own:
+        code = f"import polyreg.tracking.checkpoints as c; vars(c).update({own!r}); {code}"
     return process([sys.executable, "-c", code, *arguments], **environment)
 
 

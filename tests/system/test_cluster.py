@@ -1,5 +1,6 @@
 """On a real Ray cluster of two nodes: the same answers, whatever ends when, and dies."""
 
+import json
 import os
 import shutil
 import signal
@@ -554,7 +555,7 @@ def test_a_sweep_whose_workers_write_through_a_server(store, address, alone):
 
 
 def writers(*found: Run) -> set[str]:
-    return {run.data.tags["process_id"] for run in found}
+    return {json.loads(run.data.tags["owner"])["process_id"] for run in found}
 
 
 @pytest.mark.parametrize("server, number", [(False, signal.SIGTERM), (True, signal.SIGKILL)])

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import repair, sweep, train
-from polyreg import process
+from polyreg.tracking import owner
 from tests.conftest import artifact, only_run
 from tests.support.forked import forked
 from tests.support.processes import ENDLESS, MLFLOW, RUN, started, started_anew, until
@@ -67,7 +67,7 @@ def large(store):
 @pytest.mark.parametrize("blow", SIGNALS)
 def test_a_signal_ends_a_fit_killed_within_a_second(large, blow):
     with started("fit", *large) as running:
-        until(lambda: runs(process_id=".+"))
+        until(lambda: runs(owner=".+"))
         time.sleep(0.3)
         start = time.monotonic()
         said = end(running, blow)
@@ -172,9 +172,8 @@ def test_a_nested_run_of_a_killed_sweep_is_closed_and_trained_again(store):
     [parent] = [r for r in runs() if "mlflow.parentRunId" not in r.data.tags]
     half = runs(**{"mlflow.parentRunId": ".+"})[0]
     client = mlflow.MlflowClient()
-    gone = process.identity() | {
-        "process_start": "1@" + process.identity()["process_start"].split("@")[1]
-    }
+    start = "1@" + owner.identity()["process_start"].split("@")[1]
+    gone = {"owner": json.dumps(owner.identity() | {"process_start": start})}
     for run in (parent, half):  # as a kill -9 in the middle of its log leaves it
         client.update_run(run.info.run_id, status="RUNNING")
         for item in gone.items():

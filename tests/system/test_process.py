@@ -14,18 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polyreg import process
-from polyreg.process import identity, is_gone
+from polyreg.tracking import owner
+from polyreg.tracking.owner import identity, is_gone
 from tests.conftest import ROOT
 
 # A process that says who it is, by our own identity(), and waits for its end.
 CHILD = """
-import json, sys
+import json, runpy, sys
 name = bytes.fromhex(sys.argv[1])
 if name:
     open("/proc/self/comm", "wb").write(name)
-from polyreg import process
-print(json.dumps(process.identity()), flush=True)
+print(json.dumps(runpy.run_path(sys.argv[2])["identity"]()), flush=True)
 sys.stdin.read()
 """
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
@@ -33,7 +32,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /pro
 
 @contextmanager
 def child(name: bytes = b"") -> Iterator[tuple[subprocess.Popen, dict[str, str]]]:
-    command = [sys.executable, "-c", CHILD, name.hex()]
+    command = [sys.executable, "-c", CHILD, name.hex(), owner.__file__]
     own = os.environ | {"PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=own) as running:
@@ -61,10 +60,10 @@ def ended() -> dict[str, str]:
 @pytest.fixture
 def without_proc(tmp_path, monkeypatch) -> Iterator[None]:
     """A system without /proc."""
-    monkeypatch.setattr(process, "PROC", tmp_path / "proc")
-    process._boot_id.cache_clear()
+    monkeypatch.setattr(owner, "PROC", tmp_path / "proc")
+    owner._boot_id.cache_clear()
     yield
-    process._boot_id.cache_clear()
+    owner._boot_id.cache_clear()
 
 
 @pytest.fixture
@@ -197,7 +196,7 @@ def test_a_process_that_proc_hides_is_not_gone(living, ended, how, tmp_path, mon
     (tmp_path / "sys").symlink_to("/proc/sys")
     if how == "not ours to read":
         (tmp_path / f"{running.pid}/stat").mkdir(parents=True)  # an OSError of another kind
-    monkeypatch.setattr(process, "PROC", tmp_path)
+    monkeypatch.setattr(owner, "PROC", tmp_path)
     if how == "not ours to signal":
 
         def refuse(number: int, blow: int) -> None:
@@ -217,12 +216,12 @@ def test_a_boot_that_cannot_be_read_now_ends_nothing(living, tmp_path, monkeypat
     for name in os.listdir("/proc"):
         if name == "self" or name.isdecimal():
             (tmp_path / name).symlink_to(f"/proc/{name}")
-    monkeypatch.setattr(process, "PROC", tmp_path)
-    process._boot_id.cache_clear()
+    monkeypatch.setattr(owner, "PROC", tmp_path)
+    owner._boot_id.cache_clear()
     try:
         assert is_gone(tags) is False
     finally:
-        process._boot_id.cache_clear()
+        owner._boot_id.cache_clear()
 
 
 # Without /proc

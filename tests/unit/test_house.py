@@ -14,12 +14,21 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
-    "package, home", [("mlflow", "tracking.py"), ("matplotlib", "plots.py"), ("ray", "cluster.py")]
+    "package, home", [("mlflow", "tracking/"), ("matplotlib", "plots.py"), ("ray", "cluster.py")]
 )
 def test_one_module_alone_imports(package, home):
     imports = re.compile(rf"^\s*(import|from) {package}\b", re.MULTILINE)
-    files = [*(ROOT / "polyreg").glob("*.py"), *(ROOT / "experiments").glob("*.py")]
-    assert {f.name for f in files if imports.search(f.read_text())} == {home}
+    files = [f for d in ("polyreg", "experiments") for f in (ROOT / d).rglob("*.py")]
+    found = [f.relative_to(ROOT) for f in files if imports.search(f.read_text())]
+    assert found and all(f.as_posix().startswith(f"polyreg/{home}") for f in found)
+
+
+def test_a_wing_has_a_short_face_and_few_modules():
+    for face in (ROOT / "polyreg").glob("*/__init__.py"):
+        assert len(face.read_text().splitlines()) <= 15
+        modules = [f for f in face.parent.glob("*.py") if f != face]
+        assert len(modules) < 12
+        assert all(len(f.read_text().splitlines()) <= 400 for f in modules)
 
 
 def test_lower_floors_never_import_upper_ones():
@@ -27,8 +36,8 @@ def test_lower_floors_never_import_upper_ones():
         ["errors", "text"],
         ["options"],
         [
-            *("config", "terms", "files", "limbs", "exact", "normal", "threads"),
-            *("process", "outbox", "predictor", "page", "carried"),
+            *("config", "errors", "terms", "files", "limbs", "exact", "normal", "threads"),
+            *("predictor", "page", "carried"),
         ],
         ["table", "basis", "design", "recurrence"],
         ["data", "model", "optimum", "moments", "inference"],
@@ -37,11 +46,15 @@ def test_lower_floors_never_import_upper_ones():
         ["sweep", "checkpoint"],
         ["tracking", "plots", "cluster"],
     ]
-    assert {f.stem for f in (ROOT / "polyreg").glob("*.py")} == {"__init__"}.union(*floors)
+    modules = [*(ROOT / "polyreg").glob("*.py"), *(ROOT / "polyreg").glob("*/__init__.py")]
+    names = {f.parent.name if f.name == "__init__.py" else f.stem for f in modules}
+    assert names == {"polyreg"}.union(*floors)
     for height, floor in enumerate(floors):
         above = {name for higher in floors[height + 1 :] for name in higher}
         for name in floor:
-            source = (ROOT / "polyreg" / f"{name}.py").read_text()
+            wing = ROOT / "polyreg" / name
+            files = wing.glob("*.py") if wing.is_dir() else [wing.with_suffix(".py")]
+            source = "".join(file.read_text() for file in files)
             lines = re.findall(
                 r"^(?:from polyreg(?:\.\w+)?) import .*|^from polyreg\.\w+", source, re.M
             )
@@ -57,7 +70,7 @@ def test_pyproject_declares_every_direct_import():
     extras = project()["optional-dependencies"]
     wanted = [*project()["dependencies"], *extras["search"], *extras["ray"]]
     names = {re.match(r"\w+", line)[0] for line in wanted}
-    sources = [f for d in ("polyreg", "experiments") for f in (ROOT / d).glob("*.py")]
+    sources = [f for d in ("polyreg", "experiments") for f in (ROOT / d).rglob("*.py")]
     found = {
         m for f in sources for m in re.findall(r"^\s*(?:import|from) (\w+)", f.read_text(), re.M)
     }

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from polyreg.config import FitConfig
+from polyreg.errors import Refused
 from polyreg.least_squares import (
     CERTIFIED_TERMS,
     CERTIFIED_VALUES,
     MAX_TERMS,
-    Refused,
     chosen_precision,
     fit,
     term_count,

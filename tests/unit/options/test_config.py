@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from polyreg.config import TrainConfig
+from polyreg.config import FitConfig, TrainConfig
 from polyreg.options import params as params_of
 from polyreg.text import text
 
@@ -59,6 +59,49 @@ def test_a_value_that_makes_no_run_is_refused_with_the_value_and_the_way_out(opt
     with pytest.raises(ValueError, match=r"must|belongs|is a") as refused:
         TrainConfig(**options)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        ({}, "degree 3"),
+        (
+            {"degree": 3, "noise": 0.5, "learning_rate": 0.01},
+            "degree 3 · rate 0.01 · noise 0.5",
+        ),
+        ({"inputs": "uniform", "basis": "monomial"}, "degree 3 · uniform inputs · monomial"),
+        ({"optimizer": "adam", "seed": 7, "register_as": "a"}, "degree 3 · adam · seed 7"),
+        (
+            {"coefficients": (0.123456789,) * 20},
+            f"degree 3 · truth {'0.123456789,' * 2}...",
+        ),
+    ],
+)
+def test_a_training_is_called_what_was_given(options, name):
+    assert TrainConfig(**options).name == name
+
+
+@pytest.mark.parametrize(
+    "options, features, name",
+    [
+        ({}, "x", "a.csv · y ~ x · degree 3"),
+        ({"data": "/lab/2024/", "degree": "auto"}, "x", "2024 · y ~ x · degree auto → 5"),
+        (
+            {"data": "s3://key:secret@bucket/a.parquet?token=b", "ridge": 0.1, "intercept": False},
+            "abcdef",
+            "a.parquet · y ~ a + b + c + d + 2 more · degree 3 · intercept false · ridge 0.1",
+        ),
+        ({"target": "two\nlines"}, [], "a.csv · two lines ~ 1 · degree 3"),
+    ],
+)
+def test_a_fit_is_called_after_its_file_its_features_and_its_degree(options, features, name):
+    config = FitConfig(**({"data": "a.csv", "target": "y"} | options))
+    assert config.named(list(features), 5 if config.degree == "auto" else None) == name
+
+
+def test_a_name_is_no_longer_than_mlflow_takes():
+    config = FitConfig(data="a.csv", target="y" * 300, weights="w" * 100)
+    assert len(config.named(["x"])) == 250
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--degree", "-1"], ["--degre", "3"]])

@@ -4,6 +4,7 @@ import functools
 import io
 import os
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments import train
 from polyreg import checkpoint, sgd, tracking
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged
+from polyreg.tracking.checkpoints import SLOTS, Checkpoints
 
 STEPS, CHUNK = 330, 50  # the last chunk is shorter
 
@@ -411,14 +412,14 @@ class Artifacts:
 @pytest.fixture
 def run(monkeypatch) -> Artifacts:
     made = Artifacts()
-    monkeypatch.setattr(tracking, "file", lambda _, path: made.files.get(path))
+    monkeypatch.setattr(tracking.history, "file", lambda _, path: made.files.get(path))
     return made
 
 
 @pytest.fixture
 def clock(monkeypatch) -> SimpleNamespace:
     made = SimpleNamespace(now=1e3)
-    monkeypatch.setattr(train.time, "perf_counter", lambda: made.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: made.now)
     return made
 
 
@@ -434,42 +435,42 @@ def test_seconds_are_kept():
 def test_the_seconds_of_all_parts_add_up(run, clock):
     training = sgd.Training(CONFIG)
     for part in (10, 20, 30, 5):
-        checkpoints = train.Checkpoints(training)
+        checkpoints = Checkpoints(training)
         checkpoints.read(run)
         steps_on(training, sgd.Scan, 1)
         clock.now += part
         checkpoints.write(run)
         clock.now += 1000  # until it is resumed
         training = sgd.Training(CONFIG)
-    last = train.Checkpoints(training)
+    last = Checkpoints(training)
     last.read(run)
     assert last.seconds() == 65 and training.curve.steps == 4 * CHUNK
 
 
 def test_a_checkpoint_is_due_every_ten_seconds(run, clock):
     training = sgd.Training(CONFIG)
-    checkpoints, written = train.Checkpoints(training), []
+    checkpoints, written = Checkpoints(training), []
     for _ in sgd.descend(training):
         clock.now += 4
         checkpoints.write_when_due(run)
         written.append(run.tags.get("checkpoint"))
-    a, b = train.SLOTS
+    a, b = SLOTS
     assert written == [None, None, a, a, a, b, b] and set(run.files) == {a, b}
 
 
 @pytest.mark.parametrize("damaged", [[], [0], [1], [0, 1]], ids=str)
 def test_the_last_that_is_whole_is_gone_on_from(run, clock, damaged):
     training = sgd.Training(CONFIG)
-    checkpoints = train.Checkpoints(training)
+    checkpoints = Checkpoints(training)
     for chunk in sgd.descend(training):
         if (chunk.first // CHUNK) % 2:
             checkpoints.write(run)
     newest = run.tags["checkpoint"]
-    order = [newest, next(slot for slot in train.SLOTS if slot != newest)]
+    order = [newest, next(slot for slot in SLOTS if slot != newest)]
     for place in damaged:
         run.files[order[place]] = run.files[order[place]][:-1]
     fresh = sgd.Training(CONFIG)
-    again = train.Checkpoints(fresh)
+    again = Checkpoints(fresh)
     again.read(run)
     steps = {(): 6, (0,): 4, (1,): 6, (0, 1): 0}[tuple(damaged)] * CHUNK
     assert fresh.curve.steps == steps

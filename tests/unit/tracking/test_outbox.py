@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -21,9 +22,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from polyreg import outbox
 from polyreg.errors import Unsent
-from polyreg.outbox import Outbox, scratch
+from polyreg.tracking import outbox
+from polyreg.tracking.outbox import Message, Outbox, scratch
 
 ABOUT = {"uri": "http://user:secret@somewhere", "run": "r"}
 
@@ -69,30 +70,44 @@ def clock(monkeypatch) -> SimpleNamespace:
     return made
 
 
+@dataclass
+class Note(Message, do="note"):
+    """Number n, of a run; it counts its tries, as what got halfway does."""
+
+    n: int
+    of: str = ""
+    tries: int = 0
+
+
+@dataclass
+class Made(Note, do="made"):
+    makes_run = True
+
+
 class Store:
     """Takes messages, where `fails`, asked at each, does not say otherwise."""
 
     def __init__(self, fails: Iterable[bool] = ()):
         self.fails = iter(fails)
-        self.arrived: list[tuple[dict, dict[str, bytes] | None]] = []
+        self.arrived: list[tuple[Note, dict[str, bytes] | None]] = []
         self.made: list[str] = []
         self.tried = 0
 
-    def __call__(self, message: dict, payload: Path | None) -> str | None:
+    def __call__(self, message: Note, payload: Path | None) -> str | None:
         self.tried += 1
-        message["tries"] = message.get("tries", 0) + 1  # what got halfway
+        message.tries += 1
         if next(self.fails, False):
             raise ConnectionError("away")
         found = None if payload is None else files(payload)
         self.arrived.append((copy.deepcopy(message), found))
-        if message["do"] == "create":
+        if message.makes_run:
             self.made.append(f"run{len(self.made)}")
             return self.made[-1]
         return None
 
     @property
     def numbers(self) -> list[int]:
-        return [message["n"] for message, _ in self.arrived]
+        return [message.n for message, _ in self.arrived]
 
 
 def away(*lasting: bool) -> Iterator[bool]:
@@ -122,8 +137,8 @@ def expected(n: int, run: str) -> dict[str, bytes]:
     }
 
 
-def message(n: int, run: str = "r", **more) -> dict:
-    return {"do": "batch", "run": run, "n": n, **more}
+def message(n: int, run: str = "r", **more) -> Note:
+    return Note(run, n, **more)
 
 
 def left(places: Places) -> list[str]:
@@ -155,7 +170,7 @@ def test_every_message_arrives_once_whole_and_in_order_whatever_fails(operations
         for do, *what in operations:
             if do == "create":
                 put.append((len(put), "tag", len(runs), ""))
-                runs.append(box.put({"do": "create", "run": "", "n": put[-1][0], "of": "r"}))
+                runs.append(box.put(Made("", put[-1][0], "r")))
             elif do in ("tag", "files"):
                 run = what[0] % len(runs)
                 n, name, word = len(put), runs[run], what[1] and do  # a word of each kind
@@ -177,7 +192,7 @@ def test_every_message_arrives_once_whole_and_in_order_whatever_fails(operations
 
     ids = [box.id(run) for run in runs]
     assert ids[1:] == store.made  # in the order of their creation, each once
-    arrived = {told["n"]: (told, content) for told, content in store.arrived}
+    arrived = {told.n: (told, content) for told, content in store.arrived}
     assert len(arrived) == len(store.arrived)
     assert arrived.keys() == {n for n, *_ in put} - dropped
     for kind in ("tag", "files"):
@@ -186,8 +201,8 @@ def test_every_message_arrives_once_whole_and_in_order_whatever_fails(operations
     for n, kind, run, _ in put:
         if n in arrived:
             told, content = arrived[n]
-            if told["do"] != "create":
-                assert (told["run"], told["of"]) == (ids[run], ids[run])
+            if not told.makes_run:
+                assert (told.run, told.of) == (ids[run], ids[run])
             assert content == (expected(n, ids[run]) if kind == "files" else None)
 
 
@@ -226,13 +241,13 @@ def test_what_got_halfway_goes_on_from_there_in_a_later_process_too(places, cloc
     later = Outbox.of(box.folder, lambda about: store)
     assert not later.flush() and later.flush()
     [(told, content)] = store.arrived
-    assert told["tries"] == 4 and content == expected(1, "r")
+    assert told.tries == 4 and content == expected(1, "r")
 
 
 def test_a_later_process_knows_the_runs_that_the_first_one_made(places, clock):
     store = Store(away(True, False, True, True))
     box = Outbox(store, "r", ABOUT)
-    name = box.put({"do": "create", "run": "", "n": 0})
+    name = box.put(Made("", 0))
     assert name not in store.made and box.id(name) == name
     box.put(message(1, name), payload(1, name))
     box.flush()  # the run is made, its files are not taken
@@ -244,7 +259,7 @@ def test_a_later_process_knows_the_runs_that_the_first_one_made(places, clock):
     assert later.put(message(2, name)) == "run0"
     store.fails = iter(())
     assert later.flush() and store.made == ["run0"]
-    assert [m["run"] for m, _ in store.arrived[1:]] == ["run0"] * 2
+    assert [m.run for m, _ in store.arrived[1:]] == ["run0"] * 2
     assert store.arrived[-1][1] == expected(1, "run0")
     assert left(places) == []
 
@@ -379,7 +394,7 @@ def test_where_a_folder_cannot_be_written_the_next_is_taken(places, clock, bad, 
 def test_what_was_kept_moves_with_the_rest_when_a_disk_fills_up(places, clock):
     store = Store(away(True, False, True, True))
     box = Outbox(store, "r", ABOUT)
-    name = box.put({"do": "create", "run": "", "n": 0})
+    name = box.put(Made("", 0))
     box.put(message(1, name), payload(1, name))
     box.flush()
     box.put(message(2, name, of=name))
@@ -394,7 +409,7 @@ def test_what_was_kept_moves_with_the_rest_when_a_disk_fills_up(places, clock):
     store.fails = iter(())
     assert later.flush() and store.made == ["run0"]
     assert sorted(store.numbers) == [0, 1, 2, 3, 4]
-    contents = {told["n"]: content for told, content in store.arrived}
+    contents = {told.n: content for told, content in store.arrived}
     assert contents[1] == expected(1, "run0") and contents[3] == expected(3, "run0")
     assert left(places) == []
 
@@ -415,7 +430,7 @@ def test_a_full_disk_does_not_cost_the_message_that_fails_again(places, clock):
 def test_a_full_disk_makes_no_run_twice(places, clock):
     store = Store(away(True))
     box = Outbox(store, "r", ABOUT)
-    name = box.put({"do": "create", "run": "", "n": 0})
+    name = box.put(Made("", 0))
     with full(box.folder):
         clock.now += 100
         assert box.put(message(1, name)) == "run0"
@@ -429,7 +444,7 @@ def test_a_full_disk_makes_no_run_twice(places, clock):
 def test_a_full_disk_does_not_part_a_later_process_from_the_log(places, clock, then):
     store = Store(away(True, False))
     box = Outbox(store, "r", ABOUT)
-    name = box.put({"do": "create", "run": "", "n": 0})
+    name = box.put(Made("", 0))
     folder = box.folder
     with full(folder):
         clock.now += 100
@@ -443,13 +458,13 @@ def test_a_full_disk_does_not_part_a_later_process_from_the_log(places, clock, t
     store.fails = iter(())
     assert later.flush() and store.made == ["run0"]
     assert store.numbers == [0, 1, *([2] if then == "another folder" else []), 3, 4]
-    assert {told["run"] for told, _ in store.arrived[1:]} == {"run0"}
+    assert {told.run for told, _ in store.arrived[1:]} == {"run0"}
 
 
 def test_a_full_disk_costs_no_file_of_a_payload_that_tells_of_a_run(places, clock):
     store = Store(away(True))
     box = Outbox(store, "r", ABOUT)
-    name = box.put({"do": "create", "run": "", "n": 0})
+    name = box.put(Made("", 0))
     assert box.flush()
     made = payload(1, name)
     with full(places.temporary):

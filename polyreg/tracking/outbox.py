@@ -1,4 +1,7 @@
-"""Messages to a store that may be away: sent in order, kept in a folder while they cannot be."""
+"""Messages to a store that may be away: sent in order, kept in a folder while they cannot be.
+
+A folder holds about.json and, a message each, 000001.json and so on; its files lie in 000001/.
+"""
 
 import contextlib
 import itertools
@@ -8,20 +11,55 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from polyreg.errors import Unsent
-
-# A message is JSON: `do` says what, `run` to which run. Its payload is a folder of files.
-Message = dict[str, Any]
-Send = Callable[[Message, Path | None], str | None]
 
 FOLDER = "unsent"
 ABOUT = "about.json"
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0  # seconds between two tries
 PLACEHOLDER = re.compile("unsent-[0-9a-f]{32}")  # a run that the store does not know yet
+
+
+@dataclass
+class Message:
+    """One thing to say to a run, which knows how to be sent. Its fields are what JSON can hold.
+
+    Folders of earlier versions are read by them: a field that is renamed parts us from those.
+    """
+
+    run: str
+    replaces: str = field(default="", kw_only=True)  # of those with the same word, the last is sent
+
+    kinds: ClassVar[dict[str, type["Message"]]] = {}
+    do: ClassVar[str]  # its kind, in JSON
+    makes_run: ClassVar[bool] = False
+
+    def __init_subclass__(cls, do: str, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.do = do
+        Message.kinds[do] = cls
+
+    def send(self, client: Any, payload: Path | None) -> str | None:
+        """Say it to the store that `client` reaches; the id of the run that this makes, if any.
+
+        payload: a folder of files
+        """
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        return json.dumps({"do": self.do} | vars(self))
+
+    @staticmethod
+    def from_json(content: str) -> "Message":
+        fields = json.loads(content)
+        return Message.kinds[fields.pop("do")](**fields)
+
+
+Send = Callable[[Message, Path | None], str | None]
 
 
 def folders(name: str) -> Iterator[Path]:
@@ -102,7 +140,7 @@ class Outbox:
     about: what a later sender has to know, such as the store's address
     """
 
-    def __init__(self, send: Send, name: str, about: Message):
+    def __init__(self, send: Send, name: str, about: Mapping[str, str]):
         self.send, self.about = send, about
         self._folders = folders(name)
         self._ids: dict[str, str] = {}  # of placeholders that have become runs
@@ -114,7 +152,7 @@ class Outbox:
         self.error: Exception | None = None
 
     @classmethod
-    def of(cls, folder: Path, connect: Callable[[Message], Send]) -> "Outbox":
+    def of(cls, folder: Path, connect: Callable[[Mapping[str, str]], Send]) -> "Outbox":
         """That which an earlier process left in a folder; ValueError where it left none."""
         try:
             about = json.loads((folder / ABOUT).read_text())
@@ -129,15 +167,13 @@ class Outbox:
     def put(self, message: Message, payload: Path | None = None) -> str:
         """Send, or keep for later. The payload becomes the outbox's own.
 
-        What was kept, and has the same word in `replaces`, is dropped.
-
         ->  the id of the run that was made, or of the one that the message is about; for a run
         that could not be made yet, a placeholder
         """
-        if message["do"] == "create":
-            message["run"] = f"unsent-{uuid.uuid4().hex}"
-        for path in self.pending() if message.get("replaces") else ():
-            if json.loads(path.read_text()).get("replaces") == message["replaces"]:
+        if message.makes_run:
+            message.run = f"unsent-{uuid.uuid4().hex}"
+        for path in self.pending() if message.replaces else ():
+            if Message.from_json(path.read_text()).replaces == message.replaces:
                 self._remove(path)
         files = payload is not None
         waiting = files in self._next or any(self._files(p) is files for p in self.pending())
@@ -153,7 +189,7 @@ class Outbox:
             self.keep(message, payload)
         if payload:
             shutil.rmtree(payload, ignore_errors=True)
-        return self.id(message["run"])
+        return self.id(message.run)
 
     def id(self, run: str) -> str:
         """A run's id, once the store has given it one."""
@@ -177,7 +213,7 @@ class Outbox:
             payload = path.with_suffix("")
             if self._files(path) is not files:
                 continue
-            message = json.loads(path.read_text())
+            message = Message.from_json(path.read_text())
             if self._unknown(message):
                 return False
             try:
@@ -185,7 +221,7 @@ class Outbox:
             except Exception as error:
                 self._failed(files, error)
                 with contextlib.suppress(OSError):  # it is there as it was
-                    _write(path, json.dumps(message))  # it may have got halfway
+                    _write(path, message.to_json())  # it may have got halfway
                 return False
             self._remove(path)
         self._next.pop(files, None)
@@ -205,10 +241,10 @@ class Outbox:
                 before = file.read_text()
                 if (content := self._resolved(before)) != before:
                     _write(file, content)
-            message.update(json.loads(self._resolved(json.dumps(message))))
-        placeholder = message["run"]
+            vars(message).update(vars(Message.from_json(self._resolved(message.to_json()))))
+        placeholder = message.run
         made = self.send(message, payload)
-        if message["do"] == "create" and made:
+        if message.makes_run and made:
             self._ids[placeholder] = made
             if self.folder:
                 with contextlib.suppress(OSError):  # or it would be made twice; `keep` tells it
@@ -218,8 +254,8 @@ class Outbox:
         return PLACEHOLDER.sub(lambda found: self.id(found[0]), text)
 
     def _unknown(self, message: Message) -> bool:
-        run = self.id(message["run"])
-        return message["do"] != "create" and PLACEHOLDER.fullmatch(run) is not None
+        run = self.id(message.run)
+        return not message.makes_run and PLACEHOLDER.fullmatch(run) is not None
 
     def _failed(self, files: bool, error: Exception) -> None:
         self.error = error
@@ -239,7 +275,7 @@ class Outbox:
                     shutil.copytree(payload, path, dirs_exist_ok=True)
                 if self._described != self._ids:
                     self._describe(self.folder)
-                _write(path.with_suffix(".json"), json.dumps(message))
+                _write(path.with_suffix(".json"), message.to_json())
                 return
             except OSError as error:
                 try:
@@ -264,5 +300,22 @@ class Outbox:
         self.folder = folder
 
     def _describe(self, folder: Path) -> None:
-        _write(folder / ABOUT, json.dumps(self.about | {"ids": self._ids}))
+        _write(folder / ABOUT, json.dumps({**self.about, "ids": self._ids}))
         self._described = dict(self._ids)
+
+
+class Unbuffered:
+    """In an Outbox's place: sends at once, and raises what the store does not take."""
+
+    def __init__(self, send: Send):
+        self._send = send
+
+    def put(self, message: Message, payload: Path | None = None) -> str:
+        try:
+            return self._send(message, payload) or message.run
+        finally:
+            if payload:
+                shutil.rmtree(payload, ignore_errors=True)
+
+    def id(self, run: str) -> str:
+        return run

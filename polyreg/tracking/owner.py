@@ -2,17 +2,20 @@
 
 import functools
 import hashlib
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+TAG = "owner"
+NAMES = ("host", "machine", "boot_id", "process_id", "process_start")
 PROC = Path("/proc")
 
 
 def identity() -> dict[str, str]:
-    """Tags that name this process: host, machine, boot_id, process_id, process_start.
+    """Names of this process: host, machine, boot_id, process_id, process_start.
 
     Two machines may share a name, a machine's ids of processes are used again, and containers each
     have their own: so `machine`, and the start, with the namespace that the id belongs to.
@@ -26,8 +29,27 @@ def identity() -> dict[str, str]:
     }
 
 
+def tag() -> dict[str, str]:
+    """Of a run: this process, as JSON."""
+    return {TAG: json.dumps(identity())}
+
+
+def of(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """The identity of the process whose run has these tags; empty where it is none of ours.
+
+    In the first versions, each name was a tag of its own.
+    """
+    try:
+        known = json.loads(tags[TAG])
+        if isinstance(known, dict) and "process_id" in known:
+            return {name: str(value) for name, value in known.items()}
+    except (KeyError, ValueError):  # or a tag that somebody gave
+        pass
+    return {name: tags[name] for name in NAMES if name in tags}
+
+
 def is_gone(tags: Mapping[str, str]) -> bool:
-    """Whether the process that these tags name has ended; False where that cannot be told here."""
+    """Whether the process of this identity has ended; False where that cannot be told here."""
     if tags.get("host") != platform.node() or tags.get("machine", _machine()) != _machine():
         return False
     process_id = tags.get("process_id", "")

@@ -1,0 +1,202 @@
+"""Runs as the store has them: found, read, and closed where their own process cannot."""
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mlflow
+import numpy as np
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from polyreg.errors import Refused, Unreachable
+from polyreg.tracking import owner
+from polyreg.tracking.metrics import now
+from polyreg.tracking.sender import EndRun, sender
+from polyreg.tracking.store import reading
+
+RESTORE_KILLED = """
+import sys, time
+import mlflow
+
+client, run = mlflow.MlflowClient(sys.argv[1]), sys.argv[2]
+print("listening", flush=True)
+for _ in range(600):
+    if client.get_run(run).info.status == "FAILED":
+        client.set_terminated(run, "KILLED")
+        break
+    time.sleep(0.05)
+"""
+
+
+class Past(NamedTuple):
+    """A run as the store has it."""
+
+    id: str
+    name: str
+    status: str  # RUNNING, FINISHED, FAILED, KILLED
+    start: float  # seconds since 1970
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, run: Any) -> "Past":
+        info, data = run.info, run.data
+        start = (info.start_time or 0) / 1000
+        name = info.run_name or info.run_id
+        return cls(info.run_id, name, info.status, start, data.params, data.metrics, data.tags)
+
+    @property
+    def process(self) -> str:
+        """Whose it is, in words."""
+        known = owner.of(self.tags)
+        return f"process {known.get('process_id', '?')} on {known.get('host', '?')}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process whose it is has ended; False where that cannot be told here."""
+        return owner.is_gone(owner.of(self.tags))
+
+
+class Child(NamedTuple):
+    """A nested run as the store has it; one that is not `whole` was interrupted half-written."""
+
+    id: str
+    whole: bool
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def children(parent: str, experiment: str) -> list[Child]:
+    """The nested runs of a run, the oldest first."""
+    ours = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
+    with reading() as client:
+        return [
+            Child(
+                id=run.info.run_id,
+                whole=run.info.status == "FINISHED" or _diverged(run),
+                params=run.data.params,
+                metrics=run.data.metrics,
+                tags=run.data.tags,
+            )
+            for run in _all_runs(client, [experiment], ours)
+        ]
+
+
+def _diverged(run: Any) -> bool:
+    """Of the runs that FAILED, those that went the whole way have no coefficients."""
+    why = run.data.tags.get("error", "diverged")  # none of those before there was such a tag
+    lost = run.info.status == "FAILED" and "coef/1" not in run.data.metrics
+    return lost and why.startswith("diverged")
+
+
+def _all_runs(client: mlflow.MlflowClient, experiments: list[str], condition: str) -> Iterator[Any]:
+    """The oldest first."""
+    token = None
+    while True:
+        page = client.search_runs(
+            experiments, condition, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def past(run_ids: Sequence[str]) -> list[Past]:
+    """The runs of these ids, in their order; Unreachable names one that is not there."""
+    with reading() as client:
+        return [Past.of(client.get_run(run_id)) for run_id in run_ids]
+
+
+def search(experiment: str, last: int, condition: str = "") -> list[Past]:
+    """The newest runs of an experiment, oldest first, that meet a condition in MLflow's language.
+
+    condition: like "metrics.r2 > 0.9". Unreachable where there is no such experiment.
+    """
+    with reading() as client:
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            raise Unreachable(f"no experiment {experiment!r} in {mlflow.get_tracking_uri()}")
+        newest = ["attributes.start_time DESC"]
+        runs = client.search_runs(
+            [found.experiment_id], condition, max_results=last, order_by=newest
+        )
+        return [Past.of(run) for run in reversed(runs)]
+
+
+def abandoned() -> list[Past]:
+    """The runs of this store that read RUNNING, and whose process on this machine is gone."""
+    found: dict[str, Past] = {}
+    with reading() as client:
+        everywhere = [e.experiment_id for e in client.search_experiments()]
+        for tag in (owner.TAG, "host"):  # the second, of the first versions
+            ours = f"attributes.status = 'RUNNING' and tags.{tag} LIKE '%'"
+            running = map(Past.of, _all_runs(client, everywhere, ours))
+            found |= {run.id: run for run in running if run.is_gone}
+    return sorted(found.values(), key=lambda run: run.start)
+
+
+def interrupted(run_id: str) -> Past:
+    """A run that can be gone on with; Refused where its process may still do so itself."""
+    [found] = past([run_id])
+    if found.status == "RUNNING" and "process_id" in owner.of(found.tags) and not found.is_gone:
+        raise Refused(
+            f"--resume: run {run_id} is still going on in {found.process}; if that has ended, "
+            f"`python -m experiments.repair --run {run_id}` closes it"
+        )
+    return found
+
+
+def kill(run_id: str) -> None:
+    """See to it that a run which `mlflow run` opened reads KILLED, if the store can be reached.
+
+    When its command fails, `mlflow run` calls a run FAILED that was KILLED long before: it looks
+    for a word among numbers. So a process stays that sets this right, once we are gone.
+    """
+    uri = mlflow.get_tracking_uri()
+    with contextlib.suppress(Unreachable), reading() as client:
+        if client.get_run(run_id).info.status == "RUNNING":
+            client.set_terminated(run_id, "KILLED")
+        staying = subprocess.Popen(
+            [sys.executable, "-c", RESTORE_KILLED, uri, run_id],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert staying.stdout
+        staying.stdout.readline()  # it listens
+
+
+def close(run_id: str, error: str) -> None:
+    """End a run FAILED whose process could not."""
+    sender(mlflow.get_tracking_uri())(EndRun(run_id, "FAILED", now(), error), None)
+
+
+def curve(run_id: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """A metric's steps (T,) and values (T,), in order; empty where it was never logged."""
+    with reading() as client:
+        points = {m.step: m.value for m in client.get_metric_history(run_id, key)}
+    steps = sorted(points)
+    return np.array(steps, dtype=int), np.array([points[step] for step in steps], dtype=float)
+
+
+def file(run_id: str, path: str) -> bytes | None:
+    """One of a run's artifacts, None where there is none of that name."""
+    with reading() as client:
+        folder = path.rpartition("/")[0]
+        if path not in [file.path for file in client.list_artifacts(run_id, folder or None)]:
+            return None
+        with tempfile.TemporaryDirectory() as there:
+            return Path(client.download_artifacts(run_id, path, there)).read_bytes()
+
+
+def text(run_id: str, path: str) -> str | None:
+    found = file(run_id, path)
+    return None if found is None else found.decode()

@@ -1,0 +1,57 @@
+"""Metrics as MLflow takes them: finite, and curves of at most CURVE_POINTS points."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from polyreg.inference import Answer
+from polyreg.polynomial import Polynomial
+from polyreg.terms import keys
+
+CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
+Points = list[tuple[str, float, int, int]]  # (key, value, milliseconds, step) each
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def points(
+    metrics: Mapping[str, float],
+    curves: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+    at: np.ndarray | None = None,
+    most: int = CURVE_POINTS,
+) -> Points:
+    """Final values, at step 0, and curves thinned to at most `most` points; the finite ones.
+
+    MLflow stores nan as 0 and inf as 1.8e308, which ruins every chart.
+    at: the steps that a curve's points belong to, by default 1, 2, ...
+    """
+    time = now()
+    found = [(name, float(value), time, 0) for name, value in metrics.items()]
+    for name, values in (curves or {}).items():
+        steps = np.arange(1, len(values) + 1) if at is None else at
+        kept = thinned(steps, most)
+        found += [(name, float(values[i]), time, int(steps[i])) for i in kept]
+    return [point for point in found if math.isfinite(point[1])]
+
+
+def thinned(steps: np.ndarray, points: int = CURVE_POINTS) -> list[int]:
+    """Places of at most `points` of these steps, which increase; first and last kept.
+
+    Half of them evenly spaced, half in equal ratios: a descent is over in its first hundredth.
+    """
+    if len(steps) <= points:
+        return list(range(len(steps)))
+    half, first, last = points // 2, steps[0], steps[-1]
+    wanted = np.concatenate([np.linspace(first, last, half), np.geomspace(first, last, half)])
+    return sorted({int(i) for i in np.searchsorted(steps, wanted.round())})
+
+
+def coefficients(polynomial: Polynomial | Answer) -> dict[str, float]:
+    """The coefficients as metrics, `coef/x.2` each."""
+    rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
+    return {f"coef/{key}": value for key, value in rows}

@@ -1,0 +1,191 @@
+"""A polynomial's answers to new rows, from its document alone.
+
+This file travels with a logged model, where there is no polyreg, no torch and no scipy: it imports
+nothing but numpy and pandas. It is the second way to the numbers of Answer.predict and
+Polynomial.predict; tests compare them.
+
+A term is a product over the variables, each of its own three-term recurrence (polyreg.design):
+
+    p_0 = 1,   p_{k+1} = scale_k (z - shift_k) p_k - decay_k p_{k-1},   z = (x - centre) / radius
+    term(e_1, ..., e_D) = unit prod_d p_{e_d}(x_d)
+
+N rows, D variables, K terms.
+"""
+
+import base64
+import decimal
+import math
+import numbers
+
+import numpy as np
+import pandas as pd
+
+INTERVALS = ("prediction", "confidence")
+CELLS = 2**20  # of the design matrix at a time
+
+
+class Predictions(pd.DataFrame):
+    """Its nan and inf are None in a dict: MLflow's server would write NaN, which is no JSON."""
+
+    def to_dict(self, *arguments, **options):
+        finite = np.isfinite(self.to_numpy(dtype=float))
+        return pd.DataFrame(self.astype(object).where(finite, None)).to_dict(*arguments, **options)
+
+
+class Predictor:
+    """What the document of a fit or of a training predicts.
+
+    document: that of polyreg's Answer, or of its Polynomial
+    """
+
+    def __init__(self, document: dict):
+        basis = document["basis"]
+        if isinstance(basis, str):  # trained, in one variable
+            size = len(document["terms"])
+            self.unit, self.names, self.exponents = 1.0, ["x"], np.arange(size)[:, None]
+            self.recurrences = [family(basis, size - 1)]
+            self.weights = np.array([row["weight"] for row in document["terms"]])
+            ranges, has_errors = [document["domain"]], False
+        else:
+            self.unit, self.names = 0.5, basis["variables"]
+            self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
+            self.weights = np.array(basis["weights"])
+            ranges = [document["domain"][name] for name in self.names]
+            has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
+        self.low, self.high = np.array(ranges, dtype=float).T
+        self.inverse, self.half = None, math.nan
+        if has_errors and basis["inverse"] and document["residual_sd"] is not None:
+            self.inverse = _unpacked(basis["inverse"], len(self.weights))
+            self.half = document["quantile"] * document["residual_sd"]
+
+    def predict(self, frame: pd.DataFrame, interval: str = "prediction") -> Predictions:
+        """Columns prediction, low, high and extrapolated for the rows of `frame`.
+
+        Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
+        level; nan where the model knows no errors. What overflows is inf or nan. extrapolated:
+        some variable is outside the range that was fitted. Other columns are ignored. Raises
+        ValueError with the name of a column that is missing or holds what is no finite number.
+        """
+        if interval not in INTERVALS:
+            raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        x = np.stack([column(frame, name, self.names) for name in self.names], axis=1)
+        found, half = np.empty((2, len(x)))
+        step = max(1, CELLS // len(self.weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
+            for start in range(0, len(x), step):
+                part = slice(start, start + step)
+                found[part], half[part] = self._rows(x[part], interval)
+            columns = {"prediction": found, "low": found - half, "high": found + half}
+        columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
+        return Predictions(columns, index=frame.index)
+
+    def _rows(self, x: np.ndarray, interval: str) -> tuple[np.ndarray, np.ndarray | float]:
+        """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,)."""
+        terms = self._terms(x)
+        found = terms @ self.weights
+        if self.inverse is None:
+            return found, math.nan
+        variance = np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
+        return found, self.half * np.sqrt(variance + (interval == "prediction"))
+
+    def _terms(self, x: np.ndarray) -> np.ndarray:
+        """x (N, D)  ->  (N, K)"""
+        result = np.full((len(x), len(self.weights)), self.unit)
+        for d, recurrence in enumerate(self.recurrences):
+            result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
+        return result
+
+
+def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
+    """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables."""
+    places = np.flatnonzero(frame.columns == name)
+    if len(places) != 1:
+        what = "no column" if not len(places) else f"{len(places)} columns"
+        raise ValueError(f"{what} {name!r}; the variables are {', '.join(names)}")
+    found = frame.iloc[:, places[0]]
+    if found.dtype.kind in "fiub":
+        values = found.to_numpy(dtype=float, na_value=math.nan)
+    else:
+        values = np.array([_number(value) for value in found], dtype=float)
+    if bad := np.flatnonzero(~np.isfinite(values)).tolist():
+        value, row = found.iloc[bad[0]], bad[0] + 1
+        said = repr(value.item() if isinstance(value, np.generic) else value)[:80]
+        raise ValueError(f"column {name!r}, row {row}: {said} is no finite number")
+    return values
+
+
+def family(name: str, degree: int) -> dict:
+    """The recurrence of a family of polyreg.basis: monic pi_{k+1} = x pi_k - beta_k pi_{k-1}.
+
+    beta is k for Hermite's, k^2 / (4 k^2 - 1) for Legendre's, and they are orthonormal:
+    p_k = pi_k / sqrt(beta_1 ... beta_k)
+    """
+    scales, decays = np.ones(degree), np.zeros(degree)
+    if name == "chebyshev":
+        scales[1:], decays[1:] = 2, 1
+    elif name in ("hermite", "legendre"):
+        n = np.arange(degree + 1.0)
+        beta = n if name == "hermite" else n**2 / (4 * n**2 - 1)
+        scales, decays = 1 / np.sqrt(beta[1:]), np.sqrt(beta[:-1] / beta[1:])
+    elif name != "monomial":
+        raise ValueError(f"unknown basis {name!r}")
+    return {
+        "centre": 0.0,
+        "radius": 1.0,
+        "shifts": np.zeros(degree),
+        "scales": scales,
+        "decays": decays,
+    }
+
+
+def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
+    """p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
+    z = (x - recurrence["centre"]) / recurrence["radius"]
+    found = [np.ones_like(z)]
+    steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
+    for shift, scale, decay in zip(*steps, strict=True):
+        column = scale * (z - shift) * found[-1]
+        found.append(column - decay * found[-2] if decay else column)
+    return np.stack(found, axis=1)
+
+
+def _number(value) -> float:
+    """nan for what is none, text that looks like one included."""
+    if isinstance(value, list | np.ndarray) and len(value) == 1:
+        value = value[0]  # a row of one variable
+    if not isinstance(value, numbers.Real | decimal.Decimal | np.bool_):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _unpacked(packed: str, size: int) -> np.ndarray:
+    """A symmetric matrix from the base64 of its upper triangle  ->  (size, size)"""
+    result = np.empty((size, size))
+    upper = np.triu_indices(size)
+    result[upper] = np.frombuffer(base64.b64decode(packed), dtype="<f8")
+    result.T[upper] = result[upper]
+    return result
+
+
+import json
+from pathlib import Path
+
+import mlflow
+
+
+class Model(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        document = Path(context.artifacts["document"]).read_text(encoding="utf-8")
+        self.predictor = Predictor(json.loads(document))
+
+    def predict(self, model_input: pd.DataFrame, params: dict | None = None):
+        try:
+            return self.predictor.predict(model_input, **(params or {}))
+        except ValueError as error:  # a server answers 400 with its line
+            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
+
+
+mlflow.models.set_model(Model())
