@@ -214,6 +214,12 @@ def say_abandoned() -> None:
         )
 
 
+def say_registered(models: Sequence[tuple[str, str]]) -> None:
+    """For once all that a run logged has been sent: only then does a model have its version."""
+    for name, version in models:
+        click.echo(f"registered {name} version {version}")
+
+
 def same_options(config: Any, stored: Mapping[str, str]) -> Any:
     """The options of the run to go on with; one that was given now has to be the same."""
     try:

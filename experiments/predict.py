@@ -25,12 +25,12 @@ ADDED = ("prediction", "low", "high", "extrapolated")
 def main(config: PredictConfig) -> None:
     with ending() as stop:
         with stop.importing():
-            from polyreg import tracking
+            from polyreg import models
             from polyreg.files import write
             from polyreg.table import Table
 
         try:
-            answer = tracking.load(config.model)
+            answer = models.load(config.model)
         except ValueError as error:
             raise Refused(str(error)) from error
         rows = Table.open(config.data, None, answer.variables)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from experiments.common import ending
+from experiments.common import ending, say_registered
 from polyreg.config import OneLine
 
 
@@ -29,7 +29,9 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
         from polyreg import tracking
 
         if folder:
-            click.echo(f"sent to run {send(folder)}")
+            run, registered = send(folder)
+            click.echo(f"sent to run {run}")
+            say_registered(registered)
             return
         found = tracking.past([run_id]) if run_id else tracking.abandoned()
         if run_id and found[0].status != "RUNNING":
@@ -46,7 +48,7 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
             click.echo(f"{len(found)} closed as FAILED")
 
 
-def send(folder: str) -> str:
+def send(folder: str) -> tuple[str, list[tuple[str, str]]]:
     from polyreg import tracking
 
     try:

@@ -27,6 +27,7 @@ from experiments.common import (
     progress_bar,
     same_options,
     say_abandoned,
+    say_registered,
     table,
 )
 from polyreg.config import LISTS, SweepConfig, command, params, text
@@ -94,6 +95,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
         if best:
             name = nested.run_name(config, best.config)
             click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
+        say_registered(run.registered)
 
 
 def require_optuna() -> None:

@@ -22,6 +22,7 @@ from experiments.common import (
     progress_bar,
     same_options,
     say_abandoned,
+    say_registered,
     table,
 )
 from polyreg.config import Refused, TrainConfig, command, params, text
@@ -83,18 +84,21 @@ def main(config: TrainConfig, resume: str) -> None:
                 with clock("plots"):
                     for name, figure in figures(learned, training):
                         run.figure(figure, name)
+                run.tag(
+                    tags(training, device)
+                )  # before the model: a registered one takes them over
                 with clock("model"):
                     register_as = "" if stop else config.register_as
                     run.model(training.model, learned, example(learned), register_as)
                 run.coefficients(learned)
                 run.log(reached(training, learned) | clock.metrics())
-                run.tag(tags(training, device))
                 report(learned, curve, optimum, config, bool(stop))
             click.echo(f"run     {run.id}")
             stop.check()
             checkpoints.clear(run)
         click.echo(f"open    {run.how_to_open()}")
         click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
+        say_registered(run.registered)
 
 
 def to_go_on(run_id: str):

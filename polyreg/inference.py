@@ -226,17 +226,7 @@ class Answer:
 
     def equation(self) -> str:
         """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
-        text = ""
-        for term, value in zip(self.terms, self.coefficients, strict=True):
-            if value == 0 and len(self.terms) > 1:
-                continue
-            size = repr(abs(float(value)))
-            factor = size if term == "1" else f"{size}*{term}"
-            if not text:
-                text = f"-{factor}" if value < 0 else factor
-            else:
-                text += f" - {factor}" if value < 0 else f" + {factor}"
-        return f"{self.target} = {text or 0}"
+        return equation(self.target, self.terms, self.coefficients)
 
     def document(self) -> dict:
         """What coefficients.json holds: a row a term, and what it takes to predict from it."""
@@ -328,6 +318,20 @@ class Answer:
 def by_name(frame, names: Sequence[str]) -> np.ndarray:
     """The columns of a DataFrame, whatever their order there  ->  (N, D)"""
     return np.stack([column(frame, name, names) for name in names], axis=1)
+
+
+def equation(target: str, terms: Sequence[str], coefficients: np.ndarray) -> str:
+    text = ""
+    for term, value in zip(terms, coefficients, strict=True):
+        if value == 0 and len(terms) > 1:
+            continue
+        size = repr(abs(float(value)))
+        factor = size if term == "1" else f"{size}*{term}"
+        if not text:
+            text = f"-{factor}" if value < 0 else factor
+        else:
+            text += f" - {factor}" if value < 0 else f" + {factor}"
+    return f"{target} = {text or 0}"
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

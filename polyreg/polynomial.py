@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from polyreg import basis, terms
-from polyreg.inference import Answer, by_name
+from polyreg.inference import Answer, by_name, equation
 from polyreg.sgd import Training
 
 
@@ -48,6 +48,12 @@ class Polynomial:
     @property
     def variables(self) -> tuple[str, ...]:
         return ("x",)
+
+    target = "y"
+
+    def equation(self) -> str:
+        """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
+        return equation(self.target, self.terms, self.coefficients)
 
     def predict(self, x, interval: str | None = None):
         """The polynomial's value at x, of any shape; float64, evaluated in its basis.

@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import inspect
 import io
 import json
 import logging
@@ -26,7 +25,6 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 import numpy as np
-import pandas as pd
 import torch
 from mlflow.entities import (
     Dataset,
@@ -39,20 +37,19 @@ from mlflow.entities import (
     RunTag,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
+from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
-from mlflow.types.schema import AnyType
-from mlflow.utils.logging_utils import suppress_logs
+from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
-from polyreg import predictor, process
+from polyreg import process
 from polyreg.config import Refused, without_secrets
 from polyreg.inference import Answer
+from polyreg.models import save_model
 from polyreg.outbox import Message, Outbox, Unreachable, Unsent, scratch
-from polyreg.polynomial import Polynomial, read
+from polyreg.polynomial import Polynomial
 from polyreg.terms import keys
 
 # Its bars of one small file tell nothing; MLflow reads this at every transfer.
@@ -69,31 +66,6 @@ logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.exc_i
 
 EXPERIMENT = "polyreg"
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
-# Of `model` and of `predictor`: what `load` reads.
-DOCUMENT, SERVED = Path("extra_files/polyreg.json"), Path("artifacts/polyreg.json")
-# What follows polyreg/predictor.py in the file that MLflow runs to load the model.
-PREDICTOR = """
-
-import json
-from pathlib import Path
-
-import mlflow
-
-
-class Model(mlflow.pyfunc.PythonModel):
-    def load_context(self, context):
-        document = Path(context.artifacts["document"]).read_text(encoding="utf-8")
-        self.predictor = Predictor(json.loads(document))
-
-    def predict(self, model_input: pd.DataFrame, params: dict | None = None):
-        try:
-            return self.predictor.predict(model_input, **(params or {}))
-        except ValueError as error:  # a server answers 400 with its line
-            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
-
-
-mlflow.models.set_model(Model())
-"""
 LAST_WORD = """
 import sys, time
 import mlflow
@@ -107,6 +79,7 @@ for _ in range(600):
     time.sleep(0.05)
 """
 DIGEST = 36  # characters at most of a dataset's digest; the whole hash is a tag
+DESCRIPTION = 5000  # characters at most of a registered version's, where the store is a database
 CALL = 1000  # metrics at most in one call of log_batch
 PROBE_SECONDS = 5
 # Without this tag MLflow's page opens an experiment in its view for language models.
@@ -426,18 +399,18 @@ class Run:
         example: np.ndarray,
         register_as: str = "",
     ) -> None:
-        """Log `model` and `predictor`, in place of those that the run has already.
+        """Log `model`, in place of one that the run has already, and register it if named.
 
-        Neither is a pickle or needs polyreg. `model` is the module, on the CPU, in MLflow's pt2
-        format: x (N, D) to y (N, 1). `predictor` is for serving: columns by their names.
-        example (at least 2, D) is an x.
+        example (at least 2, D) is an x. See models.save_model.
         """
-        document = learned.document()
-        saved = scratch(lambda there: _save_module(there, module, document, example))
-        self._put("model", saved, name="model", register_as=register_as)
-        rows = pd.DataFrame(example, columns=list(learned.variables))
-        saved = scratch(lambda there: save_predictor(there, document, rows))
-        self._put("model", saved, name="predictor")
+        saved = scratch(lambda there: save_model(module, learned, example, there))
+        about = {"description": learned.equation()[:DESCRIPTION]} if register_as else {}
+        self._put("model", saved, name="model", register_as=register_as, **about)
+
+    @property
+    def registered(self) -> list[tuple[str, str]]:
+        """(name, version) of each model that the registry has taken by now."""
+        return cast(Sender, self._box.send).registered
 
     def how_to_open(self) -> str:
         """The command or the address that shows this run in a browser."""
@@ -494,59 +467,6 @@ def use(uri: str) -> None:
     mlflow.set_tracking_uri(uri)
 
 
-def _save_module(
-    folder: Path, module: torch.nn.Module, document: dict, example: np.ndarray
-) -> None:
-    dtype = np.dtype(str(next(module.parameters()).dtype).removeprefix("torch."))
-    version = torch.__version__.partition("+")[0]
-    with tempfile.TemporaryDirectory() as aside:
-        file = Path(aside) / DOCUMENT.name
-        file.write_text(json.dumps(document))
-        mlflow.pytorch.save_model(
-            module.to("cpu"),
-            folder,
-            input_example=example.astype(dtype),
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(dtype, (-1, example.shape[1]))]),
-                outputs=Schema([TensorSpec(dtype, (-1, 1))]),
-            ),
-            pip_requirements=[f"torch=={version}", f"numpy=={np.__version__}"],
-            serialization_format="pt2",
-            extra_files=[str(file)],
-        )
-
-
-def save_predictor(folder: Path, document: dict, example: pd.DataFrame) -> None:
-    """Save what polyreg.predictor makes of `document` as an MLflow model, without a pickle.
-
-    example: some rows, whose columns are the variables. Their type is MLflow's `any`: a column of
-    its type double refuses int64, and `any` leaves it to the model to name the column that is bad.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        code, known = (Path(temporary) / name for name in ("predictor.py", "polyreg.json"))
-        source = inspect.getsource(predictor)
-        code.write_text(source + PREDICTOR, encoding="utf-8")
-        known.write_text(json.dumps(document), encoding="utf-8")
-        numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
-        with suppress_logs("mlflow.pyfunc", re.compile("Validating input example")):
-            mlflow.pyfunc.save_model(
-                path=folder,
-                python_model=code,
-                artifacts={"document": str(known)},
-                signature=ModelSignature(
-                    inputs=Schema([ColSpec(AnyType(), name) for name in example.columns]),
-                    outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
-                    params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
-                ),
-                input_example=example,
-                pip_requirements=[
-                    f"mlflow=={mlflow.__version__}",
-                    f"numpy=={np.__version__}",
-                    f"pandas=={pd.__version__}",
-                ],
-            )
-
-
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
@@ -580,6 +500,7 @@ class Sender:
     def __init__(self, uri: str):
         self._uri = uri
         self._client = mlflow.MlflowClient(uri)
+        self.registered: list[tuple[str, str]] = []  # name, version
 
     def __call__(self, message: Message, payload: Path | None) -> str | None:
         for pause in (0.1, 0.3, 1.0, 3.0):
@@ -654,22 +575,34 @@ class Sender:
             self._client.delete_logged_model(earlier)
         message["before"] = []
         if message.get("register_as"):
-            self._register(message, location)
+            version = self._register(message, location, run.data.tags)
+            self.registered.append((message["register_as"], version))
 
     def _models(self, experiment: str, run: str, name: str) -> list[str]:
-        named = f"name = '{name}' and source_run_id = '{run}'"
-        return [m.model_id for m in self._client.search_logged_models([experiment], named)]
+        """Those of this name; with `model`, the `predictor` that runs had beside it before."""
+        names = (name, "predictor") if name == "model" else (name,)
+        known = self._client.search_logged_models([experiment], f"source_run_id = '{run}'")
+        return [model.model_id for model in known if model.name in names]
 
-    def _register(self, message: Message, location: str) -> None:
-        name = message["register_as"]
+    def _register(self, message: Message, location: str, tags: Mapping[str, str]) -> str:
+        """The version: a new one, unless an earlier try made it and could not hear so."""
+        name, run, model_id = message["register_as"], message["run"], message["model_id"]
         try:
             self._client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        self._client.create_model_version(
-            name, location, message["run"], model_id=message["model_id"]
-        )
+        for known in self._client.search_model_versions(f"run_id = '{run}'"):
+            if known.name == name and known.model_id == model_id:
+                return known.version
+        return self._client.create_model_version(
+            name,
+            location,
+            run,
+            {key: value for key, value in tags.items() if not key.startswith("mlflow.")},
+            description=message.get("description"),
+            model_id=model_id,
+        ).version
 
     def end(self, message: Message, _) -> None:
         run, error = message["run"], message.get("error", "")
@@ -839,8 +772,10 @@ def _may_heal(error: Exception | None) -> bool:
     return mlflow.get_tracking_uri().startswith(("http://", "https://"))
 
 
-def send(folder: Path) -> str:
-    """Send what an earlier run left in a folder, and give the run's id; Unsent where it cannot be.
+def send(folder: Path) -> tuple[str, list[tuple[str, str]]]:
+    """Send what an earlier run left in a folder; Unsent where it cannot be.
+
+    ->  the run's id, and (name, version) of each model that was registered with it
 
     Raises ValueError where the folder holds no such thing. To the store that it was meant for, or
     that of MLFLOW_TRACKING_URI.
@@ -855,7 +790,7 @@ def send(folder: Path) -> str:
     box = Outbox.of(folder, connect)
     if not box.flush():
         raise Unsent(f"{_line(box.error)}; {folder} still holds the rest") from box.error
-    return box.about["run"]
+    return box.about["run"], cast(Sender, box.send).registered
 
 
 class Past(NamedTuple):
@@ -990,25 +925,3 @@ def file(run_id: str, path: str) -> bytes | None:
 def text(run_id: str, path: str) -> str | None:
     found = file(run_id, path)
     return None if found is None else found.decode()
-
-
-def load(model_uri: str) -> Polynomial | Answer:
-    """The polynomial behind a logged model: coefficients, domain, prediction.
-
-    A fit's has standard errors and intervals besides. Raises ValueError where there is none.
-    model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
-    models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
-    """
-    if model_uri.startswith(("runs:", "models:")):
-        _require_store(mlflow.get_tracking_uri())
-    model_uri = re.sub("^(models:/[^/@]+)@latest$", r"\1/latest", model_uri)
-    with tempfile.TemporaryDirectory() as there:  # MLflow's own would stay
-        try:
-            folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
-        except Exception as error:  # MLflow's, or that of whatever store the address means
-            raise ValueError(f"no model at {model_uri}: {_line(error)}") from error
-        known = [folder / path for path in (DOCUMENT, SERVED) if (folder / path).is_file()]
-        if not known:
-            raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
-        document = json.loads(known[0].read_text())
-    return read(document)

@@ -1,0 +1,202 @@
+"""A run's model as MLflow's: one folder, two flavours, no pickle; and what polyreg reads of it."""
+
+import inspect
+import json
+import platform
+import re
+import tempfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+
+from polyreg import predictor
+from polyreg.inference import Answer
+from polyreg.polynomial import Polynomial, read
+
+# What `load` reads: of a model, and of those that were saved before the two flavours were one.
+SERVED, DOCUMENT = Path("artifacts/polyreg.json"), Path("extra_files/polyreg.json")
+MODULE = Path("data/model.pt2")  # where mlflow.pytorch looks for it
+CODE, CONDA, PYTHON = "predictor.py", "conda.yaml", "python_env.yaml"
+# What follows polyreg/predictor.py in the file that MLflow runs to load the model.
+PREDICTOR = '''
+
+import functools
+import json
+from pathlib import Path
+
+import mlflow
+
+
+class Model(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        document = Path(context.artifacts["document"]).read_text(encoding="utf-8")
+        self.predictor = Predictor(json.loads(document))
+
+    def predict(self, model_input: pd.DataFrame, params: dict | None = None):
+        try:
+            return self.predictor.predict(model_input, **(params or {}))
+        except ValueError as error:  # a server answers 400 with its line
+            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
+
+    def with_names(self, data):
+        try:
+            return with_names(data, self.predictor.names)
+        except ValueError as error:
+            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def take_rows_without_names():
+    """Let models like the one above be asked with an array or with lists.
+
+    MLflow looks for the signature's names before a model sees the data, and has no signature for
+    "columns by name, or rows in their order". So they are named before it looks; what is asked of
+    other models is not touched.
+    """
+    plain = mlflow.pyfunc.PyFuncModel.predict
+    if hasattr(plain, "names_rows"):
+        return
+
+    @functools.wraps(plain)
+    def predict(self, data, *arguments, **options):
+        asked = getattr(self._model_impl, "python_model", None)
+        if hasattr(asked, "with_names"):
+            data = asked.with_names(data)
+        return plain(self, data, *arguments, **options)
+
+    predict.names_rows = True
+    mlflow.pyfunc.PyFuncModel.predict = predict
+
+
+take_rows_without_names()
+mlflow.models.set_model(Model())
+'''
+
+
+def save_model(
+    module: torch.nn.Module, result: Polynomial | Answer, example: np.ndarray, folder: Path
+) -> None:
+    """Write an MLflow model of two flavours into an empty folder.
+
+    pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
+    python_function: what polyreg.predictor makes of the result's document: columns by name to
+    prediction, low, high and extrapolated. The signature is this one's.
+
+    example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through
+    every installed package for each, which took half a second.
+    """
+    names = list(result.variables)
+    about = Model(
+        signature=_signature(names),
+        saved_input_example_info=_write_example(pd.DataFrame(example, columns=names), folder),
+    )
+    version = _write_module(module, example, folder)
+    about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
+    document = _write(folder / SERVED, json.dumps(result.document()))
+    _write(folder / CODE, inspect.getsource(predictor) + PREDICTOR)
+    _write_environment(folder)
+    mlflow.pyfunc.add_to_model(
+        about,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        model_code_path=CODE,
+        artifacts={"document": {"path": SERVED.as_posix(), "uri": document.name}},
+        conda_env=CONDA,
+        python_env=PYTHON,
+        streamable=False,
+    )
+    about.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    about.save(folder / MLMODEL_FILE_NAME)
+
+
+def _signature(names: list[str]) -> ModelSignature:
+    """Columns of MLflow's type `any`: its double refuses int64, and `any` leaves it to the model
+    to name the column that is bad.
+    """
+    numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), name) for name in names]),
+        outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
+        params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
+    )
+
+
+def _write_example(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Some rows, as MLflow keeps them, and as its server takes them  ->  what MLmodel says of it"""
+    split = rows.to_dict("split", index=False)
+    example = _write(folder / "input_example.json", json.dumps(split))
+    served = json.dumps({"dataframe_split": split})
+    question = _write(folder / "serving_input_example.json", served)
+    return {
+        "artifact_path": example.name,
+        "serving_input_path": question.name,
+        "type": "dataframe",
+        "pandas_orient": "split",
+    }
+
+
+def _write_module(module: torch.nn.Module, example: np.ndarray, folder: Path) -> str:
+    """Export for any number of rows  ->  the version of torch."""
+    dtype = next(module.parameters()).dtype
+    program = torch.export.export(
+        module.to("cpu"),
+        (torch.from_numpy(example).to(dtype),),
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+    )
+    # With an example in it, torch 2.13 adds guards, and a vector is an IndexError in one of those;
+    # without, an x of another shape is refused with the shape that was expected. The public setter
+    # takes None, of which torch writes an empty record that MLflow does not know for no pickle.
+    program._example_inputs = ()  # type: ignore[assignment]
+    (folder / MODULE).parent.mkdir()
+    torch.export.save(program, folder / MODULE)
+    return str(torch.__version__)
+
+
+def _write_environment(folder: Path) -> None:
+    """What `mlflow models serve` installs, where it makes an environment."""
+    versions = {"mlflow": mlflow.__version__, "numpy": np.__version__, "pandas": pd.__version__}
+    versions["torch"] = torch.__version__.partition("+")[0]  # a CPU wheel's label is in no index
+    wanted = [f"{package}=={version}" for package, version in versions.items()]
+    python = platform.python_version()
+    _write(folder / "requirements.txt", "\n".join(wanted))
+    conda = [f"python={python}", "pip", {"pip": wanted}]
+    packages = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": conda}
+    _write(folder / CONDA, json.dumps(packages, indent=2))  # JSON is YAML
+    build, own = ["pip", "setuptools", "wheel"], ["-r requirements.txt"]
+    needs = {"python": python, "build_dependencies": build, "dependencies": own}
+    _write(folder / PYTHON, json.dumps(needs, indent=2))
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def load(model_uri: str) -> Polynomial | Answer:
+    """The polynomial behind a logged model: coefficients, domain, prediction.
+
+    A fit's has standard errors and intervals besides. Raises ValueError where there is none.
+    model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
+    models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
+    """
+    from polyreg import tracking  # which saves models by this module
+
+    if model_uri.startswith(("runs:", "models:")):
+        tracking._require_store(mlflow.get_tracking_uri())
+    model_uri = re.sub("^(models:/[^/@]+)@latest$", r"\1/latest", model_uri)
+    with tempfile.TemporaryDirectory() as there:  # MLflow's own would stay
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
+        except Exception as error:  # MLflow's, or that of whatever store the address means
+            raise ValueError(f"no model at {model_uri}: {tracking._line(error)}") from error
+        known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
+        if not known:
+            raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
+        document = json.loads(known[0].read_text())
+    return read(document)
