@@ -29,8 +29,8 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
         from polyreg import tracking
 
         if folder:
-            run, registered = send(folder)
-            click.echo(f"sent to run {run}")
+            sent_to, registered = send(folder)
+            click.echo(f"sent to run {sent_to}")
             say_registered(registered)
             return
         found = tracking.past([run_id]) if run_id else tracking.abandoned()
