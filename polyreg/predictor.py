@@ -106,17 +106,17 @@ def with_names(data, names):
     given back as it is. Raises ValueError where a row is not of D numbers.
     """
     if isinstance(data, np.ndarray) and data.dtype.names is None:
-        frame = pd.DataFrame(data)  # ValueError where there are more dimensions than two
-        widths = {len(frame.columns)}
+        data = pd.DataFrame(data)  # ValueError where there are more dimensions than two
+        widths = {len(data.columns)}
     elif isinstance(data, list) and not any(isinstance(row, dict | pd.Series) for row in data):
-        frame = pd.DataFrame(data, columns=None if data else range(len(names)))
         widths = {len(r) if isinstance(r, list | tuple | np.ndarray) else 1 for r in data}
     else:
         return data
     if wrong := widths - {len(names)}:
         found = "a row of 1 number" if wrong == {1} else f"a row of {max(wrong)} numbers"
         raise ValueError(f"{found}; x is (N, {len(names)}), its columns {', '.join(names)}")
-    return frame.set_axis(list(names), axis=1)
+    columns = None if len(data) else range(len(names))
+    return pd.DataFrame(data, columns=columns).set_axis(list(names), axis=1)
 
 
 def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:

@@ -594,15 +594,16 @@ class Sender:
                 raise
         for known in self._client.search_model_versions(f"run_id = '{run}'"):
             if known.name == name and known.model_id == model_id:
-                return known.version
-        return self._client.create_model_version(
+                return str(known.version)
+        made = self._client.create_model_version(
             name,
             location,
             run,
             {key: value for key, value in tags.items() if not key.startswith("mlflow.")},
             description=message.get("description"),
             model_id=model_id,
-        ).version
+        )
+        return str(made.version)  # a number, where the store is a database
 
     def end(self, message: Message, _) -> None:
         run, error = message["run"], message.get("error", "")
