@@ -593,7 +593,7 @@ class Sender:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         for known in self._client.search_model_versions(f"run_id = '{run}'"):
-            if known.name == name and known.model_id == model_id:
+            if known.name == name and known.source == location:
                 return str(known.version)
         made = self._client.create_model_version(
             name,

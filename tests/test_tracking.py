@@ -231,7 +231,7 @@ def test_a_run_has_one_model_and_its_version_the_equation_and_the_runs_tags(stor
         [model] = models_of(run.id)
         found = mlflow.MlflowClient().get_model_version("it's a 'cubic'", version)
         assert found.description == "y = 0.9 + 0.5*x + 3.0*x^2"
-        assert found.run_id == run.id and found.model_id == model.model_id
+        assert found.run_id == run.id and found.source == model.artifact_location
         tags = mlflow.get_run(run.id).data.tags
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
         assert found.tags == own and own["converged"] == "true"
