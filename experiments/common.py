@@ -219,6 +219,12 @@ def say_abandoned() -> None:
         )
 
 
+def say_news(run: Any) -> None:
+    """For once all that a run logged has been sent: only then does a model have its version."""
+    for told in run.news:
+        click.echo(told)
+
+
 def progress_bar(total: int, unit: str):
     """A bar on stderr, for work that takes over two seconds, where stderr is a terminal."""
     from tqdm import tqdm

@@ -24,6 +24,7 @@ from experiments.common import (
     patience,
     progress_bar,
     say_abandoned,
+    say_news,
     table,
 )
 from polyreg.config import MAX_TAG, FitConfig
@@ -89,6 +90,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             stop.check()
         click.echo(f"open     {run.how_to_open()}")
         click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+        say_news(run)
 
 
 def sample(answer: Any, drawn: Any) -> dict[str, Any]:

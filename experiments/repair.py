@@ -33,7 +33,7 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
         from polyreg import tracking
 
         if folder:
-            click.echo(f"sent to run {send(folder)}")
+            click.echo("\n".join(send(folder)))
             return
         found = tracking.past([run_id]) if run_id else tracking.abandoned()
         if run_id and found[0].status != "RUNNING":
@@ -48,7 +48,7 @@ def main(dry_run: bool, run_id: str, folder: str) -> None:
             click.echo(f"{len(found)} closed as FAILED")
 
 
-def send(folder: str) -> str:
+def send(folder: str) -> list[str]:
     from polyreg import tracking
 
     try:

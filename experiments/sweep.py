@@ -26,6 +26,7 @@ from experiments.common import (
     plural,
     progress_bar,
     say_abandoned,
+    say_news,
     table,
 )
 from polyreg.config import LISTS, SweepConfig
@@ -103,6 +104,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
                 )
         name = nested.run_name(config, best.config)
         click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
+        say_news(run)
 
 
 def require_optuna() -> None:

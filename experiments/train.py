@@ -20,6 +20,7 @@ from experiments.common import (
     patience,
     progress_bar,
     say_abandoned,
+    say_news,
     table,
 )
 from polyreg.config import TrainConfig
@@ -84,12 +85,14 @@ def main(config: TrainConfig, resume: str) -> None:
                 with clock("plots"):
                     for name, figure in figures(learned, training):
                         run.figure(figure, name)
+                run.tag(
+                    tags(training, device)
+                )  # before the model: a registered one takes them over
                 with clock("model"):
                     register_as = "" if stop else config.register_as
                     run.model(training.model, learned, example(learned), register_as)
                 run.coefficients(learned)
                 run.log(reached(training, learned) | clock.metrics())
-                run.tag(tags(training, device))
                 run.describe(outcome(training, bool(stop)), learned)
                 report(learned, training, bool(stop))
             click.echo(f"run     {run.id}")
@@ -97,6 +100,7 @@ def main(config: TrainConfig, resume: str) -> None:
             checkpoints.clear(run)
         click.echo(f"open    {run.how_to_open()}")
         click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
+        say_news(run)
 
 
 def to_go_on(run_id: str):

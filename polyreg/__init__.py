@@ -17,7 +17,7 @@ __all__ = ["load"]
 def __getattr__(name: str):
     # polyreg.load brings torch and mlflow with it; `--help` and bad options answer before either.
     if name == "load":
-        from polyreg.tracking import load
+        from polyreg.tracking.models import load
 
         return load
     raise AttributeError(f"module 'polyreg' has no attribute {name!r}")

@@ -8,6 +8,7 @@ import torch
 from polyreg import basis, terms
 from polyreg.inference import Answer, by_name
 from polyreg.sgd import Training
+from polyreg.terms import equation
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Polynomial:
     @property
     def variables(self) -> tuple[str, ...]:
         return ("x",)
+
+    target = "y"
+
+    def equation(self) -> str:
+        """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
+        return equation(self.target, self.terms, self.coefficients)
 
     def predict(self, x, interval: str | None = None):
         """The polynomial's value at x, of any shape; float64, evaluated in its basis.

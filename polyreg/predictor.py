@@ -58,8 +58,10 @@ class Predictor:
             self.inverse = _unpacked(basis["inverse"], len(self.weights))
             self.half = document["quantile"] * document["residual_sd"]
 
-    def predict(self, frame: pd.DataFrame, interval: str = "prediction") -> Predictions:
+    def predict(self, frame, interval: str = "prediction") -> Predictions:
         """Columns prediction, low, high and extrapolated for the rows of `frame`.
+
+        frame: a table of pandas, or x (N, D) without names, in the order of the variables
 
         Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
         level; nan where the model knows no errors. What overflows is inf or nan. extrapolated:
@@ -68,6 +70,7 @@ class Predictor:
         """
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        frame = with_names(frame, self.names)
         x = np.stack([column(frame, name, self.names) for name in self.names], axis=1)
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
@@ -94,6 +97,26 @@ class Predictor:
         for d, recurrence in enumerate(self.recurrences):
             result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
         return result
+
+
+def with_names(data, names):
+    """An array (N, D), or a list of N rows, as a table whose columns are the variables in order.
+
+    In one variable (N,) is taken as well. Whatever else it is, a table, rows that bear names, is
+    given back as it is. Raises ValueError where a row is not of D numbers.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.names is None:
+        data = pd.DataFrame(data)  # ValueError where there are more dimensions than two
+        widths = {len(data.columns)}
+    elif isinstance(data, list) and not any(isinstance(row, dict | pd.Series) for row in data):
+        widths = {len(r) if isinstance(r, list | tuple | np.ndarray) else 1 for r in data}
+    else:
+        return data
+    if wrong := widths - {len(names)}:
+        found = "a row of 1 number" if wrong == {1} else f"a row of {max(wrong)} numbers"
+        raise ValueError(f"{found}; x is (N, {len(names)}), its columns {', '.join(names)}")
+    columns = None if len(data) else range(len(names))
+    return pd.DataFrame(data, columns=columns).set_axis(list(names), axis=1)
 
 
 def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Models as MLflow keeps them, without a pickle, and the polynomial behind one."""
+"""A run's model as MLflow's: one folder, two flavours, no pickle; and what polyreg reads of it."""
 
 import inspect
 import json
+import platform
 import re
 import tempfile
 from pathlib import Path
@@ -10,21 +11,24 @@ import mlflow
 import numpy as np
 import pandas as pd
 import torch
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
-from mlflow.utils.logging_utils import suppress_logs
 
 from polyreg import predictor
 from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial, read
 from polyreg.tracking.store import line, require_store
 
-# Of `model` and of `predictor`: what `load` reads.
-DOCUMENT, SERVED = Path("extra_files/polyreg.json"), Path("artifacts/polyreg.json")
+# What `load` reads: of a model, and of those that were saved before the two flavours were one.
+SERVED, DOCUMENT = Path("artifacts/polyreg.json"), Path("extra_files/polyreg.json")
+MODULE = Path("data/model.pt2")  # where mlflow.pytorch looks for it
+CODE, CONDA, PYTHON = "predictor.py", "conda.yaml", "python_env.yaml"
 # What follows polyreg/predictor.py in the file that MLflow runs to load the model.
-PREDICTOR = """
+PREDICTOR = '''
 
+import functools
 import json
 from pathlib import Path
 
@@ -42,60 +46,137 @@ class Model(mlflow.pyfunc.PythonModel):
         except ValueError as error:  # a server answers 400 with its line
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
-
-mlflow.models.set_model(Model())
-"""
-
-
-def save_module(folder: Path, module: torch.nn.Module, document: dict, example: np.ndarray) -> None:
-    dtype = np.dtype(str(next(module.parameters()).dtype).removeprefix("torch."))
-    version = torch.__version__.partition("+")[0]
-    with tempfile.TemporaryDirectory() as aside:
-        file = Path(aside) / DOCUMENT.name
-        file.write_text(json.dumps(document))
-        mlflow.pytorch.save_model(
-            module.to("cpu"),
-            folder,
-            input_example=example.astype(dtype),
-            signature=ModelSignature(
-                inputs=Schema([TensorSpec(dtype, (-1, example.shape[1]))]),
-                outputs=Schema([TensorSpec(dtype, (-1, 1))]),
-            ),
-            pip_requirements=[f"torch=={version}", f"numpy=={np.__version__}"],
-            serialization_format="pt2",
-            extra_files=[str(file)],
-        )
+    def with_names(self, data):
+        try:
+            return with_names(data, self.predictor.names)
+        except ValueError as error:
+            raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
 
-def save_predictor(folder: Path, document: dict, example: pd.DataFrame) -> None:
-    """Save what polyreg.predictor makes of `document` as an MLflow model, without a pickle.
+def take_rows_without_names():
+    """Let models like the one above be asked with an array or with lists.
 
-    example: some rows, whose columns are the variables. Their type is MLflow's `any`: a column of
-    its type double refuses int64, and `any` leaves it to the model to name the column that is bad.
+    MLflow looks for the signature's names before a model sees the data, and has no signature for
+    "columns by name, or rows in their order". So they are named before it looks; what is asked of
+    other models is not touched.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        code, known = (Path(temporary) / name for name in ("predictor.py", "polyreg.json"))
-        source = inspect.getsource(predictor)
-        code.write_text(source + PREDICTOR, encoding="utf-8")
-        known.write_text(json.dumps(document), encoding="utf-8")
-        numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
-        with suppress_logs("mlflow.pyfunc", re.compile("Validating input example")):
-            mlflow.pyfunc.save_model(
-                path=folder,
-                python_model=code,
-                artifacts={"document": str(known)},
-                signature=ModelSignature(
-                    inputs=Schema([ColSpec(AnyType(), name) for name in example.columns]),
-                    outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
-                    params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
-                ),
-                input_example=example,
-                pip_requirements=[
-                    f"mlflow=={mlflow.__version__}",
-                    f"numpy=={np.__version__}",
-                    f"pandas=={pd.__version__}",
-                ],
-            )
+    plain = mlflow.pyfunc.PyFuncModel.predict
+    if hasattr(plain, "names_rows"):
+        return
+
+    @functools.wraps(plain)
+    def predict(self, data, *arguments, **options):
+        asked = getattr(self._model_impl, "python_model", None)
+        if hasattr(asked, "with_names"):
+            data = asked.with_names(data)
+        return plain(self, data, *arguments, **options)
+
+    predict.names_rows = True
+    mlflow.pyfunc.PyFuncModel.predict = predict
+
+
+take_rows_without_names()
+mlflow.models.set_model(Model())
+'''
+
+
+def save_model(
+    module: torch.nn.Module, result: Polynomial | Answer, example: np.ndarray, folder: Path
+) -> None:
+    """Write an MLflow model of two flavours into an empty folder.
+
+    pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
+    python_function: what polyreg.predictor makes of the result's document: columns by name to
+    prediction, low, high and extrapolated. The signature is this one's.
+
+    example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through
+    every installed package for each, which took half a second.
+    """
+    names = list(result.variables)
+    about = Model(
+        signature=_signature(names),
+        saved_input_example_info=_write_example(pd.DataFrame(example, columns=names), folder),
+    )
+    version = _write_module(module, example, folder)
+    about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
+    document = _write(folder / SERVED, json.dumps(result.document()))
+    _write(folder / CODE, inspect.getsource(predictor) + PREDICTOR)
+    _write_environment(folder)
+    mlflow.pyfunc.add_to_model(
+        about,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        model_code_path=CODE,
+        artifacts={"document": {"path": SERVED.as_posix(), "uri": document.name}},
+        conda_env=CONDA,
+        python_env=PYTHON,
+        streamable=False,
+    )
+    about.model_size_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    about.save(folder / MLMODEL_FILE_NAME)
+
+
+def _signature(names: list[str]) -> ModelSignature:
+    """Columns of MLflow's type `any`: its double refuses int64, and `any` leaves it to the model
+    to name the column that is bad.
+    """
+    numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), name) for name in names]),
+        outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
+        params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
+    )
+
+
+def _write_example(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
+    """Some rows, as MLflow keeps them, and as its server takes them  ->  what MLmodel says of it"""
+    split = rows.to_dict("split", index=False)
+    example = _write(folder / "input_example.json", json.dumps(split))
+    served = json.dumps({"dataframe_split": split})
+    question = _write(folder / "serving_input_example.json", served)
+    return {
+        "artifact_path": example.name,
+        "serving_input_path": question.name,
+        "type": "dataframe",
+        "pandas_orient": "split",
+    }
+
+
+def _write_module(module: torch.nn.Module, example: np.ndarray, folder: Path) -> str:
+    """Export for any number of rows  ->  the version of torch."""
+    dtype = next(module.parameters()).dtype
+    program = torch.export.export(
+        module.to("cpu"),
+        (torch.from_numpy(example).to(dtype),),
+        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+    )
+    # With an example in it, torch 2.13 adds guards, and a vector is an IndexError in one of those;
+    # without, an x of another shape is refused with the shape that was expected. The public setter
+    # takes None, of which torch writes an empty record that MLflow does not know for no pickle.
+    program._example_inputs = ()  # type: ignore[assignment]
+    (folder / MODULE).parent.mkdir()
+    torch.export.save(program, folder / MODULE)
+    return str(torch.__version__)
+
+
+def _write_environment(folder: Path) -> None:
+    """What `mlflow models serve` installs, where it makes an environment."""
+    versions = {"mlflow": mlflow.__version__, "numpy": np.__version__, "pandas": pd.__version__}
+    versions["torch"] = torch.__version__.partition("+")[0]  # a CPU wheel's label is in no index
+    wanted = [f"{package}=={version}" for package, version in versions.items()]
+    python = platform.python_version()
+    _write(folder / "requirements.txt", "\n".join(wanted))
+    conda = [f"python={python}", "pip", {"pip": wanted}]
+    packages = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": conda}
+    _write(folder / CONDA, json.dumps(packages, indent=2))  # JSON is YAML
+    build, own = ["pip", "setuptools", "wheel"], ["-r requirements.txt"]
+    needs = {"python": python, "build_dependencies": build, "dependencies": own}
+    _write(folder / PYTHON, json.dumps(needs, indent=2))
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def load(model_uri: str) -> Polynomial | Answer:
@@ -113,7 +194,7 @@ def load(model_uri: str) -> Polynomial | Answer:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
         except Exception as error:  # MLflow's, or that of whatever store the address means
             raise ValueError(f"no model at {model_uri}: {line(error)}") from error
-        known = [folder / path for path in (DOCUMENT, SERVED) if (folder / path).is_file()]
+        known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
         if not known:
             raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())

@@ -44,9 +44,10 @@ class Message:
         Message.kinds[do] = cls
 
     def send(self, client: Any, payload: Path | None) -> str | None:
-        """Say it to the store that `client` reaches; the id of the run that this makes, if any.
+        """Say it to the store that `client` reaches.
 
         payload: a folder of files
+        ->  the id of the run that this makes, or a line that the user may want to know
         """
         raise NotImplementedError
 
@@ -150,6 +151,7 @@ class Outbox:
         self._next: dict[bool, float] = {}
         self.folder: Path | None = None
         self.error: Exception | None = None
+        self.news: list[str] = []  # what was told of the messages that have arrived
 
     @classmethod
     def of(cls, folder: Path, connect: Callable[[Mapping[str, str]], Send]) -> "Outbox":
@@ -249,6 +251,8 @@ class Outbox:
             if self.folder:
                 with contextlib.suppress(OSError):  # or it would be made twice; `keep` tells it
                     self._describe(self.folder)
+        elif made:
+            self.news.append(made)
 
     def _resolved(self, text: str) -> str:
         return PLACEHOLDER.sub(lambda found: self.id(found[0]), text)
@@ -309,13 +313,17 @@ class Unbuffered:
 
     def __init__(self, send: Send):
         self._send = send
+        self.news: list[str] = []
 
     def put(self, message: Message, payload: Path | None = None) -> str:
         try:
-            return self._send(message, payload) or message.run
+            made = self._send(message, payload)
         finally:
             if payload:
                 shutil.rmtree(payload, ignore_errors=True)
+        if made and not message.makes_run:
+            self.news.append(made)
+        return made if made and message.makes_run else message.run
 
     def id(self, run: str) -> str:
         return run

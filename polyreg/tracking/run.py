@@ -12,7 +12,6 @@ from urllib.parse import unquote
 
 import mlflow
 import numpy as np
-import pandas as pd
 import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
@@ -24,7 +23,7 @@ from polyreg.inference import Answer
 from polyreg.polynomial import Polynomial
 from polyreg.tracking import description, history, owner
 from polyreg.tracking.metrics import CURVE_POINTS, coefficients, now, points
-from polyreg.tracking.models import save_module, save_predictor
+from polyreg.tracking.models import save_model
 from polyreg.tracking.outbox import Outbox, Unbuffered, scratch
 from polyreg.tracking.sender import (
     CreateRun,
@@ -43,6 +42,7 @@ from polyreg.tracking.sender import (
 from polyreg.tracking.store import is_server, line, local_path, reading
 
 DIGEST = 36  # characters at most of a dataset's digest; the whole hash is a tag
+DESCRIPTION = 5000  # characters at most of a registered version's, where the store is a database
 CALL = 1000  # metrics at most in one call of log_batch
 
 
@@ -169,18 +169,18 @@ class Run:
         example: np.ndarray,
         register_as: str = "",
     ) -> None:
-        """Log `model` and `predictor`, in place of those that the run has already.
+        """Log `model`, in place of one that the run has already, and register it if named.
 
-        Neither is a pickle or needs polyreg. `model` is the module, on the CPU, in MLflow's pt2
-        format: x (N, D) to y (N, 1). `predictor` is for serving: columns by their names.
-        example (at least 2, D) is an x.
+        example (at least 2, D) is an x. See models.save_model.
         """
-        document = learned.document()
-        saved = scratch(lambda there: save_module(there, module, document, example))
-        self._box.put(LogModel(self.id, "model", register_as, self._ours), saved)
-        rows = pd.DataFrame(example, columns=list(learned.variables))
-        saved = scratch(lambda there: save_predictor(there, document, rows))
-        self._box.put(LogModel(self.id, "predictor", in_place=self._ours), saved)
+        saved = scratch(lambda there: save_model(module, learned, example, there))
+        about = learned.equation()[:DESCRIPTION] if register_as else ""
+        self._box.put(LogModel(self.id, "model", register_as, about, self._ours), saved)
+
+    @property
+    def news(self) -> list[str]:
+        """What there is to tell of what has arrived: registered models and their versions."""
+        return self._box.news
 
     def checkpoint(self, content: bytes, path: str) -> None:
         """A file to go on from; once it is there whole, the tag `checkpoint` names it."""

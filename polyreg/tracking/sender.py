@@ -150,12 +150,13 @@ class LogModel(Message, do="model"):
 
     name: str
     register_as: str = ""
+    description: str = ""  # of the registered version
     in_place: bool = True  # of models of that name which the run has
     before: list[str] = field(default_factory=list)  # those, to be deleted
     model_id: str = ""
     outputs: bool = False  # whether the run names it
 
-    def send(self, client: Any, payload: Path | None) -> None:
+    def send(self, client: Any, payload: Path | None) -> str | None:
         assert payload
         run = client.get_run(self.run)
         experiment = run.info.experiment_id
@@ -178,20 +179,31 @@ class LogModel(Message, do="model"):
         for earlier in self.before:
             client.delete_logged_model(earlier)
         self.before = []
-        if self.register_as:
-            self._register(client, location)
+        if not self.register_as:
+            return None
+        version = self._registered(client, location, run.data.tags)
+        return f"registered {self.register_as} version {version}"
 
     def _earlier(self, client: Any, experiment: str) -> list[str]:
-        named = f"name = '{self.name}' and source_run_id = '{self.run}'"
-        return [m.model_id for m in client.search_logged_models([experiment], named)]
+        """Those of this name; with `model`, the `predictor` that runs had beside it before."""
+        names = (self.name, "predictor") if self.name == "model" else (self.name,)
+        known = client.search_logged_models([experiment], f"source_run_id = '{self.run}'")
+        return [model.model_id for model in known if model.name in names]
 
-    def _register(self, client: Any, location: str) -> None:
+    def _registered(self, client: Any, location: str, tags: Mapping[str, str]) -> str:
+        """The version: a new one, unless an earlier try made it and could not hear so."""
         try:
             client.create_registered_model(self.register_as)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        client.create_model_version(self.register_as, location, self.run, model_id=self.model_id)
+        for known in client.search_model_versions(f"run_id = '{self.run}'"):
+            if known.name == self.register_as and known.source == location:
+                return str(known.version)
+        own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
+        about = {"description": self.description, "model_id": self.model_id}
+        made = client.create_model_version(self.register_as, location, self.run, own, **about)
+        return str(made.version)  # a number, where the store is a database
 
 
 @dataclass

@@ -177,8 +177,10 @@ def _may_heal(error: Exception | None) -> bool:
     return is_server(mlflow.get_tracking_uri())
 
 
-def send(folder: Path) -> str:
-    """Send what an earlier run left in a folder, and give the run's id; Unsent where it cannot be.
+def send(folder: Path) -> list[str]:
+    """Send what an earlier run left in a folder; Unsent where it cannot be.
+
+    ->  what there is to tell of it: the run's id, the models that were registered
 
     Raises ValueError where the folder holds no such thing. To the store that it was meant for, or
     that of MLFLOW_TRACKING_URI.
@@ -193,4 +195,4 @@ def send(folder: Path) -> str:
     box = Outbox.of(folder, connect)
     if not box.flush():
         raise Unsent(f"{line(box.error)}; {folder} still holds the rest") from box.error
-    return box.about["run"]
+    return [f"sent to run {box.about['run']}", *box.news]

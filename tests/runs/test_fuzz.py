@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -766,10 +767,9 @@ def check_frame(models, which: int, frame: pd.DataFrame, interval: str) -> str:
     uri, document = models[which]
     key = ("loaded", uri)
     if key not in LOADED:
-        served = uri.removesuffix("model") + "predictor"
         LOADED[key] = (
             *(polyreg.load(uri), Predictor(document)),
-            *map(mlflow.pyfunc.load_model, (served, uri)),
+            *(mlflow.pyfunc.load_model(uri), mlflow.pytorch.load_model(uri)),
         )
     answer, ours, served, module = LOADED[key]
     before = frame.copy(deep=True)
@@ -808,9 +808,14 @@ def check_frame(models, which: int, frame: pd.DataFrame, interval: str) -> str:
         assert expected is not None
         np.testing.assert_array_equal(again.to_numpy(float), expected.to_numpy(float))
     if expected is not None and len(frame):
+        x = column_wise(answer.variables, frame)
         with np.errstate(all="ignore"):
-            found = module.predict(column_wise(answer.variables, frame))
+            found = module(torch.from_numpy(x)).detach().numpy()
+            unnamed = served.predict(x, params={"interval": interval})
         np.testing.assert_allclose(found[:, 0], expected.prediction, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            unnamed.to_numpy(float), expected.to_numpy(float), rtol=1e-9, atol=1e-9
+        )
     return "frame refused" if expected is None else "frame answered"
 
 

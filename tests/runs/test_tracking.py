@@ -1,3 +1,4 @@
+import inspect
 import json
 import os
 import shutil
@@ -7,18 +8,20 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 import polyreg
-from experiments import repair
-from polyreg import plots, tracking
+from experiments import predict, repair
+from polyreg import plots, predictor, tracking
 from polyreg.errors import Refused
 from polyreg.polynomial import Polynomial
-from polyreg.tracking import owner
+from polyreg.tracking import models, owner
 from polyreg.tracking.outbox import Message
 from polyreg.tracking.sender import LogModel
 from tests.conftest import ROOT, artifact
@@ -165,6 +168,120 @@ def test_only_polyregs_own_models_are_loaded(store):
         )
     with pytest.raises(ValueError, match="was not saved by polyreg"):
         polyreg.load(info.model_uri)
+
+
+@pytest.fixture
+def before(store) -> str:
+    """A run as it was when `model` and `predictor` were two: made as that polyreg made it."""
+    document = Path("polyreg.json")
+    document.write_text(json.dumps(CUBIC.document()))
+    code = inspect.getsource(predictor) + models.PREDICTOR
+    Path("predictor.py").write_text(code[: code.index("def take_rows")] + OLD_END)
+    column = Schema([TensorSpec(np.dtype("float32"), (-1, 1))])
+    mlflow.set_experiment("polyreg")
+    with mlflow.start_run() as run:
+        mlflow.pytorch.log_model(
+            torch.nn.Linear(1, 1),
+            name="model",
+            input_example=np.zeros((2, 1), dtype=np.float32),
+            signature=ModelSignature(column, column),
+            pip_requirements=["torch"],
+            serialization_format="pt2",
+            extra_files=[str(document)],
+        )
+        mlflow.pyfunc.log_model(
+            name="predictor",
+            python_model="predictor.py",
+            artifacts={"document": str(document)},
+            signature=ModelSignature(Schema([ColSpec(AnyType(), "x")])),
+            input_example=pd.DataFrame({"x": [0.0, 1.0]}),
+            pip_requirements=["mlflow"],
+        )
+    return run.info.run_id
+
+
+OLD_END = "\nmlflow.models.set_model(Model())\n"
+
+
+@pytest.mark.parametrize("name", ["model", "predictor"])
+def test_the_models_of_runs_before_are_loaded(before, name):
+    found = polyreg.load(f"runs:/{before}/{name}")
+    assert found.document() == CUBIC.document()
+    Path("new.csv").write_text("x\n0.5\n3\n")
+    arguments = ["--model", f"runs:/{before}/{name}", "--data", "new.csv", "--out", "out.csv"]
+    done = CliRunner().invoke(predict.main, arguments)
+    assert done.exit_code == 0, done.output
+    written = pd.read_csv("out.csv")
+    assert written.prediction.tolist() == CUBIC.predict([0.5, 3.0]).tolist()
+    assert written.extrapolated.tolist() == [False, True]
+
+
+def test_a_run_that_goes_on_has_one_model_in_place_of_the_two_before(before):
+    with tracking.start_run("a", {}, resume=before) as run:
+        run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)))
+    assert [(m.name, m.status) for m in models_of(before)] == [("model", "READY")]
+    assert polyreg.load(f"runs:/{before}/model").document() == CUBIC.document()
+
+
+def models_of(run_id: str) -> list:
+    experiment = mlflow.get_run(run_id).info.experiment_id
+    condition = f"source_run_id = '{run_id}'"
+    return mlflow.search_logged_models([experiment], condition, output_format="list")
+
+
+def test_a_run_has_one_model_and_its_version_the_equation_and_the_runs_tags(store):
+    for version in ("1", "2"):
+        with tracking.start_run("a", {}) as run:
+            run.tag({"basis": "monomial", "converged": "true"})
+            assert run.news == []
+            run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)), register_as="it's a 'cubic'")
+            assert run.news == [f"registered it's a 'cubic' version {version}"]
+        [model] = models_of(run.id)
+        found = mlflow.MlflowClient().get_model_version("it's a 'cubic'", version)
+        assert found.description == "y = 0.9 + 0.5*x + 3.0*x^2"
+        assert found.run_id == run.id and found.source == model.artifact_location
+        tags = mlflow.get_run(run.id).data.tags
+        own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
+        assert found.tags == own and own["converged"] == "true"
+    newest = polyreg.load("models:/it's a 'cubic'@latest")
+    assert newest.document() == CUBIC.document()
+
+
+def test_a_version_whose_making_was_not_heard_of_is_not_made_again(store, monkeypatch):
+    plain = mlflow.MlflowClient.create_model_version
+
+    def deaf(client, *arguments, **options):
+        monkeypatch.setattr(mlflow.MlflowClient, "create_model_version", plain)
+        plain(client, *arguments, **options)
+        raise ConnectionError("the answer was lost")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_model_version", deaf)
+    with tracking.start_run("a", {}) as run:
+        run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)), register_as="m")
+        assert run.news == []  # as far as anybody knows
+    assert run.news == ["registered m version 1"]
+    assert len(mlflow.MlflowClient().search_model_versions("name = 'm'")) == 1
+    assert not (store / "unsent").exists() and len(models_of(run.id)) == 1
+
+
+def test_a_model_that_waited_is_registered_when_it_is_sent(store, monkeypatch):
+    def away(*arguments, **options):
+        raise ConnectionError("the registry is away")
+
+    with monkeypatch.context() as there:
+        there.setattr(mlflow.MlflowClient, "create_registered_model", away)
+        with (
+            pytest.raises(tracking.Unsent, match="repair --send"),
+            tracking.start_run("a", {}) as run,
+        ):
+            run.tag({"basis": "hermite"})
+            run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)), register_as="m")
+        assert run.news == []
+    done = CliRunner().invoke(repair.main, ["--send", f"unsent/{run.id}"])
+    assert done.output == f"sent to run {run.id}\nregistered m version 1\n"
+    found = mlflow.MlflowClient().get_model_version("m", "1")
+    assert found.tags["basis"] == "hermite" and found.description == CUBIC.equation()
+    assert polyreg.load("models:/m/1").document() == CUBIC.document()
 
 
 def test_the_package_has_nothing_else():

@@ -215,11 +215,18 @@ def test_a_gap_at_the_bottom_of_float64_is_drawn_too(store):
 
 
 def test_a_registered_model_is_loaded_by_its_name(store):
-    for seed in ("0", "1"):
-        assert train("--register-as", "my cubic", "--seed", seed).exit_code == 0
+    for seed, version in ("0", "1"), ("1", "2"):
+        result = train("--register-as", "my cubic", "--seed", seed)
+        assert result.exit_code == 0
+        assert result.output.splitlines()[-1] == f"registered my cubic version {version}"
     newest = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")[0]
     learned = polyreg.load("models:/my cubic@latest")
     assert learned.coefficients[1] == newest.data.metrics["coef/x"]
     assert polyreg.load("models:/my cubic/1").coefficients[1] != learned.coefficients[1]
+    about = mlflow.MlflowClient().get_model_version("my cubic", "2")
+    assert about.tags["converged"] == "true" and about.tags["basis"] == "hermite"
+    x = 1.25
+    equation = about.description.removeprefix("y = ").replace("^", "**")
+    assert eval(equation, {"x": x}) == pytest.approx(learned.predict([x])[0], rel=1e-12)
     result = train("--register-as", "a/b")
     assert result.exit_code == 2 and "--register-as must be a name" in result.output

@@ -57,9 +57,12 @@ def require_whole(run, status: str) -> sgd.Training:
     alone = trained(from_params(TrainConfig, run.data.params), steps)
     for name in EVERYTHING:
         assert artifact(run, name).stat().st_size > 100
-    for model in ("model", "predictor"):
-        learned = polyreg.load(f"runs:/{run.info.run_id}/{model}")
-        assert learned.weights.tolist() == alone.weights.tolist()
+    [model] = mlflow.search_logged_models(
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'", output_format="list"
+    )
+    assert model.name == "model" and model.status == "READY"
+    learned = polyreg.load(f"runs:/{run.info.run_id}/model")
+    assert learned.weights.tolist() == alone.weights.tolist()
     assert run.data.metrics["coef/x"] == learned.coefficients[1]
     for key, values in {"loss/gap": alone.curve.gap, "loss/train": alone.curve.loss}.items():
         history = mlflow.MlflowClient().get_metric_history(run.info.run_id, key)

@@ -5,6 +5,7 @@ import decimal
 import json
 import math
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -18,18 +19,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from mlflow.types import DataType
+import yaml
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
 
 import polyreg.inference
 from polyreg import predictor
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.inference import Answer
 from polyreg.least_squares import fit
+from polyreg.model import FittedModel
 from polyreg.polynomial import Polynomial
 from polyreg.predictor import Predictor
 from polyreg.sgd import Training
 from polyreg.table import InMemory
-from polyreg.tracking import save_predictor
+from polyreg.tracking.models import save_model
 from tests.support.problems import PROBLEMS, make
 from tests.support.processes import model_server
 from tests.system.test_serving import WITHOUT_POLYREG
@@ -58,12 +62,22 @@ def framed(names, x) -> pd.DataFrame:
     return pd.DataFrame({"before": "text", **columns, "after": None}, index=np.arange(len(x)) + 7)
 
 
-def trained(weights, family="hermite") -> Polynomial:
+def training(weights, family="hermite") -> Training:
     config = TrainConfig(degree=len(weights) - 1, basis=family)
-    training = Training(config)
-    training.weights = torch.tensor(weights, dtype=torch.float32)
-    training.curve.domain = (-1.0, 0.75)
-    return Polynomial.of(training)
+    made = Training(config)
+    made.weights = torch.tensor(weights, dtype=torch.float32)
+    made.curve.domain = (-1.0, 0.75)
+    return made
+
+
+def trained(weights, family="hermite") -> Polynomial:
+    return Polynomial.of(training(weights, family))
+
+
+def module_of(found: Answer | Polynomial) -> torch.nn.Module:
+    if isinstance(found, Answer):
+        return FittedModel(found)
+    return training(found.weights.tolist(), found.basis).model
 
 
 def agree(found: pd.DataFrame, answer: Answer, x, interval: str) -> None:
@@ -296,9 +310,9 @@ def saved(tmp_path_factory) -> dict:
     made = {"fit": answered(variables=2), "trained": trained([1.0, 2.0, 3.0]), "odd": odd}
     root = tmp_path_factory.mktemp("models")
     for name, found in made.items():
-        names = found.variables
-        example = pd.DataFrame(np.arange(2.0 * len(names)).reshape(2, -1), columns=list(names))
-        save_predictor(root / name, document(found), example)
+        (root / name).mkdir()
+        example = np.arange(2.0 * len(found.variables)).reshape(2, -1)
+        save_model(module_of(found), found, example, root / name)
     blocker = tmp_path_factory.mktemp("blocker")
     (blocker / "sitecustomize.py").write_text(
         WITHOUT_POLYREG + "sys.modules.update(torch=None, scipy=None)\n"
@@ -318,16 +332,150 @@ def test_saving_is_silent_and_takes_nothing_from_the_working_folder(
     monkeypatch.chdir(tmp_path)
     for name in ("uv.lock", "pyproject.toml"):  # which MLflow would copy
         Path(name).write_text("")
-    example = pd.DataFrame({"x": [0.0, 1.0]})
-    save_predictor(tmp_path / "model", document(saved["made"]["trained"]), example)
+    found = saved["made"]["trained"]
+    Path("model").mkdir()
+    save_model(module_of(found), found, np.array([[0.0], [1.0]]), tmp_path / "model")
     assert capfd.readouterr() == ("", "")
-    assert not {"uv.lock", "pyproject.toml"} & {f.name for f in (tmp_path / "model").iterdir()}
+    assert sorted(str(f.relative_to("model")) for f in Path("model").rglob("*.*")) == [
+        "artifacts/polyreg.json",
+        "conda.yaml",
+        "data/model.pt2",
+        "input_example.json",
+        "predictor.py",
+        "python_env.yaml",
+        "requirements.txt",
+        "serving_input_example.json",
+    ]
+    assert not [
+        word for word in (str(tmp_path), "/tmp") if word in Path("model/MLmodel").read_text()
+    ]
 
 
-def test_it_needs_no_more_than_mlflow_numpy_and_pandas(saved):
-    lines = (saved["root"] / "fit" / "requirements.txt").read_text().split()
-    assert [line.split("==")[0] for line in lines] == ["mlflow", "numpy", "pandas"]
-    assert not [f for f in (saved["root"] / "fit").rglob("*") if f.suffix in (".pkl", ".pt2")]
+def test_it_asks_for_the_versions_that_made_it_and_for_no_more(saved):
+    folder = saved["root"] / "fit"
+    lines = (folder / "requirements.txt").read_text().split()
+    known = {"mlflow": mlflow, "numpy": np, "pandas": pd, "torch": torch}
+    wanted = [f"{name}=={module.__version__.partition('+')[0]}" for name, module in known.items()]
+    assert lines == wanted
+    assert yaml.safe_load((folder / "conda.yaml").read_text())["dependencies"][-1] == {
+        "pip": wanted
+    }
+    python = yaml.safe_load((folder / "python_env.yaml").read_text())
+    assert python["python"] == platform.python_version()
+    assert python["dependencies"] == ["-r requirements.txt"]
+    assert not [f for f in folder.rglob("*") if f.suffix in (".pkl", ".pth")]
+    assert mlflow.pyfunc.get_model_dependencies(str(folder)) == str(folder / "requirements.txt")
+
+
+def test_both_flavours_are_in_one_folder_and_agree(saved, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    for name, found in saved["made"].items():
+        folder = str(saved["root"] / name)
+        assert set(mlflow.models.get_model_info(folder).flavors) == {"pytorch", "python_function"}
+        module, served = mlflow.pytorch.load_model(folder), mlflow.pyfunc.load_model(folder)
+        x = np.random.default_rng(2).uniform(-1, 0.75, size=(7, len(found.variables)))
+        eps = EPS if isinstance(found, Answer) else 2.0**-23
+        for rows in (x, x[:1]):
+            y = module(torch.from_numpy(rows)).detach().numpy()
+            by_name = served.predict(framed(found.variables, rows))
+            assert y.shape == (len(rows), 1)
+            np.testing.assert_allclose(y[:, 0], by_name.prediction, rtol=64 * eps, atol=64 * eps)
+
+
+def test_an_x_of_another_shape_is_refused_by_the_module_with_the_shape_it_wants(saved):
+    module = mlflow.pytorch.load_model(str(saved["root"] / "fit"))
+    with pytest.raises(
+        RuntimeError, match=r"number of dimensions .*expected .*, 2\]\), got .*\[4\]"
+    ):
+        module(torch.zeros(4))
+    with pytest.raises(RuntimeError, match=r"shape\[1\] to be equal to 2, but got 3"):
+        module(torch.zeros(4, 3))
+    assert module(torch.zeros(0, 2)).shape == (0, 1)
+
+
+def test_its_example_is_one_that_it_takes(saved, server):
+    for name in saved["made"]:
+        folder = str(saved["root"] / name)
+        served, about = mlflow.pyfunc.load_model(folder), mlflow.models.Model.load(folder)
+        example = about.load_input_example(folder)
+        assert list(example) == list(saved["made"][name].variables) and len(example) == 2
+        pd.testing.assert_frame_equal(served.input_example, example)
+        question = json.loads(about.get_serving_input(folder))
+        pd.testing.assert_frame_equal(pd.DataFrame(**question["dataframe_split"]), example)
+        if name == "fit":  # the server's
+            agree(ask(server, question), saved["made"][name], example.to_numpy(), "prediction")
+        else:
+            assert np.isfinite(served.predict(example).prediction).all()
+
+
+@pytest.mark.parametrize("interval", ["prediction", "confidence"])
+def test_rows_without_names_are_taken_in_the_order_of_the_variables(saved, interval):
+    x = np.random.default_rng(1).uniform(-2, 3, size=(50, 2))
+    served = mlflow.pyfunc.load_model(str(saved["root"] / "fit"))
+    expected = served.predict(framed("ab", x), {"interval": interval}).reset_index(drop=True)
+    for rows in (x, x.tolist(), np.asfortranarray(x), x.astype(object), list(map(tuple, x))):
+        found = served.predict(rows, params={"interval": interval})
+        pd.testing.assert_frame_equal(found, expected)
+    whole = np.array([[1, 2], [3, -4]])
+    by_name = served.predict(pd.DataFrame(whole, columns=["a", "b"]))
+    for rows in (whole, whole.tolist(), whole.astype(np.float32)):
+        pd.testing.assert_frame_equal(served.predict(rows), by_name)
+    named = np.array([(2, 1), (-4, 3)], dtype=[("b", float), ("a", float)])  # by their names
+    pd.testing.assert_frame_equal(served.predict(named), by_name)
+    for none in ([], np.zeros((0, 2))):
+        assert list(served.predict(none)) == COLUMNS and len(served.predict(none)) == 0
+    one = mlflow.pyfunc.load_model(str(saved["root"] / "trained"))
+    by_name = one.predict(pd.DataFrame({"x": [0.25, 0.5]}))
+    for rows in (np.array([0.25, 0.5]), [0.25, 0.5], np.array([[0.25], [0.5]]), [[0.25], [0.5]]):
+        pd.testing.assert_frame_equal(one.predict(rows), by_name)
+
+
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        (np.zeros((2, 3)), "a row of 3 numbers; x is (N, 2), its columns a, b"),
+        (np.zeros((2, 1)), "a row of 1 number; x is (N, 2), its columns a, b"),
+        (np.zeros(2), "a row of 1 number; x is (N, 2), its columns a, b"),
+        ([1.0, 2.0], "a row of 1 number; x is (N, 2), its columns a, b"),
+        ([[1.0, 2.0], [1.0]], "a row of 1 number; x is (N, 2), its columns a, b"),
+        ([[1.0, 2.0, 3.0]], "a row of 3 numbers; x is (N, 2), its columns a, b"),
+        (np.zeros((2, 2, 1)), "Must pass 2-d input. shape=(2, 2, 1)"),
+        ([[1.0, "one"]], "column 'b', row 1: 'one' is no finite number"),
+        ([[1.0, [1, 2]]], "column 'b', row 1: [1, 2] is no finite number"),
+        (np.array([[1.0, math.nan]]), "column 'b', row 1: nan is no finite number"),
+    ],
+)
+def test_rows_of_another_width_are_refused_in_one_line(saved, rows, said):
+    served = mlflow.pyfunc.load_model(str(saved["root"] / "fit"))
+    with pytest.raises(mlflow.MlflowException, match=f"^{re.escape(said)}$"):
+        served.predict(rows)
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        Predictor(document(saved["made"]["fit"])).predict(rows)
+
+
+OTHER = """
+import mlflow
+class Other(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+mlflow.models.set_model(Other())
+"""
+
+
+def test_other_models_are_asked_as_before(saved, tmp_path):
+    mlflow.pyfunc.load_model(str(saved["root"] / "fit"))
+    (tmp_path / "other.py").write_text(OTHER)
+    mlflow.pyfunc.save_model(
+        tmp_path / "other",
+        python_model=tmp_path / "other.py",
+        signature=ModelSignature(Schema([ColSpec("double", "a")])),
+        input_example=pd.DataFrame({"a": [1.0]}),
+        pip_requirements=["mlflow"],
+    )
+    other = mlflow.pyfunc.load_model(str(tmp_path / "other"))
+    assert other.predict(pd.DataFrame({"a": [1.0]})).a.tolist() == [1.0]
+    with pytest.raises(mlflow.MlflowException, match="missing inputs"):
+        other.predict(np.zeros((2, 1)))
 
 
 def test_its_signature_is_one_that_spark_takes(saved):
@@ -434,6 +582,16 @@ def test_the_server_takes_every_form_of_json_with_ints_and_other_columns(server,
     assert list(found) == COLUMNS and found.extrapolated.tolist() == [False, True]
 
 
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_the_server_takes_rows_without_names_in_the_order_of_the_variables(server, saved, form):
+    for rows in (ROWS, INTS):
+        data = [[row["a"], row["b"]] for row in rows]
+        for interval in ("prediction", "confidence"):
+            question = {form: data, "params": {"interval": interval}}
+            x = np.array(data, dtype=float)
+            agree(ask(server, question), saved["made"]["fit"], x, interval)
+
+
 def refused(server, question, kind="application/json") -> str:
     """What the server says besides its 400, the last line of it."""
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -466,7 +624,10 @@ def test_the_server_names_a_column_that_is_missing_and_lives_on(server, form):
 @pytest.mark.parametrize(
     "question, said",
     [
-        ({"inputs": [[1, 2]]}, "missing inputs ['a', 'b']"),
+        ({"inputs": [[1, 2, 3]]}, "a row of 3 numbers; x is (N, 2), its columns a, b"),
+        ({"inputs": [1, 2]}, "a row of 1 number; x is (N, 2), its columns a, b"),
+        ({"instances": [[1], [2]]}, "a row of 1 number; x is (N, 2), its columns a, b"),
+        ({"dataframe_split": {"data": [[1, 2]]}}, "missing inputs ['a', 'b']"),
         ({"inputs": ROWS, "params": {"interval": "wide"}}, "prediction, confidence; got 'wide'"),
         ({"inputs": ROWS, "params": {"interval": 7}}, "'interval'"),
         ({"dataframe_records": [{"a": 1, "b": 2}, {"a": 1}]}, "column 'b', row 2"),
