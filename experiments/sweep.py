@@ -159,11 +159,9 @@ def train_missing(
 
 def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> None:
     """The best run's model and plots; it is trained again, which gives the same weights."""
-    from polyreg.polynomial import Polynomial
-
     child = run.at(best.id)
     for training in trainer.train([best.config]):
-        learned = Polynomial.of(training)
+        learned = training.result()
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)
         if config.save_models == "best" or config.register_as:

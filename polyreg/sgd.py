@@ -19,6 +19,7 @@ from polyreg.config import Diverged, TrainConfig, text
 from polyreg.data import Randomness, Stream, take
 from polyreg.model import PolynomialModel, initial_weights
 from polyreg.optimum import Optimum
+from polyreg.result import Result
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.
@@ -153,6 +154,24 @@ class Training:
         made = PolynomialModel(self.config).to(self.device)
         made.set_weights(self.weights)
         return made
+
+    def result(self) -> Result:
+        """What it came to so far: a Result without standard errors, beside the truth.
+
+        Its domain is that of the x drawn, `nobs` how many were. Of a run that diverged, the weights
+        are the last finite ones; of one that took no step, there is no domain, and none to give.
+        """
+        config, curve = self.config, self.curve
+        return Result.trained(
+            _float64(self.weights),
+            config.family,
+            curve.domain,
+            self.optimum.condition(),
+            truth=config.coefficients,
+            nobs=curve.steps * config.batch_size,
+            method=config.optimizer,
+            precision=config.dtype,
+        )
 
     @property
     def ended(self) -> bool:

@@ -50,9 +50,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_
 
 from polyreg import predictor, process
 from polyreg.config import Refused, without_secrets
-from polyreg.inference import Answer
 from polyreg.outbox import Message, Outbox, Unreachable, Unsent, scratch
-from polyreg.polynomial import Polynomial, read
+from polyreg.result import Result
 from polyreg.terms import keys
 
 # Its bars of one small file tell nothing; MLflow reads this at every transfer.
@@ -305,7 +304,7 @@ class Run:
         metrics: Mapping[str, float],
         curves: Mapping[str, np.ndarray],
         at: np.ndarray,
-        polynomial: Polynomial | None,
+        polynomial: Result | None,
         model: tuple[torch.nn.Module, np.ndarray] | None = None,
     ) -> str:
         """Write a whole nested run, and give its id: FAILED where there is no polynomial.
@@ -317,7 +316,7 @@ class Run:
         child = self.at(self._box.put(made | {"start": _now()}))
         if polynomial:
             metrics = {**metrics, **_coefficients(polynomial)}
-            child._document(polynomial.document(), "coefficients.json")
+            child._document(polynomial.to_dict(), "coefficients.json")
         batch = _metrics(metrics, curves, at)
         child._put("batch", metrics=batch[:CALL], params=dict(params))
         for start in range(CALL, len(batch), CALL):
@@ -397,8 +396,8 @@ class Run:
         }
         self._put("dataset", table=table)
 
-    def coefficients(self, polynomial: Polynomial | Answer) -> None:
-        self._document(polynomial.document(), "coefficients.json")
+    def coefficients(self, polynomial: Result) -> None:
+        self._document(polynomial.to_dict(), "coefficients.json")
         self.log(_coefficients(polynomial))
 
     def _document(self, document: dict, name: str) -> None:
@@ -422,7 +421,7 @@ class Run:
     def model(
         self,
         module: torch.nn.Module,
-        learned: Polynomial | Answer,
+        learned: Result,
         example: np.ndarray,
         register_as: str = "",
     ) -> None:
@@ -432,7 +431,7 @@ class Run:
         format: x (N, D) to y (N, 1). `predictor` is for serving: columns by their names.
         example (at least 2, D) is an x.
         """
-        document = learned.document()
+        document = learned.to_dict()
         saved = scratch(lambda there: _save_module(there, module, document, example))
         self._put("model", saved, name="model", register_as=register_as)
         rows = pd.DataFrame(example, columns=list(learned.variables))
@@ -680,7 +679,7 @@ class Sender:
         self._client.set_terminated(run, message["status"], message["at"])
 
 
-def _coefficients(polynomial: Polynomial | Answer) -> dict[str, float]:
+def _coefficients(polynomial: Result) -> dict[str, float]:
     rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
     return {f"coef/{key}": value for key, value in rows}
 
@@ -992,7 +991,7 @@ def text(run_id: str, path: str) -> str | None:
     return None if found is None else found.decode()
 
 
-def load(model_uri: str) -> Polynomial | Answer:
+def load(model_uri: str) -> Result:
     """The polynomial behind a logged model: coefficients, domain, prediction.
 
     A fit's has standard errors and intervals besides. Raises ValueError where there is none.
@@ -1011,4 +1010,4 @@ def load(model_uri: str) -> Polynomial | Answer:
         if not known:
             raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())
-    return read(document)
+    return Result.from_dict(document)

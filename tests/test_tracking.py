@@ -11,15 +11,9 @@ from mlflow.types import Schema, TensorSpec
 
 import polyreg
 from polyreg import plots, tracking
-from polyreg.polynomial import Polynomial
+from polyreg.result import Result
 
-CUBIC = Polynomial(
-    coefficients=np.array([0.9, 0.5, 3.0]),
-    weights=np.array([0.9, 0.5, 3.0]),
-    basis="monomial",
-    domain=(-2.0, 2.5),
-    condition=1.5,
-)
+CUBIC = Result.trained(np.array([0.9, 0.5, 3.0]), "monomial", (-2.0, 2.5), condition=1.5)
 
 
 def runs(name: str = "polyreg"):
@@ -106,7 +100,7 @@ def test_coefficients_are_metrics_and_a_file(store):
     metrics = mlflow.get_run(run.id).data.metrics
     assert metrics == {"coef/1": 0.9, "coef/x": 0.5, "coef/x.2": 3.0}
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/coefficients.json")
-    assert json.loads(Path(file).read_text()) == CUBIC.document()
+    assert json.loads(Path(file).read_text()) == CUBIC.to_dict()
 
 
 def test_a_figure_is_a_png_under_plots(store):

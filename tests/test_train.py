@@ -43,8 +43,8 @@ def test_the_main_job_finds_the_polynomial_and_tracks_it(store):
     assert [row["term"] for row in rows["terms"]] == ["1", "x", "x^2", "x^3"]
     assert [row["estimate"] for row in rows["terms"]] == learned
     assert [row["truth"] for row in rows["terms"]] == truth
-    low, high = rows["domain"]
-    assert -6 < low < -2 and 2 < high < 6 and rows["basis"] == "hermite"
+    low, high = rows["domain"]["x"]
+    assert -6 < low < -2 and 2 < high < 6 and rows["basis"]["name"] == "hermite"
     for plot in ("fit", "loss", "residuals"):
         assert artifact(run, f"plots/{plot}.png").stat().st_size > 5000
 
