@@ -15,7 +15,7 @@ most 1/2 on the table's rows, as is q_k = p_k / 2.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -108,9 +108,13 @@ class Recurrence:
         """Row k holds the coefficients of p_k in 1, x, x^2, ..., exactly."""
         return in_powers(self.shifts, self.scales, self.decays, self.centre, self.radius)
 
+    def to_dict(self) -> dict:
+        """Centre and radius, and shifts, scales and decays as lists; `from_dict` reads it back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
     @classmethod
     def from_dict(cls, found: dict) -> "Recurrence":
-        """From what `asdict` makes of one."""
+        """From what `to_dict` made."""
         steps = (tuple(found[name]) for name in ("shifts", "scales", "decays"))
         return cls(found["centre"], found["radius"], *steps)
 
@@ -226,7 +230,7 @@ class Design:
             "unit": self.unit,
             "variables": list(self.names),
             "exponents": [list(e) for e in self.exponents],
-            "recurrences": [asdict(r) for r in self.recurrences],
+            "recurrences": [r.to_dict() for r in self.recurrences],
         }
 
     @classmethod

@@ -58,12 +58,9 @@ def write(result: Any) -> dict[str, Any]:
 
 
 def _rows(result: Any) -> Iterable[dict]:
-    """A row a term; a term that the truth lacks is 0 in it."""
+    """A row a term."""
     size = len(result.terms)
-    truth = np.full(size, np.nan)
-    if result.truth is not None:
-        truth[:] = 0
-        truth[: len(result.truth)] = result.truth[:size]
+    truth = np.full(size, np.nan) if result.truth is None else result.truth[:size]
     columns = (
         result.coefficients,
         truth,

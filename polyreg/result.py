@@ -45,7 +45,7 @@ class Result:
     level: float = 0.95  # confidence level of the intervals, unless another is given
     log_weights: float = 0.0  # sum of the logarithms of the rows' weights
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
-    truth: np.ndarray | None = None  # coefficients that made the data, constant first, if known
+    truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
     selection: Any = None  # how `degree auto` chose: a Selection
 
     @classmethod
@@ -64,7 +64,8 @@ class Result:
         """Result of a training in x: weights (K,) of a family's phi_0 ... phi_{K-1}.
 
         The x of the training lay in `domain`; `condition` is that of its design matrix. `truth`,
-        constant first, may be of another degree. Coefficients are exact, rounded once.
+        constant first, may be of another degree: where it is lower, zeros follow. Coefficients are
+        exact, rounded once.
         """
         weights = np.array(weights, dtype=float)
         size = len(weights)
@@ -88,7 +89,7 @@ class Result:
             precision=precision,
             method=method,
             notes=(NO_ERRORS,),
-            truth=None if truth is None else np.array(truth, dtype=float),
+            truth=None if truth is None else np.array([*truth, *[0.0] * (size - len(truth))]),
         )
 
     @property

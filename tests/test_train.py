@@ -68,7 +68,7 @@ def test_polyreg_load_gives_the_coefficients_and_predicts_what_the_model_predict
     np.testing.assert_allclose(polynomial.coefficients, polynomial.truth, atol=0.1)
     x = np.linspace(-2, 2, 7)[:, None]
     served = mlflow.pyfunc.load_model(uri).predict(x)
-    np.testing.assert_allclose(polynomial.predict(x), served, rtol=1e-12)
+    np.testing.assert_allclose(polynomial.predict(x), served[:, 0], rtol=1e-12)
 
 
 def test_a_model_below_the_truths_degree_ends_at_its_own_optimum_and_says_so(store):
