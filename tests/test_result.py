@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+import polyreg
 from polyreg import basis, document
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.design import FITTED, products
@@ -439,6 +440,16 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
     bounds = found.predict(x, "prediction")[1:]
     np.testing.assert_allclose(bounds, nan_for_none([old["low"], old["high"]]), rtol=1e-12)
     assert found.equation() == old["equation"]
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+@pytest.mark.parametrize("place", ["extra_files", "artifacts"])
+def test_polyreg_loads_the_models_of_an_earlier_version(tmp_path, path, place):
+    old = json.loads(path.read_text())
+    (tmp_path / place).mkdir()
+    (tmp_path / place / "polyreg.json").write_text(json.dumps(old["document"]))
+    found = polyreg.load(str(tmp_path))
+    assert found.to_dict() == Result.from_dict(old["document"]).to_dict()
 
 
 def test_there_are_old_documents_of_both_forms():
