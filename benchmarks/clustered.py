@@ -29,11 +29,11 @@ def fit(config: FitConfig, engine: Any) -> dict[str, Any]:
     passes = engine.passes(rows) if engine else Passes(rows)
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
     sums = partial(passes.sums, advance=lambda rows: None)
-    answer, _ = least_squares.run(problem, sums)
+    answer = least_squares.run(problem, sums)
     rows.sha256()
     seconds = time.perf_counter() - start
     state = len(pickle.dumps(sums(problem))) if not engine else 0
-    return {"seconds": seconds, "rows": answer.count, "state": state}
+    return {"seconds": seconds, "rows": answer.nobs, "state": state}
 
 
 def per_task(config: FitConfig, engine: Any) -> float:

@@ -218,7 +218,7 @@ def selection() -> Iterator[str]:
     def ours() -> Selection | None:
         table = InMemory([x], y)
         problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-        return run(problem, Passes(table).sums)[1]
+        return run(problem, Passes(table).sums).selection
 
     def theirs() -> dict[int, float]:
         return {

@@ -40,7 +40,7 @@ def polyreg() -> Callable[[str], int]:
         table = Table.open(config.data, config.target)
         answer = fit(table, config)
         table.sha256()
-        return answer.count
+        return answer.nobs
 
     return count
 

@@ -217,7 +217,7 @@ class Seen(NamedTuple):
     past: Any
     kind: str
     config: Any
-    polynomial: Any  # Polynomial or Answer; None: it left none
+    polynomial: Any  # its Result; None: it left none
     target: str
     sample: Any  # x (n, D) and y (n,), None where there is none
     learning: dict[str, tuple]
@@ -226,7 +226,7 @@ class Seen(NamedTuple):
     @classmethod
     def of(cls, past: Any) -> "Seen":
         from polyreg import tracking
-        from polyreg.polynomial import read
+        from polyreg.result import Result
 
         kind, config = kind_of(past.params)
         notes: list[str] = []
@@ -239,7 +239,7 @@ class Seen(NamedTuple):
                 if document is None:
                     notes.append("no coefficients.json, so no curve")
                 else:
-                    polynomial = read(json.loads(document))
+                    polynomial = Result.from_dict(json.loads(document))
             except (ValueError, KeyError, TypeError, AttributeError):
                 notes.append("its coefficients.json is not polyreg's, so no curve")
         sample = None
@@ -267,16 +267,15 @@ class Seen(NamedTuple):
         if self.kind == "training" and self.sample is not None:
             x = self.sample[0]
             return float(x.min()), float(x.max())
-        if hasattr(self.polynomial, "domain"):
-            return self.polynomial.domain
         return float(self.polynomial.low[0]), float(self.polynomial.high[0])
 
     @property
     def truth(self) -> tuple[float, ...] | None:
         if self.kind == "training" and self.config is not None:
             return self.config.coefficients
-        truth = getattr(self.polynomial, "truth", None)
-        return None if truth is None else tuple(truth.tolist())
+        if self.polynomial is None or self.polynomial.truth is None:
+            return None
+        return tuple(self.polynomial.truth.tolist())
 
 
 def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
@@ -526,14 +525,9 @@ def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
     for k in group:
         polynomial = seen[k].polynomial
         pairs = zip(polynomial.terms, polynomial.coefficients.tolist(), strict=True)
-        intervals = (
-            polynomial.intervals().tolist()
-            if hasattr(polynomial, "intervals")
-            else [(math.nan, math.nan)] * len(polynomial.terms)
-        )
-        powers = getattr(polynomial, "exponents", None)
-        for i, ((term, value), (low, high)) in enumerate(zip(pairs, intervals, strict=True)):
-            exponents[term] = tuple(powers[i]) if powers is not None else (i,)
+        rows = zip(pairs, polynomial.exponents, polynomial.conf_int().tolist(), strict=True)
+        for (term, value), powers, (low, high) in rows:
+            exponents[term] = powers
             found.setdefault(term, []).append(page.Estimate(k, value, low, high))
     for truth in truths:
         for i in range(len(truth)):
@@ -554,7 +548,9 @@ def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
 
     first = seen[group[0]]
     notes = []
-    levels = {f"{100 * s.polynomial.level:g} %" for s in seen if hasattr(s.polynomial, "level")}
+    levels = {
+        f"{100 * s.polynomial.level:g} %" for s in seen if s.polynomial and s.polynomial.has_errors
+    }
     if any(math.isfinite(e.low) for es in found.values() for e in es):
         notes.append(f"Below an estimate: its {' or '.join(sorted(levels))} interval.")
     if truths:

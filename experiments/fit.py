@@ -66,9 +66,8 @@ def main(config: FitConfig, dry_run: bool) -> None:
         ) as run:
             say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.abruptly():
-                answer, selection = least_squares.run(
-                    problem, partial(passes.sums, advance=bar.update)
-                )
+                answer = least_squares.run(problem, partial(passes.sums, advance=bar.update))
+                selection = answer.selection
                 digest = rows.sha256()
             if selection:
                 name = config.named(rows.names, selection.chosen)
@@ -107,7 +106,7 @@ def sample(answer: Any, drawn: Any) -> dict[str, Any]:
 
 def describe(run: Any, answer: Any, rows: Any, digest: str, device: str) -> None:
     """What was fitted, to what: tags and dataset."""
-    run.dataset(rows.root, digest, rows.schema, answer.count + rows.missing_rows)
+    run.dataset(rows.root, digest, rows.schema, answer.nobs + rows.missing_rows)
     run.tag(
         {
             "data.sha256": digest,
@@ -136,7 +135,7 @@ def metrics(answer: Any, selection: Any, missing: int) -> dict[str, float]:
     errors = zip(keys(answer.terms), answer.std_errors, strict=True)
     return {
         "degree": answer.design.degree,
-        "rows": answer.count,
+        "rows": answer.nobs,
         "rows_missing": missing,
         "rank": answer.rank,
         "condition": answer.condition,
@@ -163,7 +162,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
     y = sample.y[::every]
     fitted, low, _ = answer.predict(x, "prediction")
     names, level = answer.design.names, answer.level
-    label = "data" if len(y) == answer.count else "data (a sample)"
+    label = "data" if len(y) == answer.nobs else "data (a sample)"
     if len(names) == 1:
         grid = np.linspace(answer.low[0], answer.high[0], 400)
         curve, *confidence = answer.predict(grid, "confidence")
@@ -257,7 +256,7 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
         answer.terms,
         answer.coefficients,
         answer.std_errors,
-        answer.intervals(),
+        answer.conf_int(),
         answer.digits,
         strict=True,
     )
@@ -287,13 +286,13 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
 def summary(answer: Any, selection: Any, rows: Any) -> Iterator[str]:
     """What is known of the fit, in a few lines."""
     dropped = f" ({rows.missing_rows:,} dropped)" if rows.missing_rows else ""
-    spread = f"residual SD {answer.residual_sd:.6g}, " if answer.free else ""
+    spread = f"residual SD {answer.residual_sd:.6g}, " if answer.df_resid else ""
     if answer.r2 == answer.r2:  # not nan, which it is of a constant target
         spread += f"R2 {answer.r2:.10g}, "
     determined = f"condition {answer.condition:.3g}"
     if answer.rank < len(answer.terms):
         determined = f"rank {answer.rank} of {len(answer.terms)}"
-    yield f"{answer.count:,} rows{dropped}, {spread}{determined}, {answer.precision}"
+    yield f"{answer.nobs:,} rows{dropped}, {spread}{determined}, {answer.precision}"
     yield f"features {features(rows)}"
     if selection:
         yield selection.sentence()

@@ -52,7 +52,6 @@ def track_there(handle, config: SweepConfig, device: str, trainings: list) -> li
 
 def track(run, config: SweepConfig, training, device: str):
     """Log one run, as `train` does, and give its row."""
-    from polyreg.polynomial import Polynomial
     from polyreg.sweep import Row
 
     own, curve = training.config, training.curve
@@ -62,7 +61,7 @@ def track(run, config: SweepConfig, training, device: str):
     if training.diverged:
         about["error"] = str(training.diverged)
     else:
-        learned = Polynomial.of(training)
+        learned = training.result()
         metrics |= train.reached(training, learned) | {"time/train_s": training.seconds}
         if config.save_models == "all":
             model = (training.model, train.example(learned))

@@ -176,11 +176,9 @@ def told(config: SweepConfig, rows, best) -> str:
 
 def log_best(run, best, config: SweepConfig, trainer: nested.Trainer) -> Any:
     """The best run's model and plots; it is trained again, which gives the same weights."""
-    from polyreg.polynomial import Polynomial
-
     child = run.at(best.id)
     for training in trainer.train([best.config]):
-        learned = Polynomial.of(training)
+        learned = training.result()
         for name, figure in train.figures(learned, training):
             child.figure(figure, name)
         if config.save_models == "best" or config.register_as:

@@ -42,7 +42,6 @@ def main(config: TrainConfig, resume: str) -> None:
         with stop.importing(), clock("import"):
             from polyreg import sgd, tracking
             from polyreg.optimum import Optimum
-            from polyreg.polynomial import Polynomial
 
         before = to_go_on(resume) if resume else None
         if before:
@@ -81,7 +80,7 @@ def main(config: TrainConfig, resume: str) -> None:
             if stop:
                 checkpoints.write(run)
             if curve.steps:
-                learned = Polynomial.of(training)
+                learned = training.result()
                 with clock("plots"):
                     for name, figure in figures(learned, training):
                         run.figure(figure, name)
@@ -175,7 +174,7 @@ def example(learned):
     """x (3, 1) for the model's signature."""
     import numpy as np
 
-    return np.linspace(*learned.domain, 3)[:, None]
+    return np.linspace(learned.low, learned.high, 3)
 
 
 def figures(learned, training) -> Iterator:

@@ -1,6 +1,7 @@
-"""Polynomial families in one variable: design matrix, quadrature, exact change to powers of x.
+"""Polynomial families in one variable: recurrence, quadrature, exact change to powers of x.
 
-Each family is its monic three-term recurrence, in exact rationals, and a scale:
+Each family is its monic three-term recurrence, in exact rationals, and a scale. This table is the
+one place that has them: `recurrence` makes of it what design matrices, models and documents read.
 
     pi_0 = 1,   pi_{k+1} = x pi_k - beta_k pi_{k-1},   phi_k = scale_k pi_k
 
@@ -21,6 +22,8 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
+
+from polyreg.design import Design, Recurrence, in_powers
 
 ORTHONORMAL = {"normal": "hermite", "uniform": "legendre"}
 
@@ -56,12 +59,7 @@ def design_matrix(x: Tensor, family: str, degree: int) -> Tensor:
 
     x (...,)  ->  (..., degree + 1), same dtype and device
     """
-    columns = [torch.ones_like(x)]
-    for k in range(degree):
-        up, down = _step(family, k)
-        column = up * x * columns[k]
-        columns.append(column - down * columns[k - 1] if down else column)
-    return torch.stack(columns, dim=-1)
+    return recurrence(family, degree).columns(x)
 
 
 def fill(rows: Tensor, x: Tensor, family: str) -> None:
@@ -71,14 +69,27 @@ def fill(rows: Tensor, x: Tensor, family: str) -> None:
     """
     phi = rows.unbind(-2)
     phi[0].fill_(1)
-    for k in range(len(phi) - 1):
-        up, down = _step(family, k)
+    steps = recurrence(family, len(phi) - 1)
+    for k, (up, down) in enumerate(zip(steps.scales, steps.decays, strict=True)):
         torch.mul(x if up == 1 else up * x, phi[k], out=phi[k + 1])
         if down:
             phi[k + 1].sub_(phi[k - 1], alpha=down)
 
 
 @cache
+def recurrence(family: str, degree: int) -> Recurrence:
+    """phi_0 ... phi_degree, to float64:  phi_{k+1} = scale_k x phi_k - decay_k phi_{k-1}"""
+    steps = [_step(family, k) for k in range(degree)]
+    ups, downs = zip(*steps, strict=True) if steps else ((), ())
+    return Recurrence(0.0, 1.0, (0.0,) * degree, ups, downs)
+
+
+def design(family: str, degree: int) -> Design:
+    """phi_0 ... phi_degree as the terms of a model in x."""
+    exponents = tuple((k,) for k in range(degree + 1))
+    return Design(("x",), exponents, (recurrence(family, degree),), unit=1.0, basis=family)
+
+
 def _step(family: str, k: int) -> tuple[float, float]:
     """up and down of  phi_{k+1} = up x phi_k - down phi_{k-1}."""
     up = _scale_squared(family, k + 1) / _scale_squared(family, k)
@@ -108,7 +119,12 @@ def to_powers(weights: Iterable[float], family: str) -> np.ndarray:
     weights (K,)  ->  (K,) float64
     """
     exact = [Fraction(float(w)) * Fraction(_scale(family, k)) for k, w in enumerate(weights)]
-    return np.array([float(c) for c in _monic_to_powers(exact, family)])
+    rows = _monic(family, len(exact) - 1)
+    powers = [Fraction(0)] * len(exact)
+    for a, row in zip(exact, rows, strict=True):
+        for j, c in enumerate(row):
+            powers[j] += a * c
+    return np.array([float(c) for c in powers])
 
 
 def from_powers(coefficients: Iterable[float], family: str) -> np.ndarray:
@@ -120,18 +136,11 @@ def from_powers(coefficients: Iterable[float], family: str) -> np.ndarray:
     return np.array([float(a / Fraction(_scale(family, k))) for k, a in enumerate(exact)])
 
 
-def _monic_to_powers(monic: Sequence[Fraction], family: str) -> list[Fraction]:
-    result = [Fraction(0)] * len(monic)
-    below: list[Fraction] = []
-    pi = [Fraction(1)]
-    for k, a in enumerate(monic):
-        for j, c in enumerate(pi):
-            result[j] += a * c
-        above = [Fraction(0), *pi]
-        for j, c in enumerate(below):
-            above[j] -= _beta(family, k) * c
-        below, pi = pi, above
-    return result
+@cache
+def _monic(family: str, degree: int) -> list[list[Fraction]]:
+    """Row k holds the coefficients of pi_k in 1, x, x^2, ..., exactly."""
+    betas = [Fraction(0)] + [_beta(family, k) for k in range(1, degree)]
+    return in_powers([0] * degree, [1] * degree, betas[:degree])
 
 
 def _powers_to_monic(coefficients: Sequence[Fraction], family: str) -> list[Fraction]:

@@ -9,9 +9,9 @@ import numpy as np
 
 from polyreg import exact, limbs
 from polyreg.design import Design, floats, times
-from polyreg.inference import EXACT_FIT, Solution
 from polyreg.moments import Moments
 from polyreg.normal import Normal
+from polyreg.solution import EXACT_FIT, Solution
 
 # Part of a term's square that the terms before it have to leave: of its own, where less is the
 # data's rounding; and of the bound on all terms, where less would leave errors under 6 digits.

@@ -1,19 +1,21 @@
-"""Basis functions made for a table: near-orthonormal under its rows, exactly convertible to powers.
+"""Basis functions of a model: products of three-term recurrences, and their change to powers of x.
 
-Each variable has its own three-term recurrence; a term is a product over the variables:
+Each variable has its own recurrence; a term is a product over the variables:
 
-    q_0 = 1/2,   q_{k+1} = scale_k (z - shift_k) q_k - decay_k q_{k-1},   z = (x - centre) / radius
-    term(e_1, ..., e_D) = 2^(m - 1) prod_{e_d > 0} q_{e_d}(x_d),   m variables with e_d > 0
+    p_0 = 1,   p_{k+1} = scale_k (z - shift_k) p_k - decay_k p_{k-1},   z = (x - centre) / radius
+    term(e_1, ..., e_D) = unit prod_d p_{e_d}(x_d)
 
-Shifts and decays come from the Stieltjes procedure on a sample (Gautschi 2004, 2.2), rounded to a
-few bits; radius and scales are powers of two. So the basis is orthogonal only nearly, which is all
-that conditioning needs, while a step of the recurrence, and the change to powers of x, are exact in
-short integers. Every |term| is at most 1/2 on the table's rows.
+Named families (polyreg.basis) have centre 0, radius 1, no shifts, and unit 1. The basis made for a
+table has unit 1/2, and is near-orthonormal under the table's rows: shifts and decays come from the
+Stieltjes procedure on a sample (Gautschi 2004, 2.2), rounded to a few bits; radius and scales are
+powers of two. So it is orthogonal only nearly, which is all that conditioning needs, while a step
+of the recurrence, and the change to powers of x, are exact in short integers. Every |term| is at
+most 1/2 on the table's rows, as is q_k = p_k / 2.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -26,15 +28,16 @@ from polyreg.terms import Exponents
 
 SHORT = 2.0**12  # shifts and decays are multiples of 1 / SHORT
 BOUND = 0.495  # of |q_k|, on the grid that is checked; between its points it grows by under 1 %
+FITTED = "orthogonal under the table"  # the basis that is made for a table
 MIXED_IN = 1e-8  # weight of Chebyshev's points: where the sample has too few, they take over
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """The q_k of one variable."""
+    """Three-term recurrence of one variable's p_0 ... p_degree."""
 
     centre: float
-    radius: float  # a power of two, at least eight half widths: |z| <= 1/8 or so
+    radius: float  # for a table a power of two, at least eight half widths: |z| <= 1/8 or so
     shifts: tuple[float, ...]
     scales: tuple[float, ...]
     decays: tuple[float, ...]
@@ -88,39 +91,67 @@ class Recurrence:
         return cls(centre, radius, tuple(shifts), tuple(scales), tuple(decays))
 
     def columns(self, x: Tensor) -> Tensor:
-        """2 q_0 ... 2 q_degree  at x (N,)  ->  (N, degree + 1), float64."""
-        z = (x - self.centre) / self.radius
+        """p_0 ... p_degree at x (...,)  ->  (..., degree + 1), in x's own dtype, on its device."""
+        z = x if (self.centre, self.radius) == (0, 1) else (x - self.centre) / self.radius
         found = [torch.ones_like(z)]
         for shift, scale, decay in zip(self.shifts, self.scales, self.decays, strict=True):
-            column = scale * (z - shift) * found[-1]
+            column = scale * (z - shift if shift else z) * found[-1]
             found.append(column - decay * found[-2] if decay else column)
         return torch.stack(found, dim=-1)
 
+    def prefix(self, degree: int) -> "Recurrence":
+        """The same, up to p_degree."""
+        steps = (self.shifts, self.scales, self.decays)
+        return Recurrence(self.centre, self.radius, *(step[:degree] for step in steps))
+
     def powers(self) -> list[list[Fraction]]:
-        """Row k holds the coefficients of 2 q_k in 1, x, x^2, ..., exactly."""
-        below, here = [Fraction(0)], [Fraction(1)]
-        rows = [here]
-        for shift, scale, decay in zip(self.shifts, self.scales, self.decays, strict=True):
-            slope = Fraction(scale) / Fraction(self.radius)
-            constant = -Fraction(scale) * Fraction(shift) - slope * Fraction(self.centre)
-            above = [Fraction(0)] * (len(here) + 1)
-            for j, c in enumerate(here):
-                above[j] += constant * c
-                above[j + 1] += slope * c
-            for j, c in enumerate(below):
-                above[j] -= Fraction(decay) * c
-            below, here = here, above
-            rows.append(here)
-        return rows
+        """Row k holds the coefficients of p_k in 1, x, x^2, ..., exactly."""
+        return in_powers(self.shifts, self.scales, self.decays, self.centre, self.radius)
+
+    def to_dict(self) -> dict:
+        """Centre and radius, and shifts, scales and decays as lists; `from_dict` reads it back."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, found: dict) -> "Recurrence":
+        """From what `to_dict` made."""
+        steps = (tuple(found[name]) for name in ("shifts", "scales", "decays"))
+        return cls(found["centre"], found["radius"], *steps)
+
+
+def in_powers(
+    shifts: Sequence[float | Fraction],
+    scales: Sequence[float | Fraction],
+    decays: Sequence[float | Fraction],
+    centre: float = 0.0,
+    radius: float = 1.0,
+) -> list[list[Fraction]]:
+    """Row k holds the coefficients of the recurrence's p_k in 1, x, x^2, ..., exactly."""
+    below, here = [Fraction(0)], [Fraction(1)]
+    rows = [here]
+    for shift, scale, decay in zip(shifts, scales, decays, strict=True):
+        slope = Fraction(scale) / Fraction(radius)
+        constant = -Fraction(scale) * Fraction(shift) - slope * Fraction(centre)
+        above = [Fraction(0)] * (len(here) + 1)
+        for j, c in enumerate(here):
+            above[j] += constant * c
+            above[j + 1] += slope * c
+        for j, c in enumerate(below):
+            above[j] -= Fraction(decay) * c
+        below, here = here, above
+        rows.append(here)
+    return rows
 
 
 @dataclass(frozen=True)
 class Design:
-    """The terms of a model, as basis functions of the table's variables."""
+    """The terms of a model, as basis functions of its variables."""
 
     names: tuple[str, ...]  # of the variables (D,)
     exponents: tuple[Exponents, ...]  # (K,), the constant first
     recurrences: tuple[Recurrence, ...]  # (D,)
+    unit: float = 0.5  # the constant term's value
+    basis: str = FITTED  # its name: this one, or a family's
 
     @classmethod
     def fitted(cls, names: Sequence[str], survey, degree: int, interaction: int) -> "Design":
@@ -151,12 +182,8 @@ class Design:
     def prefix(self, size: int) -> "Design":
         """The first `size` terms: those of a lower degree."""
         exponents = self.exponents[:size]
-        top = sum(exponents[-1])
-        short = (
-            Recurrence(r.centre, r.radius, r.shifts[:top], r.scales[:top], r.decays[:top])
-            for r in self.recurrences
-        )
-        return Design(self.names, exponents, tuple(short))
+        short = (r.prefix(sum(exponents[-1])) for r in self.recurrences)
+        return replace(self, exponents=exponents, recurrences=tuple(short))
 
     @cached_property
     def factors(self) -> list[tuple[int, int] | None]:
@@ -190,36 +217,39 @@ class Design:
 
     def matrix(self, x: Tensor) -> Tensor:
         """The design matrix of rows x (N, D)  ->  (N, K), float64."""
-        return products(self.recurrences, self.places.to(x.device), x)
+        return products(self.recurrences, self.places.to(x.device), x, self.unit)
 
     @cached_property
     def powers(self) -> "Powers":
         return Powers(self)
 
-    def document(self) -> dict:
+    def to_dict(self) -> dict:
+        """All that it is, as JSON can hold it; `from_dict` reads it back."""
         return {
+            "name": self.basis,
+            "unit": self.unit,
             "variables": list(self.names),
             "exponents": [list(e) for e in self.exponents],
-            "recurrences": [asdict(r) for r in self.recurrences],
+            "recurrences": [r.to_dict() for r in self.recurrences],
         }
 
     @classmethod
-    def from_document(cls, document: dict) -> "Design":
+    def from_dict(cls, found: dict) -> "Design":
+        """From what `to_dict` made, or its forerunner, which had neither name nor unit."""
         return cls(
-            tuple(document["variables"]),
-            tuple(tuple(e) for e in document["exponents"]),
-            tuple(
-                Recurrence(
-                    r["centre"], r["radius"], *map(tuple, (r["shifts"], r["scales"], r["decays"]))
-                )
-                for r in document["recurrences"]
-            ),
+            tuple(found["variables"]),
+            tuple(tuple(e) for e in found["exponents"]),
+            tuple(map(Recurrence.from_dict, found["recurrences"])),
+            found.get("unit", 0.5),
+            found.get("name", FITTED),
         )
 
 
-def products(recurrences: Sequence[Recurrence], places: Tensor, x: Tensor) -> Tensor:
+def products(
+    recurrences: Sequence[Recurrence], places: Tensor, x: Tensor, unit: float = 0.5
+) -> Tensor:
     """Terms of the powers places (D, K), as basis functions, at x (N, D)  ->  (N, K), float64."""
-    result = 0.5 * recurrences[0].columns(x[:, 0])[:, places[0]]
+    result = unit * recurrences[0].columns(x[:, 0])[:, places[0]]
     for d, recurrence in enumerate(recurrences[1:], start=1):
         result = result * recurrence.columns(x[:, d])[:, places[d]]
     return result
@@ -237,7 +267,7 @@ class Powers:
         single = [r.powers() for r in design.recurrences]
         self.rows: list[dict[int, Fraction]] = [{} for _ in design.exponents]
         for t, e in enumerate(design.exponents):
-            products: dict[Exponents, Fraction] = {(): Fraction(1, 2)}
+            products: dict[Exponents, Fraction] = {(): Fraction(design.unit)}
             for d, power in enumerate(e):
                 products = {
                     (*low, j): c * a

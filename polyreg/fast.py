@@ -8,8 +8,8 @@ import numpy as np
 
 from polyreg import normal
 from polyreg.design import Design, floats, times
-from polyreg.inference import EXACT_FIT, Solution
 from polyreg.normal import Normal
+from polyreg.solution import EXACT_FIT, Solution
 
 ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
 # Without a constant, what cancels it errs too: up to 25 times more in 28,000 random tables.

@@ -1,6 +1,6 @@
 """The exact least-squares answer on a table, from one pass of sums.
 
-    survey -> Problem.of -> accumulate -> solve -> Answer
+    survey -> Problem.of -> accumulate -> solve -> Result
 
 `fast` sums in float64 what a pilot fit to a sample leaves, which is a step of refinement, and
 factors by Cholesky. `certified` sums in integers and solves with hundreds of bits, so that each
@@ -21,10 +21,10 @@ from polyreg import certified, fast, limbs, terms
 from polyreg.config import FitConfig
 from polyreg.design import Design
 from polyreg.errors import NearlySingular, Refused
-from polyreg.inference import Answer
 from polyreg.moments import ExactKernel, FastKernel, Moments, totals
 from polyreg.normal import Normal, Solved, solve
-from polyreg.selection import Selection, cross_validate, labelled
+from polyreg.result import Result
+from polyreg.selection import cross_validate, labelled
 from polyreg.table import Block, InMemory, Survey, Table
 
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
@@ -120,15 +120,16 @@ class Problem:
         )
         return totals(self.kernel(), rows)
 
-    def answer(self, parts: dict[int, Moments]) -> tuple[Answer, Selection | None]:
-        """The fit, and how its degree was chosen where that was asked for."""
+    def answer(self, parts: dict[int, Moments]) -> Result:
+        """The fit, with how its degree was chosen where that was asked for."""
         if not parts:
             raise Refused("the table has no rows")
         total = reduce(add, parts.values())
         if self.config.degree != "auto":
-            return self.solve(total), None
+            return self.solve(total)
         selection = cross_validate(self, parts)
-        return self.solve(total, self.sizes[selection.chosen]), selection
+        found = self.solve(total, self.sizes[selection.chosen])
+        return replace(found, selection=selection)
 
     def memory(self) -> int:
         """Bytes of the sums and of the work on them, about."""
@@ -163,7 +164,7 @@ class Problem:
         """The terms' values at 0, which a polynomial without intercept must cancel."""
         return None if self.config.intercept else self.design.powers.constants()
 
-    def solve(self, moments: Moments, size: int | None = None) -> Answer:
+    def solve(self, moments: Moments, size: int | None = None) -> Result:
         """The fit of the first `size` terms, all of them by default.
 
         Raises NearlySingular where `fast` cannot tell the rank.
@@ -176,7 +177,7 @@ class Problem:
         else:
             normal = self.centred(moments)
             solution = fast.solution(normal, design, self.config.ridge, constants)
-        answer = Answer(
+        found = Result(
             design=design,
             solution=solution,
             target=self.config.target,
@@ -184,12 +185,12 @@ class Problem:
             ridge=self.config.ridge,
             level=self.config.level,
             precision=self.precision,
-            count=moments.count,
+            nobs=moments.count,
             log_weights=moments.log_weights,
             low=self.low,
             high=self.high,
         )
-        return replace(answer, notes=(*self.notes, *_notes(answer)))
+        return replace(found, notes=(*self.notes, *_notes(found)))
 
     def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
         """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
@@ -227,17 +228,15 @@ class Passes:
         return problem.accumulate(told())
 
 
-def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Answer:
+def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Result:
     """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
     passes = Passes(table)
     survey = passes.survey(config.seed)
-    return run(Problem.of(survey, table.names, config, device), passes.sums)[0]
+    return run(Problem.of(survey, table.names, config, device), passes.sums)
 
 
-def run(
-    problem: Problem, sums: Callable[[Problem], dict[int, Moments]]
-) -> tuple[Answer, Selection | None]:
-    """By one pass, sums(problem), or a second one with integers where float64 cannot tell the rank.
+def run(problem: Problem, sums: Callable[[Problem], dict[int, Moments]]) -> Result:
+    """Solve by one pass, sums(problem), and by one more in integers where float64 hides the rank.
 
     `sums` is `accumulate` over all rows, by whoever reads them.
     """
@@ -313,22 +312,22 @@ def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> N
             )
 
 
-def _notes(answer: Answer) -> Iterator[str]:
-    """What has to be known of an answer beside its numbers."""
-    solution, terms = answer.solution, answer.terms
+def _notes(found: Result) -> Iterator[str]:
+    """What has to be known of a fit beside its numbers."""
+    solution, terms = found.solution, found.terms
     if solution.dependent:
         yield (
-            f"rank {answer.rank} of {len(terms)}: on these rows {'; '.join(solution.dependent)}. "
+            f"rank {found.rank} of {len(terms)}: on these rows {'; '.join(solution.dependent)}. "
             "The coefficients are the minimum-norm ones in the scaled basis, without standard "
             "errors; what the model says is determined only where the same holds"
         )
-    if answer.ridge:
+    if found.ridge:
         yield "ridge biases the coefficients: they have no standard errors, and no intervals"
     elif solution.exact_fit:
         yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
-    elif not answer.free:
+    elif not found.df_resid:
         yield "as many terms as rows leave no residuals to tell errors from"
-    poor = [t for t, digits in zip(terms, answer.digits, strict=True) if digits < FEW_DIGITS]
+    poor = [t for t, digits in zip(terms, found.digits, strict=True) if digits < FEW_DIGITS]
     if poor and not solution.dependent:
         yield (
             f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {', '.join(poor[:5])}"

@@ -61,11 +61,11 @@ class FittedModel(nn.Module):
 
     places: Tensor
 
-    def __init__(self, answer):
+    def __init__(self, result):
         super().__init__()
-        self.recurrences = answer.design.recurrences
-        self.register_buffer("places", answer.design.places)
-        self.weights = nn.Parameter(torch.from_numpy(answer.solution.weights))
+        self.recurrences = result.design.recurrences
+        self.register_buffer("places", result.design.places)
+        self.weights = nn.Parameter(torch.from_numpy(result.solution.weights))
 
     def forward(self, x: Tensor) -> Tensor:
         return products(self.recurrences, self.places, _wide(x)) @ self.weights[:, None]

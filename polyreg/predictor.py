@@ -1,10 +1,11 @@
 """A polynomial's answers to new rows, from its document alone.
 
 This file travels with a logged model, where there is no polyreg, no torch and no scipy: it imports
-nothing but numpy and pandas. It is the second way to the numbers of Answer.predict and
-Polynomial.predict; tests compare them.
+nothing but numpy and pandas. It is the second way to the numbers of Result.predict; tests compare
+them.
 
-A term is a product over the variables, each of its own three-term recurrence (polyreg.design):
+A term is a product over the variables, each of its own three-term recurrence (polyreg.design),
+which the document describes:
 
     p_0 = 1,   p_{k+1} = scale_k (z - shift_k) p_k - decay_k p_{k-1},   z = (x - centre) / radius
     term(e_1, ..., e_D) = unit prod_d p_{e_d}(x_d)
@@ -33,29 +34,22 @@ class Predictions(pd.DataFrame):
 
 
 class Predictor:
-    """What the document of a fit or of a training predicts.
+    """The polynomial of a fit or of a training, at rows of a DataFrame.
 
-    document: that of polyreg's Answer, or of its Polynomial
+    document: what polyreg's Result.to_dict gives
     """
 
     def __init__(self, document: dict):
         basis = document["basis"]
-        if isinstance(basis, str):  # trained, in one variable
-            size = len(document["terms"])
-            self.unit, self.names, self.exponents = 1.0, ["x"], np.arange(size)[:, None]
-            self.recurrences = [family(basis, size - 1)]
-            self.weights = np.array([row["weight"] for row in document["terms"]])
-            ranges, has_errors = [document["domain"]], False
-        else:
-            self.unit, self.names = 0.5, basis["variables"]
-            self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
-            self.weights = np.array(basis["weights"])
-            ranges = [document["domain"][name] for name in self.names]
-            has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
+        self.unit, self.names = basis.get("unit", 0.5), basis["variables"]
+        self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
+        self.weights = np.array(basis["weights"])
+        ranges = [document["domain"][name] for name in self.names]
+        has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
         self.low, self.high = np.array(ranges, dtype=float).T
         self.inverse, self.half = None, math.nan
         if has_errors and basis["inverse"] and document["residual_sd"] is not None:
-            self.inverse = _unpacked(basis["inverse"], len(self.weights))
+            self.inverse = unpacked(basis["inverse"], len(self.weights))
             self.half = document["quantile"] * document["residual_sd"]
 
     def predict(self, frame, interval: str = "prediction") -> Predictions:
@@ -137,30 +131,6 @@ def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
     return values
 
 
-def family(name: str, degree: int) -> dict:
-    """The recurrence of a family of polyreg.basis: monic pi_{k+1} = x pi_k - beta_k pi_{k-1}.
-
-    beta is k for Hermite's, k^2 / (4 k^2 - 1) for Legendre's, and they are orthonormal:
-    p_k = pi_k / sqrt(beta_1 ... beta_k)
-    """
-    scales, decays = np.ones(degree), np.zeros(degree)
-    if name == "chebyshev":
-        scales[1:], decays[1:] = 2, 1
-    elif name in ("hermite", "legendre"):
-        n = np.arange(degree + 1.0)
-        beta = n if name == "hermite" else n**2 / (4 * n**2 - 1)
-        scales, decays = 1 / np.sqrt(beta[1:]), np.sqrt(beta[:-1] / beta[1:])
-    elif name != "monomial":
-        raise ValueError(f"unknown basis {name!r}")
-    return {
-        "centre": 0.0,
-        "radius": 1.0,
-        "shifts": np.zeros(degree),
-        "scales": scales,
-        "decays": decays,
-    }
-
-
 def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
     """p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
     z = (x - recurrence["centre"]) / recurrence["radius"]
@@ -184,7 +154,7 @@ def _number(value) -> float:
         return math.inf
 
 
-def _unpacked(packed: str, size: int) -> np.ndarray:
+def unpacked(packed: str, size: int) -> np.ndarray:
     """A symmetric matrix from the base64 of its upper triangle  ->  (size, size)"""
     result = np.empty((size, size))
     upper = np.triu_indices(size)

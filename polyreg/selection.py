@@ -13,9 +13,9 @@ from operator import add
 import numpy as np
 
 from polyreg.errors import NearlySingular, Refused
-from polyreg.inference import EXACT_FIT, information
 from polyreg.moments import Moments
 from polyreg.normal import Normal
+from polyreg.solution import EXACT_FIT, information
 from polyreg.table import Block
 
 GROUPS = 4096  # of one row a fold, drawn at once

@@ -20,6 +20,7 @@ from polyreg.data import Randomness, Stream, take
 from polyreg.errors import Diverged
 from polyreg.model import PolynomialModel, initial_weights
 from polyreg.optimum import Optimum
+from polyreg.result import Result
 from polyreg.text import text
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
@@ -155,6 +156,24 @@ class Training:
         made = PolynomialModel(self.config).to(self.device)
         made.set_weights(self.weights)
         return made
+
+    def result(self) -> Result:
+        """What it came to so far: a Result without standard errors, beside the truth.
+
+        Its domain is that of the x drawn, `nobs` how many were. Of a run that diverged, the weights
+        are the last finite ones; of one that took no step, there is no domain, and none to give.
+        """
+        config, curve = self.config, self.curve
+        return Result.trained(
+            _float64(self.weights),
+            config.family,
+            curve.domain,
+            self.optimum.condition(),
+            truth=config.coefficients,
+            nobs=curve.steps * config.batch_size,
+            method=config.optimizer,
+            precision=config.dtype,
+        )
 
     @property
     def ended(self) -> bool:

@@ -17,7 +17,6 @@ from polyreg import sgd, terms
 from polyreg.config import SweepConfig, TrainConfig
 from polyreg.optimum import Optimum
 from polyreg.options import from_params
-from polyreg.polynomial import Polynomial
 from polyreg.recovery import Recovery, recovery
 
 BLOCK = 8  # runs at once on a CPU, where their chunks are what caches hold (LOG.md)
@@ -105,7 +104,7 @@ class Row:
     @classmethod
     def of(cls, run_id: str, training: sgd.Training) -> "Row":
         curve = training.curve
-        learned = None if training.diverged else Polynomial.of(training)
+        learned = None if training.diverged else training.result()
         return cls(
             id=run_id,
             config=training.config,

@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from polyreg.config import MAX_TAG
-from polyreg.inference import Answer
-from polyreg.polynomial import Polynomial
-from polyreg.terms import equation
+from polyreg.result import Result
 
 TAG = MLFLOW_RUN_NOTE
 SIGNATURE = re.compile(r"\n*<!-- polyreg (\w+) -->$")
@@ -25,7 +23,7 @@ ROOM = MAX_TAG - 2000  # what ended the run, escaped, and the signature come to 
 EQUATION, OUTCOME = 2000, 500  # characters
 
 
-def of(outcome: str, result: Polynomial | Answer | None = None) -> str:
+def of(outcome: str, result: Result | None = None) -> str:
     """A result's equation, how it came about, and its coefficients: at most ROOM characters.
 
     Of a fit, with standard errors and intervals; of a training, with the truth and the error.
@@ -33,28 +31,27 @@ def of(outcome: str, result: Polynomial | Answer | None = None) -> str:
     how = escaped(outcome[:OUTCOME])
     if result is None:
         return how
-    target = getattr(result, "target", "y")
     # As text: a block of code would not break the line, and would widen MLflow's page.
-    first = _cut(escaped(equation(target, result.terms, result.coefficients)))
+    first = _cut(escaped(result.equation()))
     above = "\n\n".join(part for part in (first, how) if part)
-    header, rows = _fitted(result) if isinstance(result, Answer) else _trained(result)
+    header, rows = _fitted(result) if result.truth is None else _trained(result)
     return f"{above}\n\n{table(header, rows, ROOM - len(above))}"
 
 
-def _fitted(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    header = ["term", "estimate", "std error", f"{100 * answer.level:g} % low", "high"]
+def _fitted(result: Result) -> tuple[list[str], list[list[str]]]:
+    header = ["term", "estimate", "std error", f"{100 * result.level:g} % low", "high"]
     shown = {"estimate": ".10g", "std_error": ".3g", "low": ".6g", "high": ".6g"}
     rows = [
         [row["term"], *("-" if row[k] is None else format(row[k], f) for k, f in shown.items())]
-        for row in answer.document()["terms"]
+        for row in result.to_dict()["terms"]
     ]
     return header, rows
 
 
-def _trained(learned: Polynomial) -> tuple[list[str], list[list[str]]]:
+def _trained(result: Result) -> tuple[list[str], list[list[str]]]:
     rows = [
         [term, f"{estimate:.6g}", f"{truth:.6g}", f"{estimate - truth:+.2g}"]
-        for term, truth, estimate in learned.against_truth()
+        for term, truth, estimate in result.against_truth()
     ]
     return ["term", "learned", "truth", "error"], rows
 

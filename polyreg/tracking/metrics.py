@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from polyreg.inference import Answer
-from polyreg.polynomial import Polynomial
+from polyreg.result import Result
 from polyreg.terms import keys
 
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
@@ -51,7 +50,7 @@ def thinned(steps: np.ndarray, points: int = CURVE_POINTS) -> list[int]:
     return sorted({int(i) for i in np.searchsorted(steps, wanted.round())})
 
 
-def coefficients(polynomial: Polynomial | Answer) -> dict[str, float]:
+def coefficients(polynomial: Result) -> dict[str, float]:
     """The coefficients as metrics, `coef/x.2` each."""
     rows = zip(keys(polynomial.terms), polynomial.coefficients, strict=True)
     return {f"coef/{key}": value for key, value in rows}

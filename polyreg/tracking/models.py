@@ -17,8 +17,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from polyreg import predictor
-from polyreg.inference import Answer
-from polyreg.polynomial import Polynomial, read
+from polyreg.result import Result
 from polyreg.tracking.store import line, require_store
 
 # What `load` reads: of a model, and of those that were saved before the two flavours were one.
@@ -80,9 +79,7 @@ mlflow.models.set_model(Model())
 '''
 
 
-def save_model(
-    module: torch.nn.Module, result: Polynomial | Answer, example: np.ndarray, folder: Path
-) -> None:
+def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, folder: Path) -> None:
     """Write an MLflow model of two flavours into an empty folder.
 
     pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
@@ -99,7 +96,7 @@ def save_model(
     )
     version = _write_module(module, example, folder)
     about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
-    document = _write(folder / SERVED, json.dumps(result.document()))
+    document = _write(folder / SERVED, json.dumps(result.to_dict()))
     _write(folder / CODE, inspect.getsource(predictor) + PREDICTOR)
     _write_environment(folder)
     mlflow.pyfunc.add_to_model(
@@ -179,7 +176,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def load(model_uri: str) -> Polynomial | Answer:
+def load(model_uri: str) -> Result:
     """The polynomial behind a logged model: coefficients, domain, prediction.
 
     A fit's has standard errors and intervals besides. Raises ValueError where there is none.
@@ -198,4 +195,4 @@ def load(model_uri: str) -> Polynomial | Answer:
         if not known:
             raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())
-    return read(document)
+    return Result.from_dict(document)

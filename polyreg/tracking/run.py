@@ -19,8 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg.errors import Refused, Unreachable
-from polyreg.inference import Answer
-from polyreg.polynomial import Polynomial
+from polyreg.result import Result
 from polyreg.tracking import description, history, owner
 from polyreg.tracking.metrics import CURVE_POINTS, coefficients, now, points
 from polyreg.tracking.models import save_model
@@ -74,7 +73,7 @@ class Run:
         if self._ours:
             self._box.put(Rename(self.id, old, new))
 
-    def describe(self, outcome: str, result: Polynomial | Answer | None = None) -> None:
+    def describe(self, outcome: str, result: Result | None = None) -> None:
         """Show a result and how it came about as the run's description.
 
         One that somebody gave is kept.
@@ -108,8 +107,8 @@ class Run:
         """Log curves whose steps are the degrees."""
         self.log({}, curves, np.array(degrees))
 
-    def coefficients(self, polynomial: Polynomial | Answer) -> None:
-        self._document(polynomial.document(), "coefficients.json")
+    def coefficients(self, polynomial: Result) -> None:
+        self._document(polynomial.to_dict(), "coefficients.json")
         self.log(coefficients(polynomial))
 
     def table(self, columns: Mapping[str, list], name: str) -> None:
@@ -165,7 +164,7 @@ class Run:
     def model(
         self,
         module: torch.nn.Module,
-        learned: Polynomial | Answer,
+        learned: Result,
         example: np.ndarray,
         register_as: str = "",
     ) -> None:
@@ -198,7 +197,7 @@ class Run:
         metrics: Mapping[str, float],
         curves: Mapping[str, np.ndarray],
         at: np.ndarray,
-        polynomial: Polynomial | None,
+        polynomial: Result | None,
         model: tuple[torch.nn.Module, np.ndarray] | None = None,
         outcome: str = "",
     ) -> str:
@@ -214,7 +213,7 @@ class Run:
         child = self.at(self._box.put(made))
         if polynomial:
             metrics = {**metrics, **coefficients(polynomial)}
-            child._document(polynomial.document(), "coefficients.json")
+            child._document(polynomial.to_dict(), "coefficients.json")
         batch = points(metrics, curves, at)
         first, rest = batch[:CALL], batch[CALL:]
         self._box.put(LogBatch(child.id, first, dict(params)))

@@ -273,6 +273,37 @@ def test_odd_runs_are_listed_with_what_they_have(store):
     assert {tag for tag, _ in found.elements} & {"img", "a"} == set()
 
 
+def test_runs_of_an_earlier_version_are_drawn_beside_todays(store):
+    """Its coefficients.json had a training's basis by name alone, and its weights by term."""
+    client = mlflow.MlflowClient()
+    today = trained("--seed", "3")
+    ids, documents = [today], []
+    for name, params in (
+        ("training_hermite", {k: text(v) for k, v in vars(TrainConfig(seed=3)).items()}),
+        ("training_legendre", {}),
+        ("fit_one", {"data": "m", "target": "y", "degree": "2"}),
+    ):
+        known = json.loads((ROOT / "tests" / "data" / f"{name}.json").read_text())["document"]
+        ids.append(client.create_run("1", run_name=name).info.run_id)
+        for key, value in params.items():
+            client.log_param(ids[-1], key, value)
+        client.log_text(ids[-1], json.dumps(known), "coefficients.json")
+        client.set_terminated(ids[-1])
+        documents.append(known)
+    found = page_of(store, "--runs", ",".join(ids))
+    cells = shown(found, "Coefficients of y by x")
+    for run, known in ((-2, documents[0]), (-1, documents[1])):
+        for row in known["terms"]:
+            assert cells[row["term"]][run] == page.number(row["estimate"])
+    # The same training, now and then.
+    assert len(cells) == 5 and all(row[-3] == row[-2] for row in cells.values())
+    cells = shown(found, "Coefficients of y by a")
+    for row in documents[2]["terms"]:
+        value, low, high = (page.number(row[key]) for key in ("estimate", "low", "high"))
+        assert cells[row["term"]][-1] == f"{value}{low} to {high}"
+    assert any("90 % interval" in text for text in found.texts["p"])
+
+
 def test_the_newest_are_taken_and_what_is_none_is_left_out_with_a_note(store):
     ids = [trained("--degree", d, "--max-steps", "50") for d in ("1", "2", "3")]
     client = mlflow.MlflowClient()

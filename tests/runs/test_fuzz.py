@@ -558,7 +558,7 @@ def fit_config(arguments: list[str]) -> FitConfig | None:
 def require_answer(answer, table: Table) -> None:
     """Finite, in order, the same by its document and by the predictor."""
     assert np.isfinite(answer.coefficients).all()
-    document = json.loads(json.dumps(answer.document(), allow_nan=False))
+    document = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     x = np.concatenate([np.column_stack(block.x) for block in table.blocks()])
     found, low, high = answer.predict(x, interval="prediction")
     assert np.isfinite(found).all()
@@ -575,7 +575,7 @@ def require_answer(answer, table: Table) -> None:
     np.testing.assert_allclose(served.prediction, found, rtol=1e-9, atol=1e-12 * size)
     assert np.isfinite(served.low).all() == np.isfinite(low).all()
     assert not answer.extrapolated(x).any()
-    again = type(answer).from_document(document)
+    again = type(answer).from_dict(document)
     np.testing.assert_array_equal(again.predict(x), found)
 
 

@@ -20,19 +20,13 @@ import polyreg
 from experiments import predict, repair
 from polyreg import plots, predictor, tracking
 from polyreg.errors import Refused
-from polyreg.polynomial import Polynomial
+from polyreg.result import Result
 from polyreg.tracking import models, owner
 from polyreg.tracking.outbox import Message
 from polyreg.tracking.sender import LogModel
 from tests.conftest import ROOT, artifact
 
-CUBIC = Polynomial(
-    coefficients=np.array([0.9, 0.5, 3.0]),
-    weights=np.array([0.9, 0.5, 3.0]),
-    basis="monomial",
-    domain=(-2.0, 2.5),
-    condition=1.5,
-)
+CUBIC = Result.trained(np.array([0.9, 0.5, 3.0]), "monomial", (-2.0, 2.5), condition=1.5)
 
 
 def runs(name: str = "polyreg"):
@@ -119,7 +113,7 @@ def test_coefficients_are_metrics_and_a_file(store):
     metrics = mlflow.get_run(run.id).data.metrics
     assert metrics == {"coef/1": 0.9, "coef/x": 0.5, "coef/x.2": 3.0}
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/coefficients.json")
-    assert json.loads(Path(file).read_text()) == CUBIC.document()
+    assert json.loads(Path(file).read_text()) == CUBIC.to_dict()
 
 
 def test_a_figure_is_a_png_under_plots(store):
@@ -174,7 +168,7 @@ def test_only_polyregs_own_models_are_loaded(store):
 def before(store) -> str:
     """A run as it was when `model` and `predictor` were two: made as that polyreg made it."""
     document = Path("polyreg.json")
-    document.write_text(json.dumps(CUBIC.document()))
+    document.write_text(json.dumps(CUBIC.to_dict()))
     code = inspect.getsource(predictor) + models.PREDICTOR
     Path("predictor.py").write_text(code[: code.index("def take_rows")] + OLD_END)
     column = Schema([TensorSpec(np.dtype("float32"), (-1, 1))])
@@ -206,7 +200,7 @@ OLD_END = "\nmlflow.models.set_model(Model())\n"
 @pytest.mark.parametrize("name", ["model", "predictor"])
 def test_the_models_of_runs_before_are_loaded(before, name):
     found = polyreg.load(f"runs:/{before}/{name}")
-    assert found.document() == CUBIC.document()
+    assert found.to_dict() == CUBIC.to_dict()
     Path("new.csv").write_text("x\n0.5\n3\n")
     arguments = ["--model", f"runs:/{before}/{name}", "--data", "new.csv", "--out", "out.csv"]
     done = CliRunner().invoke(predict.main, arguments)
@@ -220,7 +214,7 @@ def test_a_run_that_goes_on_has_one_model_in_place_of_the_two_before(before):
     with tracking.start_run("a", {}, resume=before) as run:
         run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)))
     assert [(m.name, m.status) for m in models_of(before)] == [("model", "READY")]
-    assert polyreg.load(f"runs:/{before}/model").document() == CUBIC.document()
+    assert polyreg.load(f"runs:/{before}/model").to_dict() == CUBIC.to_dict()
 
 
 def models_of(run_id: str) -> list:
@@ -244,7 +238,7 @@ def test_a_run_has_one_model_and_its_version_the_equation_and_the_runs_tags(stor
         own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
         assert found.tags == own and own["converged"] == "true"
     newest = polyreg.load("models:/it's a 'cubic'@latest")
-    assert newest.document() == CUBIC.document()
+    assert newest.to_dict() == CUBIC.to_dict()
 
 
 def test_a_version_whose_making_was_not_heard_of_is_not_made_again(store, monkeypatch):
@@ -281,7 +275,7 @@ def test_a_model_that_waited_is_registered_when_it_is_sent(store, monkeypatch):
     assert done.output == f"sent to run {run.id}\nregistered m version 1\n"
     found = mlflow.MlflowClient().get_model_version("m", "1")
     assert found.tags["basis"] == "hermite" and found.description == CUBIC.equation()
-    assert polyreg.load("models:/m/1").document() == CUBIC.document()
+    assert polyreg.load("models:/m/1").to_dict() == CUBIC.to_dict()
 
 
 def test_the_package_has_nothing_else():

@@ -97,8 +97,8 @@ def fitted(config: FitConfig, engine=None):
     passes = engine.passes(rows) if engine else Passes(rows)
     done = []
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
-    answer, selection = least_squares.run(problem, partial(passes.sums, advance=done.append))
-    return answer, selection, rows, sum(done)
+    answer = least_squares.run(problem, partial(passes.sums, advance=done.append))
+    return answer, answer.selection, rows, sum(done)
 
 
 CASES = {
@@ -128,10 +128,10 @@ def test_it_is_the_answer_of_one_machine(engine, tmp_path, case, precision):
             np.testing.assert_array_equal(theirs, ours)
         else:
             np.testing.assert_allclose(theirs, ours, rtol=1e-11)
-    assert there[0].precision == precision and there[0].count == here[0].count
+    assert there[0].precision == precision and there[0].nobs == here[0].nobs
     assert there[2].missing_rows == here[2].missing_rows
     assert there[2].sha256() == here[2].sha256()
-    assert here[3] == there[3] == here[0].count  # of the progress bar
+    assert here[3] == there[3] == here[0].nobs  # of the progress bar
     if config.degree == "auto":
         assert there[1].degrees == here[1].degrees and there[1].chosen == here[1].chosen
         np.testing.assert_allclose(there[1].mse, here[1].mse, rtol=1e-10)
@@ -281,7 +281,7 @@ def test_bad_files_are_left_out_where_that_is_asked_for(engine, tmp_path, name):
     assert alone.skipped == rows.skipped
     np.testing.assert_array_equal(answer.coefficients, here.coefficients)
     (folder / f"{case['file']}.parquet").unlink()
-    assert answer.count == fitted(config_of(folder))[0].count
+    assert answer.nobs == fitted(config_of(folder))[0].nobs
 
 
 @pytest.mark.parametrize("precision", ["certified", "fast"])
@@ -298,7 +298,7 @@ def test_a_bucket_is_read_by_the_workers(engine, tmp_path, precision):
             answer, _, rows, advanced = fitted(config, engine)
             found.append((answer.coefficients.tolist(), advanced, rows.sha256()))
             assert ["2.parquet" in line for line in rows.skipped] == [True]
-            assert advanced == answer.count
+            assert advanced == answer.nobs
     assert found[0] == found[1]
 
 

@@ -70,7 +70,7 @@ print(json.dumps({{
     "frame": predicted(pd.DataFrame({{"y": "text", "x": [-1, 0, 2]}})),
 }}))
 """)
-    expected = polyreg.load(elsewhere).predict([[-1.0], [0.0], [2.0]])
+    expected = polyreg.load(elsewhere).predict([[-1.0], [0.0], [2.0]])[:, None]
     eps = np.finfo(np.float32).eps
     for form in ("tensor", "float64"):
         np.testing.assert_allclose(answers[form], expected, rtol=16 * eps, atol=16 * eps)

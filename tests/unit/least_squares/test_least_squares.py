@@ -49,14 +49,14 @@ def test_repeated_values_have_the_rank_of_their_number(precision):
     x = np.repeat([-1.0, 0.5, 3.0], 20)
     y = rng.normal(size=60)
     answer = fitted([x], y, degree=5, precision=precision)
-    assert answer.rank == 3 and answer.free == 57 and answer.precision == "certified"
+    assert answer.rank == 3 and answer.df_resid == 57 and answer.precision == "certified"
     note = answer.notes[-1]
     assert note.startswith("rank 3 of 6: on these rows ")
     for term in ("x^3", "x^4", "x^5"):
         assert f"{term} cannot be told from lower terms" in note
     means = [y[x == v].mean() for v in x]  # what any polynomial through three points can do
     np.testing.assert_allclose(answer.predict(x), means, rtol=0, atol=20 * EPS * np.abs(y).max())
-    for numbers in (answer.std_errors, answer.t, answer.p, answer.intervals()):
+    for numbers in (answer.std_errors, answer.t_values, answer.p_values, answer.conf_int()):
         assert np.isnan(numbers).all()
     assert answer.residual_sd == pytest.approx(np.sqrt(((y - means) ** 2).sum() / 57), rel=1e-13)
 
@@ -284,7 +284,7 @@ def test_without_intercept_there_is_no_constant_and_the_fit_is_that_of_lstsq(far
     y = 3 + a - b**2 + rng.normal(size=100)
     answer = fitted([a, b], y, names=["a", "b"], degree=2, intercept=False, precision=precision)
     assert answer.terms == ["a", "b", "a^2", "a*b", "b^2"] and answer.rank == 5
-    assert answer.free == 95
+    assert answer.df_resid == 95
     assert answer.predict([[0.0, 0.0]]) == pytest.approx(0, abs=1e-9)
     matrix = monomials([a, b], answer.exponents)
     scale = np.linalg.norm(matrix, axis=0)
@@ -331,7 +331,7 @@ def test_few_distinct_values_are_noticed_whatever_their_bits(precision):
     for values, degree in ((rng.uniform(size=3), 3), (rng.uniform(size=5), 6), ([0.1, 0.7], 2)):
         x = rng.choice(values, 200)
         answer = fitted([x], x + rng.normal(size=200), degree=degree, precision=precision)
-        assert answer.rank == len(values) and answer.free == 200 - len(values)
+        assert answer.rank == len(values) and answer.df_resid == 200 - len(values)
         assert np.isnan(answer.std_errors).all() and "cannot be told" in answer.notes[-1]
         assert np.isnan(answer.digits).all()
 

@@ -39,8 +39,8 @@ def selected(columns, y, weights=None, **options):
     table = InMemory(columns, y, weights)
     config = FitConfig(data="memory", target="y", degree="auto", **options)
     problem = Problem.of(table.survey(config.seed), table.names, config, "cpu")
-    answer, selection = run(problem, Passes(table).sums)
-    return answer, selection
+    answer = run(problem, Passes(table).sums)
+    return answer, answer.selection
 
 
 @pytest.mark.parametrize("folds", [2, 7, 10])

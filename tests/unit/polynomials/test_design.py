@@ -233,7 +233,7 @@ def test_the_matrix_and_both_kernels_have_the_columns_of_the_formulas(name):
 
 def test_a_design_survives_json(two):
     design, columns = two
-    again = Design.from_document(json.loads(json.dumps(design.document())))
+    again = Design.from_dict(json.loads(json.dumps(design.to_dict())))
     assert again == design
     x = torch.from_numpy(np.stack(columns, axis=1))
     assert torch.equal(again.matrix(x), design.matrix(x))

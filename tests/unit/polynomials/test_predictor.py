@@ -1,4 +1,4 @@
-"""The predictor against Answer and Polynomial, and as a model where there is no polyreg."""
+"""The predictor against Result, and as a model where there is no polyreg."""
 
 import ast
 import decimal
@@ -23,14 +23,14 @@ import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
-import polyreg.inference
+import polyreg.result
+from polyreg import document as document_module
 from polyreg import predictor
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.inference import Answer
 from polyreg.least_squares import fit
 from polyreg.model import FittedModel
-from polyreg.polynomial import Polynomial
 from polyreg.predictor import Predictor
+from polyreg.result import Result
 from polyreg.sgd import Training
 from polyreg.table import InMemory
 from polyreg.tracking.models import save_model
@@ -38,7 +38,7 @@ from tests.support.problems import PROBLEMS, make
 from tests.support.processes import model_server
 from tests.system.test_serving import WITHOUT_POLYREG
 from tests.unit.polynomials.test_design import textbook
-from tests.unit.polynomials.test_inference import KINDS, answered
+from tests.unit.polynomials.test_result import KINDS, answered
 
 EPS = 2.0**-52
 COLUMNS = ["prediction", "low", "high", "extrapolated"]
@@ -51,9 +51,9 @@ NUMPY = {  # each family by numpy's own code, and the length that polyreg gives 
 ODD = ["x y", "größe (€)", 'it\'s "so"', "prediction", " ", "a.b", "{x}", "1", "low\n"]
 
 
-def document(found: Answer | Polynomial) -> dict:
+def document(found: Result) -> dict:
     """As it is read back."""
-    return json.loads(json.dumps(found.document(), allow_nan=False))
+    return json.loads(json.dumps(found.to_dict(), allow_nan=False))
 
 
 def framed(names, x) -> pd.DataFrame:
@@ -70,17 +70,17 @@ def training(weights, family="hermite") -> Training:
     return made
 
 
-def trained(weights, family="hermite") -> Polynomial:
-    return Polynomial.of(training(weights, family))
+def trained(weights, family="hermite") -> Result:
+    return training(weights, family).result()
 
 
-def module_of(found: Answer | Polynomial) -> torch.nn.Module:
-    if isinstance(found, Answer):
+def module_of(found: Result) -> torch.nn.Module:
+    if found.truth is None:
         return FittedModel(found)
-    return training(found.weights.tolist(), found.basis).model
+    return training(found.solution.weights.tolist(), found.design.basis).model
 
 
-def agree(found: pd.DataFrame, answer: Answer, x, interval: str) -> None:
+def agree(found: pd.DataFrame, answer: Result, x, interval: str) -> None:
     """The same products, summed in another order: K eps of the sum of their sizes."""
     prediction, low, high = answer.predict(x, interval)
     q = answer._matrix(x)
@@ -91,7 +91,7 @@ def agree(found: pd.DataFrame, answer: Answer, x, interval: str) -> None:
     if np.isnan(low).all():
         assert found.low.isna().all() and found.high.isna().all()
         return
-    factor = answer._quantile(None) * answer.residual_sd
+    factor = answer.quantile() * answer.residual_sd
     slack = near * ((np.abs(q) @ np.abs(inverse)) * np.abs(q)).sum(1)
     variance = ((q @ inverse) * q).sum(1) + (interval == "prediction")
     root = np.sqrt(np.maximum(variance, slack))
@@ -167,15 +167,15 @@ def test_it_predicts_what_a_training_found(family, degree):
     lengths = [length(k) for k in range(degree + 1)]
     members = np.stack([lengths[k] * kind.basis(k)(x) for k in range(degree + 1)], axis=1)
     # Clenshaw's way and the recurrence's, each a few roundings a step.
-    near = 300 * EPS * (np.abs(members) @ np.abs(found.weights))
-    assert (np.abs(predicted.prediction - members @ found.weights) <= near).all()
+    near = 300 * EPS * (np.abs(members) @ np.abs(found.solution.weights))
+    assert (np.abs(predicted.prediction - members @ found.solution.weights) <= near).all()
     assert (np.abs(predicted.prediction - found.predict(x)) <= near).all()
     assert predicted.low.isna().all() and predicted.high.isna().all()
     assert predicted.extrapolated.tolist() == (x > 0.75).tolist()
 
 
 def test_a_model_that_is_too_large_for_bands_has_none(monkeypatch):
-    monkeypatch.setattr(polyreg.inference, "BAND_TERMS", 3)
+    monkeypatch.setattr(document_module, "BAND_TERMS", 3)
     answer = answered(variables=1)
     assert document(answer)["basis"]["inverse"] is None
     x = np.linspace(-1, 2, 9)[:, None]
@@ -259,7 +259,7 @@ def test_a_column_that_is_missing_or_there_twice_is_named():
 
 def test_an_interval_that_is_none_is_refused():
     ours = Predictor(document(answered(variables=1)))
-    assert set(predictor.INTERVALS) == set(polyreg.inference.INTERVALS)
+    assert set(predictor.INTERVALS) == set(polyreg.result.INTERVALS)
     with pytest.raises(ValueError, match="prediction, confidence; got 'wide'"):
         ours.predict(pd.DataFrame({"a": [1.0]}), "wide")
 
@@ -374,7 +374,7 @@ def test_both_flavours_are_in_one_folder_and_agree(saved, monkeypatch):
         assert set(mlflow.models.get_model_info(folder).flavors) == {"pytorch", "python_function"}
         module, served = mlflow.pytorch.load_model(folder), mlflow.pyfunc.load_model(folder)
         x = np.random.default_rng(2).uniform(-1, 0.75, size=(7, len(found.variables)))
-        eps = EPS if isinstance(found, Answer) else 2.0**-23
+        eps = EPS if found.truth is None else 2.0**-23
         for rows in (x, x[:1]):
             y = module(torch.from_numpy(rows)).detach().numpy()
             by_name = served.predict(framed(found.variables, rows))
