@@ -62,7 +62,7 @@ def text(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-# Options in the words of a run's name, in their order; of those left out, the params tell.
+# Options in the words of a run's name, in their order; where the work runs is not among them.
 TRAIN_WORDS = {
     "degree": "degree {}",
     "learning_rate": "rate {}",
@@ -77,7 +77,6 @@ TRAIN_WORDS = {
     "stop": "stop {}",
     "max_steps": "at most {} steps",
     "dtype": "{}",
-    "device": "on {}",
     "seed": "seed {}",
 }
 SWEEP_WORDS = {
