@@ -7,7 +7,7 @@ from typing import Any
 
 from polyreg.text import text, without_secrets
 
-# Options in the words of a run's name, in their order; of those left out, the params tell.
+# Options in the words of a run's name, in their order; where the work runs is not among them.
 TRAIN_WORDS = {
     "degree": "degree {}",
     "learning_rate": "rate {}",
@@ -22,7 +22,6 @@ TRAIN_WORDS = {
     "stop": "stop {}",
     "max_steps": "at most {} steps",
     "dtype": "{}",
-    "device": "on {}",
     "seed": "seed {}",
 }
 SWEEP_WORDS = {

@@ -56,8 +56,12 @@ class Message:
 
     @staticmethod
     def from_json(content: str) -> "Message":
+        """What `to_json` gave; ValueError where this version knows no such message."""
         fields = json.loads(content)
-        return Message.kinds[fields.pop("do")](**fields)
+        try:
+            return Message.kinds[fields.pop("do")](**fields)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no message of this version: {content[:80]}") from error
 
 
 Send = Callable[[Message, Path | None], str | None]

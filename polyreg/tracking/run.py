@@ -23,7 +23,7 @@ from polyreg.result import Result
 from polyreg.tracking import description, history, owner
 from polyreg.tracking.metrics import CURVE_POINTS, coefficients, now, points
 from polyreg.tracking.models import save_model
-from polyreg.tracking.outbox import Outbox, Unbuffered, scratch
+from polyreg.tracking.outbox import Message, Outbox, Unbuffered, scratch
 from polyreg.tracking.sender import (
     CreateRun,
     DeleteRun,
@@ -273,16 +273,14 @@ class RunHandle(NamedTuple):
         except Unreachable:
             yield None
             return
-        try:
-            yield Run(self.run, self.experiment, Unbuffered(sender(self.uri)))
-        except MlflowException as error:
-            raise Unreachable(line(error)) from error
+        yield Run(self.run, self.experiment, _at_once(self.uri))
 
 
 def active_run() -> Run:
     """The run of somebody's `with mlflow.start_run()`, to add to; nothing of it is ended.
 
-    Raises Refused, a ValueError, where there is none.
+    Raises Refused, a ValueError, where there is none. What is said to it raises Unreachable where
+    the store does not take it.
     """
     found = mlflow.active_run()
     if found is None:
@@ -290,8 +288,20 @@ def active_run() -> Run:
             "no MLflow run is active; call this inside `with mlflow.start_run():`, or open one "
             "with polyreg.start_run"
         )
-    box = Unbuffered(sender(mlflow.get_tracking_uri()))
+    box = _at_once(mlflow.get_tracking_uri())
     return Run(found.info.run_id, found.info.experiment_id, box, ours=False)
+
+
+def _at_once(uri: str) -> Unbuffered:
+    send = sender(uri)
+
+    def sent(message: Message, payload: Path | None) -> str | None:
+        try:
+            return send(message, payload)
+        except MlflowException as error:
+            raise Unreachable(line(error)) from error
+
+    return Unbuffered(sent)
 
 
 def _write(path: Path, content: bytes) -> None:

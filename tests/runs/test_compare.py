@@ -397,7 +397,7 @@ def test_under_mlflow_run_a_relative_page_is_an_artifact_of_the_run_which_is_nam
     run = mlflow.get_run(opened)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "comparison · 1 run · params.degree > '2'"
-    assert artifact(run, "mine.html").read_text().startswith("<!doctype html>")
+    assert artifact(run, "mine.html").read_text().startswith("<!DOCTYPE html>")
     assert not list(store.glob("*.html")) and not list(store.glob(".*.html*"))
     assert re.search(r"^page +mine.html, an artifact of the run, \(", result.output, re.MULTILINE)
 

@@ -422,6 +422,15 @@ def test_somebodys_own_run_takes_what_ours_do_and_stays_theirs(store):
     assert polyreg.load(f"runs:/{run.id}/predictor").coefficients.tolist() == [0.9, 0.5, 3.0]
 
 
+def test_what_somebodys_own_run_cannot_take_is_one_line_at_once(store):
+    with mlflow.start_run():
+        run = tracking.active_run()
+    mlflow.MlflowClient().delete_run(run.id)
+    with pytest.raises(tracking.Unreachable, match=run.id) as error:
+        run.tag({"basis": "monomial"})
+    assert "\n" not in str(error.value) and not (store / "unsent").exists()
+
+
 def test_without_a_run_of_somebodys_it_is_one_line_and_logs_nothing(store):
     with pytest.raises(ValueError, match="no MLflow run is active; call this inside") as error:
         tracking.active_run()

@@ -276,6 +276,17 @@ def test_a_folder_without_a_log_is_a_value_error(places, about):
         Outbox.of(folder / "nowhere", lambda about: Store())
 
 
+@pytest.mark.parametrize("told", ['{"do": "newer", "run": "r"}', '{"do": "note", "m": 1}', "[]"])
+def test_a_message_of_a_later_version_is_a_value_error_and_stays(places, clock, told):
+    box = Outbox(Store(away()), "r", ABOUT)
+    box.put(message(0))
+    (kept,) = box.pending()
+    kept.write_text(told)
+    with pytest.raises(ValueError, match="no message of this version"):
+        Outbox.of(box.folder, lambda about: Store()).flush()
+    assert kept.read_text() == told
+
+
 def test_tries_are_1_2_4_8_16_and_then_30_seconds_apart_and_messages_wait_meanwhile(places, clock):
     store, tries = Store(away()), []
     box, start = Outbox(store, "r", ABOUT), clock.now
