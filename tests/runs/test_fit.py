@@ -104,8 +104,11 @@ def test_the_model_scales_inside_and_loads_with_its_intervals(store):
     model = mlflow.pytorch.load_model(uri)
     served = model(torch.tensor(x)).detach().numpy()[:, 0]
     np.testing.assert_allclose(served, prediction, rtol=1e-12)
-    served = mlflow.pyfunc.load_model(uri).predict(x.copy())
-    np.testing.assert_allclose(served[:, 0], prediction, rtol=1e-12)
+    served = mlflow.pyfunc.load_model(uri)
+    for rows in (x.copy(), far):  # in the order of the variables, or by their names
+        found = served.predict(rows)
+        for name, column in {"prediction": prediction, "low": low, "high": high}.items():
+            np.testing.assert_allclose(found[name], column, rtol=1e-12)
 
 
 def test_the_degree_is_chosen_and_its_curve_is_logged_by_degree(table):

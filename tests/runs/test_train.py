@@ -5,6 +5,7 @@ import json
 import mlflow
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import polyreg
@@ -69,7 +70,9 @@ def test_polyreg_load_gives_the_coefficients_and_predicts_what_the_model_predict
     np.testing.assert_allclose(polynomial.coefficients, polynomial.truth, atol=0.1)
     x = np.linspace(-2, 2, 7)[:, None]
     served = mlflow.pyfunc.load_model(uri).predict(x)
-    np.testing.assert_allclose(polynomial.predict(x), served[:, 0], rtol=1e-12)
+    module = mlflow.pytorch.load_model(uri)(torch.from_numpy(x)).detach().numpy()
+    for found in (served.prediction, module[:, 0]):
+        np.testing.assert_allclose(polynomial.predict(x[:, 0]), found, rtol=1e-12)
 
 
 def test_a_model_below_the_truths_degree_ends_at_its_own_optimum_and_says_so(store):
