@@ -86,6 +86,12 @@ class Forked:
         output.seek(0)
         return output.read()
 
+    def close(self) -> None:
+        for output in self._outputs:
+            output.close()
+        if self.returncode is None:
+            os.close(self._told)
+
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
@@ -104,6 +110,7 @@ def forked(run: str, *arguments: str, environment: Mapping[str, str] | None = No
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+        running.close()
 
 
 def done(run: str, *arguments: str, timeout: float = 120, **how: Any):
