@@ -85,15 +85,6 @@ def test_curves_are_thinned_with_first_and_last_kept_and_steps_from_one(store):
     assert mlflow.get_run(run.id).data.metrics["loss/gap"] == curve[-1]
 
 
-@pytest.mark.parametrize("points", [0, 1, 2, 999, 1000, 1001, 1500, 10**6])
-def test_thinning_keeps_the_ends_and_at_most_a_thousand(points):
-    kept = tracking.thinned(np.arange(1, points + 1))
-    assert len(kept) == min(points, len(kept)) <= tracking.CURVE_POINTS
-    assert kept == sorted(set(kept))
-    assert not points or (kept[0], kept[-1]) == (0, points - 1)
-    assert points > 1000 or kept == list(range(points))
-
-
 def test_what_is_not_finite_is_never_logged(store):
     with tracking.run("a", {}) as run:
         run.log({"a": np.nan, "b": np.inf, "c": 1.0}, {"d": [1.0, -np.inf]})
