@@ -13,12 +13,14 @@ from experiments import compare, fit, sweep, train
 from polyreg import data, page
 from polyreg.config import TrainConfig, text
 from tests.conftest import artifact
+from tests.support import ready
 from tests.unit.reports.test_page import NASTY, READ, Reader, points_of
 
 
 def invoked(main, *arguments: str) -> str:
-    """The id of the run that it made."""
-    result = CliRunner().invoke(main, arguments)
+    """The id of the run that it made, whose pictures and model are no matter here."""
+    with ready.pictures_and_models():
+        result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1]
 
