@@ -458,7 +458,7 @@ def test_ray_is_imported_only_where_it_is_asked_for(store):
         [sys.executable, "-m", "experiments.fit", *options], PYTHONPATH=f"{store}:{ROOT}"
     ) as running:
         _, err = running.communicate(timeout=120)
-    assert running.returncode == 0, err
+    assert running.returncode == 0 and err == "", err
 
 
 # -- Sweeps -----------------------------------------------------------------------------------
