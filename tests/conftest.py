@@ -2,13 +2,32 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import pytest
 
 ROOT = Path(__file__).parent.parent
+LAYERS = ("unit", "runs", "system")  # the slowest last
 TOLD = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI")
+
+
+def pytest_configure(config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # of xdist: files in the order of below
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """A test's layer is its folder's. Where several run at once the longest files come first."""
+    for item in items:
+        item.add_marker(layer_of(item))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: LAYERS.index(layer_of(item)), reverse=True)
+
+
+def layer_of(item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 @pytest.fixture(scope="session")
@@ -21,18 +40,26 @@ def made_store(tmp_path_factory) -> Path:
     return path
 
 
+@contextmanager
+def standing(folder: Path) -> Iterator[None]:
+    """In that folder, with MLflow told of a store there alone, and no pickle allowed."""
+    with pytest.MonkeyPatch.context() as here:
+        for name in TOLD:
+            here.delenv(name, raising=False)
+        here.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        # Subprocesses: the `python` of MLproject is this one.
+        here.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+        here.chdir(folder)
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        yield
+        mlflow.set_tracking_uri("")
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Iterator[Path]:
-    """An empty working folder, with MLflow told nothing and no pickle allowed."""
-    for name in TOLD:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    # Subprocesses: the `python` of MLproject is this one.
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    yield tmp_path
-    mlflow.set_tracking_uri("")
+def folder(tmp_path) -> Iterator[Path]:
+    """An empty working folder."""
+    with standing(tmp_path):
+        yield tmp_path
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 import itertools
 import json
 import re
-import subprocess
-import sys
-import time
 
 import mlflow
 import numpy as np
@@ -17,12 +14,14 @@ from polyreg import data, page
 from polyreg.config import TrainConfig
 from polyreg.text import text
 from tests.conftest import ROOT, artifact
+from tests.support import ready
 from tests.unit.reports.test_page import NASTY, READ, Reader, points_of
 
 
 def invoked(main, *arguments: str) -> str:
-    """The id of the run that it made."""
-    result = CliRunner().invoke(main, arguments)
+    """The id of the run that it made, whose pictures and model are no matter here."""
+    with ready.pictures_and_models():
+        result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1]
 
@@ -416,14 +415,3 @@ def test_what_fails_while_it_is_logged_leaves_no_page(store, monkeypatch):
     assert result.exit_code == 2 and "the disk is full" in result.stderr
     assert (store / "comparison.html").read_text() == "the last one"
     assert [f.name for f in store.glob(".comparison*")] == []
-
-
-def test_help_waits_for_neither_torch_nor_mlflow(folder):
-    code = (
-        "import sys; from experiments.compare import main; main(['--help'], standalone_mode=False);"
-        "assert not {'torch', 'mlflow', 'matplotlib', 'numpy'} & set(sys.modules)"
-    )
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "--filter" in done.stdout and time.perf_counter() - start < 2

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
@@ -16,10 +14,8 @@ from click.testing import CliRunner
 import polyreg
 from experiments.fit import main
 from polyreg import least_squares
-from tests.conftest import ROOT, artifact, only_run
-from tests.support.processes import mlflow_run
-
-TRUTH = [1.5, -2.0, 0.5]
+from tests.conftest import artifact, only_run
+from tests.support.tables import calibration
 
 
 def fit(*arguments: str):
@@ -28,12 +24,6 @@ def fit(*arguments: str):
 
 def runs() -> list:
     return mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
-
-
-def calibration(rows: int = 60) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    x = random.uniform(-1, 3, rows)
-    return pd.DataFrame({"x": x, "y": np.polyval(TRUTH[::-1], x) + random.normal(0, 0.1, rows)})
 
 
 @pytest.fixture
@@ -230,30 +220,6 @@ def test_a_file_that_changes_between_the_passes_is_noticed(table, monkeypatch):
     result = fit(*ASKED)
     assert result.exit_code == 2 and "changed while it was read" in result.output
     assert not runs()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["--degree", "-1"], ["--degre", "3"]])
-def test_help_and_a_wrong_option_import_neither_torch_nor_mlflow(arguments):
-    code = (
-        "import sys, atexit\n"
-        "atexit.register(lambda: print(sorted({'torch', 'mlflow', 'numpy'} & set(sys.modules))))\n"
-        "from experiments.fit import main\n"
-        f"main({[*ASKED, *arguments]})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_mlflow_run_fits_too(table, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{table}/mlflow.db")
-    data = ["-P", f"data={table}/calibration.csv", "-P", "target=y", "-P", "degree=2"]
-    done = mlflow_run(table, "-e", "fit", "--experiment-name", "lab", *data)
-    assert done.returncode == 0, done.stderr
-    run = only_run("lab")
-    assert (
-        run.info.status == "FINISHED" and run.info.run_name == "calibration.csv · y ~ x · degree 2"
-    )
-    assert run.data.metrics["rank"] == 3
 
 
 def test_names_of_any_kind_make_a_run(store):

@@ -1,5 +1,6 @@
 """Predictions for new rows from a logged model."""
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -11,21 +12,37 @@ from click.testing import CliRunner
 import polyreg
 from experiments import fit, train
 from experiments.predict import main
-from tests.conftest import artifact, only_run
+from tests.conftest import artifact, only_run, standing
 
 
 def predict(*arguments: str):
     return CliRunner().invoke(main, arguments)
 
 
-@pytest.fixture
-def model(store) -> str:
+@pytest.fixture(scope="module")
+def known(tmp_path_factory, made_store) -> Path:
+    """A folder with a store and a fit in it, made once: the tests read it."""
+    folder = tmp_path_factory.mktemp("known")
+    shutil.copy(made_store, folder / "mlflow.db")
+    with standing(folder):
+        made_known()
+    return folder
+
+
+def made_known() -> None:
     random = np.random.default_rng(0)
     data = pd.DataFrame({"a": random.uniform(size=80), "b": random.normal(size=80)})
     data["y"] = 1 + data.a * data.b + random.normal(0, 0.1, 80)
     data.to_csv("known.csv", index=False)
     arguments = ["--data", "known.csv", "--target", "y", "--degree", "2", "--features", "b,a"]
     assert CliRunner().invoke(fit.main, arguments).exit_code == 0
+
+
+@pytest.fixture
+def model(store, known) -> str:
+    """The model of that fit, in a store of the test's own; its files stay where they are."""
+    for name in ("mlflow.db", "known.csv"):
+        shutil.copy(known / name, store / name)
     return f"runs:/{only_run().info.run_id}/model"
 
 

@@ -1,38 +1,25 @@
 """Sweeps, read back from MLflow."""
 
 import json
-import signal
 import sys
-import time
-from dataclasses import replace
 
 import mlflow
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import polyreg
 from experiments import sweep as experiment
 from experiments import train
-from polyreg import sgd, sweep
 from polyreg.config import SweepConfig, TrainConfig
-from polyreg.options import from_params, params
+from polyreg.options import params
 from tests.conftest import artifact
-from tests.support.processes import mlflow_run, started, until
+from tests.support.whole import all_runs
 
 FEW = ("--degrees", "2,3", "--learning-rates", "auto,0.01", "--seeds", "2", "--batch-sizes", "16")
 
 
 def run_sweep(*arguments: str):
     return CliRunner().invoke(experiment.main, arguments)
-
-
-def all_runs() -> tuple:
-    """The sweep's run and its nested ones, the oldest first."""
-    runs = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
-    [parent] = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    return parent, sorted(children, key=lambda r: r.info.start_time)
 
 
 def stripped(run) -> tuple:
@@ -157,41 +144,6 @@ def test_save_models_all_leaves_every_run_its_model(store):
             assert learned[2] == pytest.approx(child.data.metrics["coef/x.2"], rel=1e-12)
 
 
-def interrupted_soon() -> bool:
-    try:
-        return len(all_runs()[1]) >= 4
-    except ValueError:
-        return False
-
-
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_an_interrupted_sweep_is_resumed_where_it_was(store, blow):
-    options = ("--degrees", "1,2,3", "--learning-rates", "0.01", "--seeds", "12")
-    with started("sweep", *options) as running:
-        until(interrupted_soon, 60)
-        running.send_signal(blow)
-        _, said = running.communicate(timeout=15)
-    parent, before = all_runs()
-    assert 4 <= len(before) < 36
-    if blow == signal.SIGINT:
-        assert f"--resume {parent.info.run_id}" in said
-        assert {c.info.status for c in before} == {"FINISHED"}
-    done = {c.info.run_id for c in before if c.info.status == "FINISHED"}
-
-    result = run_sweep("--resume", parent.info.run_id)
-    assert result.exit_code == 0, result.output
-    parent, after = all_runs()
-    assert parent.info.status == "FINISHED" and len(after) == 36
-    assert done <= {c.info.run_id for c in after}
-    assert len({(c.data.params["degree"], c.data.params["seed"]) for c in after}) == 36
-    assert {c.info.status for c in after} == {"FINISHED"}
-    trained = {sweep.Row.from_run(c.info.run_id, c.data.params, c.data.metrics, c.data.tags).config:
-               c.data.metrics for c in after}  # fmt: skip
-    for training in sweep.train_all(list(trained)):
-        assert trained[training.config]["steps"] == training.curve.steps
-        assert trained[training.config]["loss/gap"] == training.curve.gap[-1]
-
-
 def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatch):
     run_sweep("--degrees", "3", "--learning-rates", "auto", "--seeds", "1")
     run_id = all_runs()[0].info.run_id
@@ -279,64 +231,3 @@ def test_a_study_of_recovery_compares_with_what_statistics_allows(store):
         assert 1 < spread / least_squares < 4
         assert 0.5 < spread / predicted < 2
     assert artifact(all_runs()[0], "plots/recovery.png").stat().st_size > 5000
-
-
-def test_mlflow_run_starts_a_sweep_and_resumes_one(store):
-    uri = ("--experiment-name", "polyreg", "-e", "sweep")
-    done = mlflow_run(store, *uri, "-P", "degrees=3", "-P", "seeds=2", "-P", "learning_rates=auto")
-    assert done.returncode == 0, done.stderr
-    parent, children = all_runs()
-    assert len(children) == 2 and parent.data.params["degrees"] == "3"
-    mlflow.MlflowClient().delete_run(children[0].info.run_id)
-    done = mlflow_run(store, *uri, "-P", f"resume={parent.info.run_id}")
-    assert done.returncode == 0, done.stderr
-    runs = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
-    nested = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    [said] = [r for r in runs if r.data.tags.get("resumed") == parent.info.run_id]
-    assert len(nested) == 2 and len(runs) == 4 and said.info.status == "FINISHED"
-
-
-def test_configs_are_read_back_from_their_params():
-    config = SweepConfig(degrees=(1, 9), noises=(0.1,), learning_rates=(1e-7, "auto"), seeds=3)
-    assert from_params(SweepConfig, params(config)) == config
-    assert from_params(TrainConfig, params(config.run(4))) == config.run(4)
-    with pytest.raises(ValueError, match="not params of SweepConfig"):
-        from_params(SweepConfig, params(TrainConfig()))
-
-
-def test_runs_come_out_as_each_would_alone_and_in_order():
-    configs = [
-        TrainConfig(degree=d, seed=s, learning_rate=r, noise=n, max_steps=3000)
-        for d in (2, 5) for r in ("auto", 0.02) for n in (0.0, 0.3) for s in range(5)
-    ]  # fmt: skip
-    found = list(sweep.train_all(configs))
-    assert [t.config for t in found] == configs
-    for training in found[::7]:
-        alone = sgd.Training(training.config)
-        for _ in sgd.descend_together([alone]):
-            pass
-        assert alone.curve.steps == training.curve.steps
-        assert np.array_equal(alone.curve.gap, training.curve.gap)
-        assert np.array_equal(alone.curve.loss, training.curve.loss)
-
-
-def test_who_stops_listening_stops_the_threads():
-    configs = [TrainConfig(seed=s, tolerance=1e-30, max_steps=10**9) for s in range(9)]
-    short = [replace(c, max_steps=10, seed=99) for c in configs[:1]]
-    runs = sweep.train_all([*short, *configs])
-    assert next(runs).curve.steps == 10
-    start = time.perf_counter()
-    runs.close()
-    assert time.perf_counter() - start < 5
-
-
-def test_the_score_is_steps_times_tolerances_from_the_truth():
-    config = TrainConfig(degree=2, tolerance=1e-3)
-    row = sweep.Row("a", config, True, 100, 0.1, 5e-4, np.zeros(3))
-    assert row.error == pytest.approx(5e-4 + 2.4**2 * 6)
-    assert row.score == pytest.approx(100 * row.error / 1e-3)
-    near = replace(row, config=replace(config, degree=3))
-    assert near.score == 100
-    lost = replace(row, coefficients=None, gap=float("nan"))
-    assert lost.score == 1e6 * config.max_steps
-    assert sweep.best([row, near, lost]) is near and sweep.best([lost]) is None

@@ -11,7 +11,6 @@ from click.testing import CliRunner
 import polyreg
 from experiments.train import main
 from tests.conftest import artifact, only_run
-from tests.support.processes import mlflow_run
 
 
 def train(*arguments: str):
@@ -180,33 +179,6 @@ def test_a_server_that_is_not_there_is_refused_before_training(folder):
     assert result.exit_code == 2
     [line] = result.output.splitlines()
     assert "no tracking server answers at http://127.0.0.1:9" in line
-
-
-def test_mlflow_run_is_the_same_job_in_the_run_that_mlflow_opened(store, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    options = ["-P", "degree=2", "-P", "learning_rate=1e-2", "-P", "max_steps=50"]
-    done = mlflow_run(store, "--experiment-name", "lab", *options)
-    assert done.returncode == 0, done.stderr
-    run = only_run("lab")
-    assert run.info.status == "FINISHED"
-    assert run.info.run_name == "degree 2 · rate 0.01 · at most 50 steps"
-    assert run.data.params["learning_rate"] == "1e-2"
-    assert run.data.metrics["learning_rate"] == 0.01
-    assert train("--degree", "2", "--learning-rate", "0.01", "--max-steps", "50").exit_code == 0
-    direct = only_run()
-    assert direct.data.params.keys() == run.data.params.keys() - {"resume"}
-    for key, value in direct.data.metrics.items():
-        if not key.startswith(("time/", "steps_per_s")):
-            assert run.data.metrics[key] == value
-    assert artifact(run, "plots/fit.png").exists()
-
-
-def test_bad_input_under_mlflow_run_ends_that_run_failed(store, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    done = mlflow_run(store, "--experiment-name", "lab", "-P", "degre=2")
-    assert done.returncode != 0
-    assert "Error: No such option" in done.stderr and "Traceback" not in done.stderr
-    assert only_run("lab").info.status == "FAILED"
 
 
 def test_a_gap_at_the_bottom_of_float64_is_drawn_too(store):

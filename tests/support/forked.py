@@ -15,15 +15,18 @@ import random
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+SIZE = struct.Struct("!I")  # of a request, before it
 ROOT = Path(__file__).parent.parent.parent
 # Of Ray, which reads them when it is imported. No token, since all of it is on the loopback.
 SETTINGS = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -48,10 +51,12 @@ class Forked:
         }  # fmt: skip
         try:
             files = [*(output.fileno() for output in self._outputs), told]
-            socket.send_fds(_server(), [json.dumps(request).encode()], files)
+            body = json.dumps(request).encode()
+            socket.send_fds(_server(), [SIZE.pack(len(body))], files)
+            _server().sendall(body)
         finally:
             os.close(told)
-        self.pid = int(self._line(60))
+        self.pid = int(self._line(300))  # the first waits for all the imports
 
     def _line(self, seconds: float | None) -> bytes:
         """What is told next; TimeoutError where that takes longer."""
@@ -86,6 +91,12 @@ class Forked:
         output.seek(0)
         return output.read()
 
+    def close(self) -> None:
+        for output in self._outputs:
+            output.close()
+        if self.returncode is None:
+            os.close(self._told)
+
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
@@ -104,6 +115,7 @@ def forked(run: str, *arguments: str, environment: Mapping[str, str] | None = No
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.wait()
+        running.close()
 
 
 def done(run: str, *arguments: str, timeout: float = 120, **how: Any):
@@ -116,7 +128,7 @@ def done(run: str, *arguments: str, timeout: float = 120, **how: Any):
 @cache
 def _server() -> socket.socket:
     """The process that forks, one for each that runs tests; it ends with it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair()
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "POLYREG_"))}
     with theirs:
         server = subprocess.Popen(
@@ -145,15 +157,16 @@ def serve(requests: socket.socket) -> Callable[[], None]:
         ready = select.select([requests, woken], [], [])[0]
         if woken in ready:
             os.read(woken, 100)
-            for pid in ended():
-                status, told = pid[1], running.pop(pid[0])
+            for pid, status in ended():
+                told = running.pop(pid)
                 with suppress(BrokenPipeError):
                     os.write(told, b"%d\n" % os.waitstatus_to_exitcode(status))
                 os.close(told)
         if requests in ready:
-            message, files, *_ = socket.recv_fds(requests, 1 << 20, 3)
-            if not message:
+            size, files, *_ = socket.recv_fds(requests, SIZE.size, 3)
+            if not size:
                 raise SystemExit
+            message = requests.recv(*SIZE.unpack(size), socket.MSG_WAITALL)
             if pid := os.fork():
                 out, err, told = files
                 os.close(out)
@@ -188,8 +201,7 @@ def born(request: dict, out: int, err: int, told: int) -> Callable[[], None]:
     tempfile.tempdir = None
     import torch
 
-    threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))
-    torch.set_num_threads(int(threads))
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     sys.argv[1:] = request["arguments"]
     os.write(told, b"%d\n" % os.getpid())
     os.close(told)
@@ -243,6 +255,8 @@ def warm() -> None:
 if __name__ == "__main__":
     BEFORE = frozenset(os.environ)
     with socket.socket(fileno=int(sys.argv[1])) as asked:
-        warm()
+        with warnings.catch_warnings():  # and what was said once is said again to whom is forked
+            warnings.simplefilter("ignore")
+            warm()
         work = serve(asked)
     work()  # ends as any program does

@@ -21,6 +21,8 @@ from tests.support.forked import done, forked
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 ENVIRONMENT = ("POLYREG", "TMPDIR", "RAY")  # how its variables begin
 RUN = ("run", str(ROOT), "--env-manager", "local")
+# For a sitecustomize.py, of Pythons that are to find no polyreg.
+WITHOUT_POLYREG = "import sys; sys.modules.update(polyreg=None, experiments=None)\n"
 ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1")
 
 

@@ -73,3 +73,11 @@ def require_whole(run, status: str) -> sgd.Training:
         assert all(point.value == kept[point.step] for point in history if point.step in kept)
         assert len(kept.keys() & set(at)) > 50
     return alone
+
+
+def all_runs() -> tuple:
+    """The sweep's run and its nested ones, the oldest first."""
+    runs = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
+    [parent] = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    return parent, sorted(children, key=lambda r: r.info.start_time)

@@ -1,7 +1,6 @@
 """Many processes on one store, and a store that is being made."""
 
 import os
-import sqlite3
 from contextlib import ExitStack
 
 import mlflow
@@ -64,16 +63,6 @@ def test_sixteen_processes_start_at_once_against_one_server(store, monkeypatch):
     with remote(store, monkeypatch) as (start, _):
         start()
         at_once(16)
-
-
-def test_a_store_of_another_schema_is_one_line_with_the_command_that_upgrades_it(store):
-    with sqlite3.connect(store / "mlflow.db") as database:
-        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
-    database.close()
-    result = CliRunner().invoke(train.main, [])
-    assert result.exit_code == 2
-    [line] = result.output.splitlines()
-    assert f"`mlflow db upgrade sqlite:///{store}/mlflow.db`" in line
 
 
 def test_a_store_being_made_by_a_process_that_is_killed_is_made_by_the_next(folder):

@@ -30,9 +30,9 @@ from polyreg.least_squares import Passes, Problem
 from polyreg.table import Table
 from tests.conftest import ROOT, only_run
 from tests.support import rays, slow
+from tests.support.buckets import at, server, uploaded
 from tests.support.forked import done, forked
 from tests.support.processes import free_port, process, started, tracking_server, until
-from tests.system import test_remote
 
 
 @pytest.fixture(scope="module")
@@ -288,10 +288,10 @@ def test_bad_files_are_left_out_where_that_is_asked_for(engine, tmp_path, name):
 def test_a_bucket_is_read_by_the_workers(engine, tmp_path, precision):
     folder = written(tmp_path / "data")
     damaged(folder, REFUSED["a corrupt page"])
-    with test_remote.server(port := free_port()):
-        test_remote.uploaded(port, folder, "bucket")
+    with server(port := free_port()):
+        uploaded(port, folder, "bucket")
         # The keys travel with the address: the workers' own environment has none.
-        address = test_remote.at(port, "bucket/folder", "nobody:nothing@")
+        address = at(port, "bucket/folder", "nobody:nothing@")
         found = []
         for data in (folder, address):
             config = config_of(data, precision=precision, skip_bad_files=True, weights="w")
@@ -460,7 +460,7 @@ def test_ray_is_imported_only_where_it_is_asked_for(store):
         [sys.executable, "-m", "experiments.fit", *options], PYTHONPATH=f"{store}:{ROOT}"
     ) as running:
         _, err = running.communicate(timeout=120)
-    assert running.returncode == 0, err
+    assert running.returncode == 0 and err == "", err
 
 
 # -- Sweeps -----------------------------------------------------------------------------------

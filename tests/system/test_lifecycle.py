@@ -15,11 +15,9 @@ import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
-from experiments import repair, sweep, train
-from polyreg.tracking import owner
+from experiments import repair, train
 from tests.conftest import artifact, only_run
-from tests.support.forked import forked
-from tests.support.processes import ENDLESS, MLFLOW, RUN, started, started_anew, until
+from tests.support.processes import ENDLESS, started, started_anew, until
 from tests.support.whole import end, require_whole, runs, training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -77,23 +75,6 @@ def test_a_signal_ends_a_fit_killed_within_a_second(large, blow):
     assert run.data.params["precision"] == "certified" and said.strip() == f"ended by {blow.name}"
 
 
-@pytest.mark.parametrize("everyone", [True, False])
-def test_mlflow_run_that_is_interrupted_leaves_a_killed_run(store, monkeypatch, everyone):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}/mlflow.db")
-    options = [
-        f"-P{k[2:].replace('-', '_')}={v}" for k, v in zip(ENDLESS[::2], ENDLESS[1::2], strict=True)
-    ]
-    with forked(MLFLOW, *RUN, "--experiment-name", "polyreg", *options) as running:
-        until(training)
-        if everyone:  # as a terminal does; mlflow then sends SIGTERM besides
-            os.killpg(running.pid, signal.SIGINT)
-        else:
-            running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
-    until(lambda: only_run().info.status == "KILLED", 5)
-    require_whole(only_run(), "KILLED")
-
-
 def test_a_signal_while_nothing_has_begun_ends_the_run_of_mlflow_run_killed(store, monkeypatch):
     opened = mlflow.MlflowClient().create_run("0")
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
@@ -129,15 +110,6 @@ def test_a_comparison_that_is_ended_leaves_no_page_and_no_run(store):
     assert sorted(os.listdir(store)) == ["mlflow.db", "mlruns"]
 
 
-def test_an_error_ends_a_run_failed_with_its_reason(store):
-    result = CliRunner().invoke(train.main, ["--learning-rate", "1"])
-    assert result.exit_code == 1
-    run = only_run()
-    assert run.info.status == "FAILED"
-    assert run.data.tags["error"].startswith("diverged at step")
-    assert f"Error: {run.data.tags['error']}; run {run.info.run_id}" in result.output
-
-
 def test_what_was_killed_outright_is_found_by_the_next_and_closed_by_repair(store):
     with started("train", *ENDLESS) as running:
         until(training)
@@ -164,23 +136,3 @@ def test_what_was_killed_outright_is_found_by_the_next_and_closed_by_repair(stor
     assert closed.info.status == "FAILED" and closed.info.end_time
     assert f"process {running.pid} on" in closed.data.tags["error"]
     assert going.info.status == "RUNNING"
-
-
-def test_a_nested_run_of_a_killed_sweep_is_closed_and_trained_again(store):
-    options = ("--degrees", "3", "--learning-rates", "auto", "--seeds", "3")
-    assert CliRunner().invoke(sweep.main, options).exit_code == 0
-    [parent] = [r for r in runs() if "mlflow.parentRunId" not in r.data.tags]
-    half = runs(**{"mlflow.parentRunId": ".+"})[0]
-    client = mlflow.MlflowClient()
-    start = "1@" + owner.identity()["process_start"].split("@")[1]
-    gone = {"owner": json.dumps(owner.identity() | {"process_start": start})}
-    for run in (parent, half):  # as a kill -9 in the middle of its log leaves it
-        client.update_run(run.info.run_id, status="RUNNING")
-        for item in gone.items():
-            client.set_tag(run.info.run_id, *item)
-    assert "2 closed as FAILED" in CliRunner().invoke(repair.main, []).output
-    result = CliRunner().invoke(sweep.main, ["--resume", parent.info.run_id])
-    assert result.exit_code == 0, result.output
-    children = runs(**{"mlflow.parentRunId": ".+"})
-    assert len(children) == 3 and {c.info.status for c in children} == {"FINISHED"}
-    assert half.info.run_id not in {c.info.run_id for c in children}

@@ -2,11 +2,8 @@
 
 import hashlib
 import pickle
-import shlex
 import socket
-import sys
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +18,10 @@ from polyreg import table
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.least_squares import fit
-from polyreg.options import params
 from polyreg.table import Table
-from polyreg.text import without_secrets
 from tests.conftest import only_run
-from tests.support.processes import answers, free_port, process, until
-
-KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
+from tests.support.buckets import KEYS, at, same, server, storage, uploaded
+from tests.support.processes import free_port
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +29,6 @@ def port():
     port = free_port()
     with server(port):
         yield port
-
-
-@contextmanager
-def server(port: int):
-    # A pipe that no one reads is full after 64 kB of its log, and then it waits.
-    command = f"exec {shlex.quote(sys.executable)} -m moto.server -p {port} >/dev/null 2>&1"
-    with process(["sh", "-c", command]) as running:
-        until(lambda: answers(f"http://127.0.0.1:{port}", "moto-api/"))
-        yield running
-
-
-def storage(port: int) -> pa.fs.FileSystem:
-    """What fills the buckets."""
-    return pa.fs.S3FileSystem(
-        endpoint_override=f"127.0.0.1:{port}", scheme="http", region="us-east-1",
-        access_key="nobody", secret_key="nothing", allow_bucket_creation=True,
-    )  # fmt: skip
-
-
-def uploaded(port: int, folder, bucket: str) -> pa.fs.FileSystem:
-    there = storage(port)
-    there.create_dir(bucket)
-    pa.fs.copy_files(str(folder), f"{bucket}/folder", destination_filesystem=there)
-    return there
 
 
 @pytest.fixture(autouse=True)
@@ -92,18 +62,6 @@ def data(port, tmp_path_factory):
     return folder
 
 
-def at(port: int, path: str, keys: str = "") -> str:
-    return f"s3://{keys}{path}?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
-
-
-def same(ours: Table, theirs: Table) -> None:
-    a, b = (list(table.blocks()) for table in (ours, theirs))
-    for place in (0, 1):
-        columns = [np.concatenate([(*x.x, x.y)[place] for x in blocks]) for blocks in (a, b)]
-        np.testing.assert_array_equal(*columns)
-    assert ours.sha256() == theirs.sha256()
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -129,11 +87,6 @@ def test_one_file_has_the_hash_that_sha256sum_prints(port, data):
     there = Table.open(at(port, "bucket/folder/0.csv"), "y")
     assert there.sha256() == hashlib.sha256((data / "0.csv").read_bytes()).hexdigest()
     assert there.root == "s3://bucket/folder/0.csv"
-
-
-def test_an_address_of_this_machine_is_its_path(tmp_path):
-    pa.csv.write_csv(pa.table({"x": [1.0, 2, 3], "y": [1.0, 2, 4]}), tmp_path / "t.csv")
-    same(Table.open(f"file://{tmp_path}/t.csv", "y"), Table.open(str(tmp_path / "t.csv"), "y"))
 
 
 def test_a_space_is_written_as_in_any_address(port, data):
@@ -246,39 +199,6 @@ def test_a_server_that_stays_silent_is_one_line_and_not_minutes():
     assert time.monotonic() - start < 40
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "foo://user:secret@a/b", "s3://", "https://a.b/c.csv", "s3://user:half/secret@bucket/a",
-        "s3://bucket/a?secret_key=a.secret", "abfs://a@b.c/d?tenant_id=e&client_secret=a.secret",
-    ],
-)  # fmt: skip
-def test_an_address_that_no_one_reads_is_one_line(address):
-    with pytest.raises(BadTable) as told:
-        Table.open(address, "y")
-    shown = str(told.value).replace("secret_key", "").replace("client_secret", "")
-    assert "secret" not in shown and "\n" not in shown
-
-
-def test_params_hold_no_password():
-    config = FitConfig(data="s3://key:secret@bucket/a?region=b", target="y")
-    assert params(config)["data"] == "s3://bucket/a?region=b"
-    config = FitConfig(data="s3://key:half/secret@bucket/a@b?region=c", target="y")
-    assert params(config)["data"] == "s3://bucket/a@b?region=c"
-    assert params(FitConfig(data="a@b/c://d.csv", target="y@z"))["target"] == "y@z"
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "s3://bucket/a@b/c", "hdfs://host:8020/a@b.csv", "http://[::1]:5000/a@b", "what?key=3",
-        "s3://bucket/a?region=b&scheme=http", "/a:b@c/d.csv",
-    ],
-)  # fmt: skip
-def test_what_is_no_secret_is_shown(address):
-    assert without_secrets(address) == address
-
-
 def test_a_server_that_goes_leaves_out_no_files():
     port = free_port()
     with server(port) as running:
@@ -296,9 +216,3 @@ def test_a_server_that_goes_leaves_out_no_files():
 
         with pytest.raises(BadTable, match="NETWORK_CONNECTION"):
             Table.open(at(port, "bucket"), "y", skip_bad_files=True, each=each)
-
-
-@pytest.mark.parametrize("password", ["", ":secret", ":secret/with/slashes"])
-def test_azures_container_is_no_user(password):
-    address = f"abfs://container{password}@account.dfs.core.windows.net/folder"
-    assert without_secrets(address) == "abfs://container@account.dfs.core.windows.net/folder"

@@ -7,10 +7,12 @@ import mlflow
 import pytest
 from click.testing import CliRunner
 
+from experiments import sweep as experiment
 from experiments import train
+from polyreg import sweep
 from tests.conftest import only_run
 from tests.support.processes import ENDLESS, started, until
-from tests.support.whole import LONG, end, require_whole, runs, training
+from tests.support.whole import LONG, all_runs, end, require_whole, runs, training
 
 
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
@@ -78,3 +80,38 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(store):
     assert "--degree 4, where that run has 3; --seed 9, where that run has 0" in said
     assert "--noise" not in said
     assert only_run().info.status == "KILLED"
+
+
+def interrupted_soon() -> bool:
+    try:
+        return len(all_runs()[1]) >= 4
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_sweep_is_resumed_where_it_was(store, blow):
+    options = ("--degrees", "1,2,3", "--learning-rates", "0.01", "--seeds", "12")
+    with started("sweep", *options) as running:
+        until(interrupted_soon, 60)
+        running.send_signal(blow)
+        _, said = running.communicate(timeout=15)
+    parent, before = all_runs()
+    assert 4 <= len(before) < 36
+    if blow == signal.SIGINT:
+        assert f"--resume {parent.info.run_id}" in said
+        assert {c.info.status for c in before} == {"FINISHED"}
+    done = {c.info.run_id for c in before if c.info.status == "FINISHED"}
+
+    result = CliRunner().invoke(experiment.main, ["--resume", parent.info.run_id])
+    assert result.exit_code == 0, result.output
+    parent, after = all_runs()
+    assert parent.info.status == "FINISHED" and len(after) == 36
+    assert done <= {c.info.run_id for c in after}
+    assert len({(c.data.params["degree"], c.data.params["seed"]) for c in after}) == 36
+    assert {c.info.status for c in after} == {"FINISHED"}
+    trained = {sweep.Row.from_run(c.info.run_id, c.data.params, c.data.metrics, c.data.tags).config:
+               c.data.metrics for c in after}  # fmt: skip
+    for one in sweep.train_all(list(trained)):
+        assert trained[one.config]["steps"] == one.curve.steps
+        assert trained[one.config]["loss/gap"] == one.curve.gap[-1]

@@ -14,9 +14,7 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments.train import main
-from tests.support.processes import model_server
-
-WITHOUT_POLYREG = "import sys; sys.modules.update(polyreg=None, experiments=None)\n"
+from tests.support.processes import WITHOUT_POLYREG, model_server
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +14,6 @@ from experiments.common import Killed, Stop, ending, patience
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.errors import Diverged, Refused, Unreachable, Unsent
 from polyreg.options import OneLine, command, params, same_options
-from tests.conftest import ROOT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 each_signal = pytest.mark.parametrize("number", SIGNALS, ids=lambda n: n.name)
@@ -197,50 +194,6 @@ def test_outside_the_main_thread_no_handler_is_set():
     thread.start()
     thread.join()
     assert found == [(before, False)]
-
-
-# A signal is sent at each line that runs while another is noted, or a store is waited for.
-AT_EVERY_LINE = """
-import faulthandler, os, signal, sys, time
-from experiments.common import Stop, patience
-
-faulthandler.dump_traceback_later(12)
-plain = time.sleep
-time.sleep = lambda seconds: plain(seconds / 100)
-
-def lines(blow):
-    seen = 0
-    def trace(frame, event, argument):
-        nonlocal seen
-        if event == "line":
-            seen += 1
-            if seen == blow:
-                os.kill(os.getpid(), signal.SIGTERM)
-        return trace
-    stop = Stop()
-    wait = patience(stop)
-    with stop.listening():
-        sys.settrace(trace)
-        {}
-        sys.settrace(None)
-        assert stop or seen < blow
-    return seen
-
-blow = 1
-while lines(blow) >= blow:
-    blow += 1
-print(blow)
-"""
-
-
-@pytest.mark.parametrize("work", ["signal.raise_signal(signal.SIGINT)", 'wait("away")'])
-def test_a_signal_at_any_line_of_what_it_meets_hangs_nothing(work):
-    done = subprocess.run(
-        [sys.executable, "-c", AT_EVERY_LINE.replace("{}", work)], capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "POLYREG_PATIENCE": "0.1"}, timeout=15,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 3
 
 
 # ending

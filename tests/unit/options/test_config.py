@@ -1,11 +1,9 @@
-import subprocess
-import sys
-import time
 from dataclasses import fields
 
 import pytest
 
-from polyreg.config import FitConfig, TrainConfig
+from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.options import from_params, params
 from polyreg.options import params as params_of
 from polyreg.text import text
 
@@ -104,15 +102,9 @@ def test_a_name_is_no_longer_than_mlflow_takes():
     assert len(config.named(["x"])) == 250
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--degree", "-1"], ["--degre", "3"]])
-def test_help_and_a_wrong_option_import_neither_torch_nor_mlflow(arguments):
-    code = (
-        "import sys, atexit\n"
-        "atexit.register(lambda: print(sorted({'torch', 'mlflow', 'numpy'} & set(sys.modules))))\n"
-        "from experiments.train import main\n"
-        f"main({arguments})"
-    )
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]", time.perf_counter() - start
-    assert done.returncode == (0 if arguments == ["--help"] else 2)
+def test_configs_are_read_back_from_their_params():
+    config = SweepConfig(degrees=(1, 9), noises=(0.1,), learning_rates=(1e-7, "auto"), seeds=3)
+    assert from_params(SweepConfig, params(config)) == config
+    assert from_params(TrainConfig, params(config.run(4))) == config.run(4)
+    with pytest.raises(ValueError, match="not params of SweepConfig"):
+        from_params(SweepConfig, params(TrainConfig()))

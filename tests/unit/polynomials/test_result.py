@@ -6,7 +6,6 @@ import json
 import math
 import re
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -398,7 +397,7 @@ def test_a_result_is_frozen():
 
 
 # What polyreg 0.1 wrote, and said of it, kept as files.
-OLD = sorted((Path(__file__).parent / "data").glob("*.json"))
+OLD = sorted((ROOT / "tests" / "data").glob("*.json"))
 
 
 def nan_for_none(values) -> np.ndarray:

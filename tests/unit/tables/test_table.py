@@ -1,7 +1,6 @@
 import gzip
 import hashlib
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -349,16 +348,6 @@ def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
     unread, passed = (Table.open(str(path), "y") for _ in range(2))
     list(passed.blocks())
     assert unread.sha256() == passed.sha256() == expected
-
-
-def test_the_hash_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):
-    (tmp_path / "sub").mkdir()
-    names = ["a.csv", "b é.csv", "sub/c.csv"]
-    for k, name in enumerate(names):
-        write(tmp_path / name, f"x,y\n{k},1\n")
-    printed = subprocess.run(["sha256sum", *names], cwd=tmp_path, capture_output=True, check=True)
-    table = Table.open(str(tmp_path), "y")
-    assert table.sha256() == hashlib.sha256(printed.stdout).hexdigest()
 
 
 def change(path: Path, how: str) -> None:

@@ -1,0 +1,48 @@
+"""Many trainings at once."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from polyreg import sgd, sweep
+from polyreg.config import TrainConfig
+
+
+def test_runs_come_out_as_each_would_alone_and_in_order():
+    configs = [
+        TrainConfig(degree=d, seed=s, learning_rate=r, noise=n, max_steps=3000)
+        for d in (2, 5) for r in ("auto", 0.02) for n in (0.0, 0.3) for s in range(5)
+    ]  # fmt: skip
+    found = list(sweep.train_all(configs))
+    assert [t.config for t in found] == configs
+    for training in found[::7]:
+        alone = sgd.Training(training.config)
+        for _ in sgd.descend_together([alone]):
+            pass
+        assert alone.curve.steps == training.curve.steps
+        assert np.array_equal(alone.curve.gap, training.curve.gap)
+        assert np.array_equal(alone.curve.loss, training.curve.loss)
+
+
+def test_who_stops_listening_stops_the_threads():
+    configs = [TrainConfig(seed=s, tolerance=1e-30, max_steps=10**9) for s in range(9)]
+    short = [replace(c, max_steps=10, seed=99) for c in configs[:1]]
+    runs = sweep.train_all([*short, *configs])
+    assert next(runs).curve.steps == 10
+    start = time.perf_counter()
+    runs.close()
+    assert time.perf_counter() - start < 5
+
+
+def test_the_score_is_steps_times_tolerances_from_the_truth():
+    config = TrainConfig(degree=2, tolerance=1e-3)
+    row = sweep.Row("a", config, True, 100, 0.1, 5e-4, np.zeros(3))
+    assert row.error == pytest.approx(5e-4 + 2.4**2 * 6)
+    assert row.score == pytest.approx(100 * row.error / 1e-3)
+    near = replace(row, config=replace(config, degree=3))
+    assert near.score == 100
+    lost = replace(row, coefficients=None, gap=float("nan"))
+    assert lost.score == 1e6 * config.max_steps
+    assert sweep.best([row, near, lost]) is near and sweep.best([lost]) is None
