@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from polyreg.config import ClusterLost, Diverged, Refused, from_params, text
+from polyreg.config import ClusterLost, Diverged, Refused, from_params
 from polyreg.outbox import Unreachable, Unsent
+from polyreg.text import text
 
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
 atexit.register(gc.freeze)
@@ -245,17 +246,4 @@ def progress_bar(total: int, unit: str):
 
     return tqdm(
         total=total, unit=unit, unit_scale=unit == "row", delay=2, leave=False, disable=None
-    )
-
-
-def plural(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned: the first left, the others right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in [header, *rows]
     )

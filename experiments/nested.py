@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from experiments import train
 from experiments.common import Stop
-from polyreg.config import LISTS, SweepConfig, params, text
+from polyreg.config import LISTS, SweepConfig, params
 from polyreg.outbox import Unreachable
+from polyreg.text import text
 
 
 class Trainer(NamedTuple):

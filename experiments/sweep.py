@@ -23,14 +23,13 @@ from experiments.common import (
     ending,
     joined,
     patience,
-    plural,
     progress_bar,
     same_options,
     say_abandoned,
-    table,
 )
-from polyreg.config import LISTS, SweepConfig, command, params, text
+from polyreg.config import LISTS, SweepConfig, command, params
 from polyreg.outbox import Unreachable
+from polyreg.text import aligned, plural, text
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -203,21 +202,21 @@ def totals(rows, best) -> dict[str, float]:
 
 def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
     """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
-    from polyreg import plots
+    from polyreg import sweep_figures
 
     if not found:
         return
     if whole and not config.trials:
         others = math.prod(len(config.lists()[option]) for option in OTHERS)
         cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
-        yield "heat_map", plots.heat_map(panels(config, found), title(config) + cut)
+        yield "heat_map", sweep_figures.heat_map(panels(config, found), title(config) + cut)
     yield "parallel", parallel(config, found)
     leader = min(found, key=lambda summary: summary.score)
     if studied(leader):
         study = leader.recovery()
         yield (
             "recovery",
-            plots.recovery(
+            sweep_figures.recovery(
                 study.terms,
                 study.bias,
                 study.bias_error,
@@ -234,7 +233,7 @@ def panels(config: SweepConfig, found: Sequence) -> list:
     """Gap and steps over learning rate and degree, for each choice of the other options."""
     import numpy as np
 
-    from polyreg.plots import Panel
+    from polyreg.sweep_figures import Panel
 
     lists = config.lists()
     cells = {tuple(summary.varied.values()): summary for summary in found}
@@ -271,7 +270,7 @@ def parallel(config: SweepConfig, found: Sequence):
     """Every run as a line through what the sweep varies and what it came to."""
     import numpy as np
 
-    from polyreg import plots
+    from polyreg import sweep_figures
 
     runs = [row for summary in found for row in summary.rows]
     axes: dict[str, list] = {
@@ -282,7 +281,7 @@ def parallel(config: SweepConfig, found: Sequence):
     axes["steps"] = [float("nan") if row.diverged else row.steps for row in runs]
     axes["error"] = [row.error for row in runs]
     axes["gap"] = [row.gap for row in runs]
-    return plots.parallel(axes, np.array(axes["steps"]), "steps", title(config))
+    return sweep_figures.parallel(axes, np.array(axes["steps"]), "steps", title(config))
 
 
 def report(config: SweepConfig, found: Sequence, best) -> None:
@@ -309,7 +308,7 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         ]
         for summary in ranked[:SHOWN]
     ]
-    click.echo(table(header, rows))
+    click.echo(aligned(header, rows))
     if len(ranked) > SHOWN:
         click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
     click.echo(
@@ -362,7 +361,7 @@ def report_recovery(config: SweepConfig, leader) -> None:
         "least squares": [f"{v:.2g}" for v in study.least_squares],
         "SGD predicted": [shown(v, ".2g") for v in study.predicted],
     }
-    click.echo(table(list(columns), list(zip(*columns.values(), strict=True))))
+    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=True))))
     if leader.converged:
         click.echo(
             f"note: the stop rule ended {leader.converged} of {len(leader.rows)} runs, and sets "

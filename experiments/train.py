@@ -22,9 +22,9 @@ from experiments.common import (
     progress_bar,
     same_options,
     say_abandoned,
-    table,
 )
-from polyreg.config import Refused, TrainConfig, command, params, text
+from polyreg.config import Refused, TrainConfig, command, params
+from polyreg.text import aligned, text
 
 SAMPLE = 400  # points of the data in the plots
 CHECKPOINT_SECONDS = 10.0
@@ -231,7 +231,8 @@ def figures(learned, training) -> Iterator:
     """The fit, the curves and the residuals, by name, over a sample of the training's own data."""
     import numpy as np
 
-    from polyreg import data, plots
+    from polyreg import data
+    from polyreg import figures as draw
     from polyreg.tracking import thinned
 
     config, curve = training.config, training.curve
@@ -243,10 +244,10 @@ def figures(learned, training) -> Iterator:
     grid = np.linspace(x.min(), x.max(), 400)
     kept = thinned(curve.at)
     predicted = learned.predict(grid)
-    yield "fit", plots.fit((x, y), grid, truth(grid), predicted, config.name)
+    yield "fit", draw.fit((x, y), grid, truth(grid), predicted, config.name)
     yield (
         "loss",
-        plots.loss(
+        draw.loss(
             curve.at[kept],
             curve.loss[kept],
             curve.gap[kept],
@@ -257,7 +258,7 @@ def figures(learned, training) -> Iterator:
     )
     residual = y - learned.predict(x)
     error = truth(grid) - predicted
-    yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
+    yield "residuals", draw.residuals((x, residual), (grid, error), config.name)
 
 
 def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> None:
@@ -272,7 +273,7 @@ def report(learned, curve, optimum, config: TrainConfig, interrupted: bool) -> N
     }
     if not optimum.misses_terms:
         del columns["best"]  # the best of this degree is the truth itself
-    click.echo(table(list(columns), list(zip(*columns.values(), strict=False))))
+    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=False))))
 
     gap, steps, tolerance = curve.gap[-1], curve.steps, config.tolerance
     optimal = "the optimum"

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
+from polyreg.text import text, without_secrets
+
 MAX_DEGREE = 20
 MAX_FIT_DEGREE = 40
 # Of coefficients, noise and rate: their squares and moments stay far from overflow.
@@ -50,31 +52,6 @@ class Diverged(ArithmeticError):
 def knob(default: Any, help: str, type: click.ParamType | None = None) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given."""
     return field(default=default, metadata={"help": help, "type": type})
-
-
-def text(value: Any) -> str:
-    """The one spelling of an option's value, in `--help`, in MLproject and in MLflow's params."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(text(v) for v in value)
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def without_secrets(address: str) -> str:
-    """Addresses without user and password, or a secret in their query, as they can be shown.
-
-    A password may hold a slash, as keys of S3 do; unencoded, it is in the error that this makes.
-    """
-    address = re.sub(r"(\w+://)(?!\[)([^/@\s]*?)(?::(?!\d{1,5}\b)[^@\s]*)?@", _shown, address)
-    named = r"(?<=[?&])(\w*(?:secret|password|token|key|sig))=[^&\s']*"
-    return re.sub(r"://\S+", lambda found: re.sub(named, r"\1=...", found[0]), address)
-
-
-def _shown(found: re.Match) -> str:
-    """Azure's container stands where others have the user."""
-    user = found[2].partition(":")[0]
-    return f"{found[1]}{user}@" if found[1].startswith(("abfs", "wasb")) else found[1]
 
 
 class Numbers(click.ParamType):

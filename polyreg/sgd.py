@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyreg import basis, recurrence, threads
-from polyreg.config import Diverged, TrainConfig, text
+from polyreg.config import Diverged, TrainConfig
 from polyreg.data import Randomness, Stream, take
 from polyreg.model import PolynomialModel, initial_weights
 from polyreg.optimum import Optimum
+from polyreg.text import text
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.

@@ -49,11 +49,12 @@ from mlflow.utils.logging_utils import suppress_logs
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg import predictor, process
-from polyreg.config import Refused, without_secrets
+from polyreg.config import Refused
 from polyreg.inference import Answer
 from polyreg.outbox import Message, Outbox, Unreachable, Unsent, scratch
 from polyreg.polynomial import Polynomial, read
 from polyreg.terms import keys
+from polyreg.text import without_secrets
 
 # Its bars of one small file tell nothing; MLflow reads this at every transfer.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

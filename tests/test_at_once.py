@@ -19,7 +19,7 @@ from tests.whole import EVERYTHING, runs
 FORKED = """
 import multiprocessing, sys, torch.export._trace, mlflow.store.tracking.sqlalchemy_store
 from experiments import train
-from polyreg import plots, sgd, tracking
+from polyreg import figures, sgd, tracking
 
 process = multiprocessing.get_context("fork").Process
 seeds = range(int(sys.argv[1]))

@@ -5,8 +5,9 @@ from dataclasses import fields
 
 import pytest
 
-from polyreg.config import TrainConfig, text
+from polyreg.config import TrainConfig
 from polyreg.config import params as params_of
+from polyreg.text import text
 
 
 def test_a_value_is_spelled_the_same_however_it_was_typed():

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 
 from experiments.fit import main
 from polyreg import table
-from polyreg.config import FitConfig, params, without_secrets
+from polyreg.config import FitConfig, params
 from polyreg.files import BadTable
 from polyreg.least_squares import fit
 from polyreg.table import Table
+from polyreg.text import without_secrets
 from tests.conftest import only_run
 from tests.processes import answers, free_port, process, until
 

@@ -10,7 +10,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 import polyreg
-from polyreg import plots, tracking
+from polyreg import figures, tracking
 from polyreg.polynomial import Polynomial
 
 CUBIC = Polynomial(
@@ -111,7 +111,7 @@ def test_coefficients_are_metrics_and_a_file(store):
 
 def test_a_figure_is_a_png_under_plots(store):
     with tracking.run("a", {}) as run:
-        run.figure(plots.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
+        run.figure(figures.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/plots/residuals.png")
     assert Path(file).read_bytes().startswith(b"\x89PNG")
 
