@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.reading import peak_bytes
-from polyreg import plots, sgd, sweep
+from polyreg import figures, sgd, sweep
 from polyreg.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent
@@ -380,9 +380,9 @@ def draw(found: dict[str, dict[int, float]]) -> None:
     figure = Figure(figsize=(9, 3.4), dpi=110)
     panels: Any = figure.subplots(1, 3, sharey=True)
     for axes, title, (panel, costs) in zip(panels, TITLES, found.items(), strict=True):
-        axes.loglog(costs.keys(), costs.values(), color=plots.LEARNED, lw=1.6, marker="o", ms=4)
-        axes.set_title(title, loc="left", color=plots.INK, fontsize=10)
-        axes.set_xlabel(panel, color=plots.INK)
+        axes.loglog(costs.keys(), costs.values(), color=figures.LEARNED, lw=1.6, marker="o", ms=4)
+        axes.set_title(title, loc="left", color=figures.INK, fontsize=10)
+        axes.set_xlabel(panel, color=figures.INK)
         axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e7eb", linewidth=0.6)
@@ -390,7 +390,7 @@ def draw(found: dict[str, dict[int, float]]) -> None:
     every = [cost for costs in found.values() for cost in costs.values()]
     panels[0].set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
     panels[0].set_ylim(0.7 * min(every), 1.4 * max(every))
-    panels[0].set_ylabel("µs a step", color=plots.INK)
+    panels[0].set_ylabel("µs a step", color=figures.INK)
     figure.subplots_adjust(0.065, 0.15, 0.985, 0.91, 0.08)
     figure.savefig(ROOT / "docs/growth.png")
 

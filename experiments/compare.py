@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from experiments.common import ending, patience, plural, say_abandoned, table, to_artifacts
+from experiments.common import ending, patience, say_abandoned, to_artifacts
 from polyreg.config import MAX_COMPARED, CompareConfig, FitConfig, SweepConfig, TrainConfig
 from polyreg.errors import Refused
 from polyreg.options import command, from_params, params
-from polyreg.text import text
+from polyreg.text import INFINITE, aligned, number, plural, short, text
 
 SEARCHED = 1000  # runs at most, for those that can be compared
 SAMPLE = 400  # points of a training's data
@@ -49,7 +49,7 @@ def main(config: CompareConfig) -> None:
     with ending() as stop:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.importing():
-            from polyreg import page, plots, tracking
+            from polyreg import comparison_figure, page, tracking
 
         out = None if to_artifacts(config.out) else writable(config.out)
         with stop.abruptly():
@@ -57,7 +57,7 @@ def main(config: CompareConfig) -> None:
             seen = [Seen.of(past) for past in found]
             comparison = compared(seen, left_out)
             content = page.render(comparison)
-            figure = plots.comparison(comparison)
+            figure = comparison_figure.comparison(comparison)
         name, page_name = config.named(len(seen)), "comparison.html"
         if not out:
             page_name = Path(config.out).name
@@ -310,11 +310,11 @@ def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, se
 
 def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
     """Everything that page and figure show, as plain data."""
-    from polyreg import page
+    from polyreg import chart
 
     letters = data_letters(seen)
     runs = [
-        page.Run(
+        chart.Run(
             name=one.past.name,
             id=one.past.id,
             kind=one.kind,
@@ -326,9 +326,9 @@ def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
         for one in seen
     ]
     groups = by_variables(seen)
-    charts = [chart for group in groups for chart in fitted(seen, group, letters)]
+    charts = [one for group in groups for one in fitted(seen, group, letters)]
     charts += learning(seen)
-    return page.Comparison(
+    return chart.Comparison(
         title=f"Comparison of {plural(len(seen), 'run')}",
         runs=runs,
         warnings=different_data(seen, letters),
@@ -356,7 +356,7 @@ def numbers(runs: Sequence[int]) -> str:
 
 
 def different_data(seen: Sequence[Seen], letters: dict[str, str]) -> list:
-    from polyreg import page
+    from polyreg import chart
 
     saw: dict[str, list[int]] = {}
     for k, one in enumerate(seen):
@@ -368,7 +368,7 @@ def different_data(seen: Sequence[Seen], letters: dict[str, str]) -> list:
     if unknown:
         lines.append(f"not known: {numbers(unknown)}")
     return [
-        page.Warned(
+        chart.Warned(
             "These runs saw different data. Errors and criteria compare only on the same data; "
             "★ is the best there.",
             lines,
@@ -389,30 +389,30 @@ def samples(seen: Sequence[Seen], group: Sequence[int], letters: dict[str, str])
     """Each table's or stream's points once; as one, where they are too many to tell apart."""
     import numpy as np
 
-    from polyreg import page
+    from polyreg import chart
 
     shared: dict[str, list[int]] = {}
     for k in group:
         if seen[k].sample is not None:
             shared.setdefault(seen[k].past.tags.get("data.sha256", f"run {k}"), []).append(k)
-    if len(shared) > len(page.DOTS):
+    if len(shared) > len(chart.DOTS):
         few = -(-len(shared) * SAMPLE // 1000)  # every so many: 1000 points in all
         drawn = [seen[runs[0]].sample for runs in shared.values()]
         x, y = (np.concatenate([one[i][::few] for one in drawn]) for i in (0, 1))
-        yield page.Points(f"data, of {len(shared)} kinds (samples)", x[:, 0], y)
+        yield chart.Points(f"data, of {len(shared)} kinds (samples)", x[:, 0], y)
         return
     for look, (sha256, runs) in enumerate(shared.items()):
         x, y = seen[runs[0]].sample
         letter = letters.get(sha256, "")
         of = "" if len(shared) == 1 and len(runs) == len(group) else f" of {numbers(runs)}"
-        yield page.Points(f"data {letter}{of} (a sample)".replace("  ", " "), x[:, 0], y, look)
+        yield chart.Points(f"data {letter}{of} (a sample)".replace("  ", " "), x[:, 0], y, look)
 
 
 def fitted(seen: Sequence[Seen], group: Sequence[int], letters: dict[str, str]) -> Iterator:
     """The chart of runs that explain the same target by the same variables."""
     import numpy as np
 
-    from polyreg import page
+    from polyreg import chart
 
     first = seen[group[0]]
     if len(first.variables) != 1:
@@ -426,25 +426,25 @@ def fitted(seen: Sequence[Seen], group: Sequence[int], letters: dict[str, str]) 
         if truth is not None:
             known = [seen[k].domain for k in group if seen[k].truth == truth]
             x = within(grid, min(a for a, _ in known), max(b for _, b in known))
-            curves.append(page.Curve(None, x, np.polynomial.polynomial.polyval(x, truth)))
+            curves.append(chart.Curve(None, x, np.polynomial.polynomial.polyval(x, truth)))
     levels = set()
     for k, (a, b) in zip(group, ends, strict=True):
         x = within(grid, a, b)
         y, lower, upper = seen[k].polynomial.predict(x, "confidence")
         if np.isfinite(lower).all() and np.isfinite(upper).all():
             levels.add(f"{100 * seen[k].polynomial.level:g} %")
-            curves.append(page.Curve(k, x, y, lower, upper))
+            curves.append(chart.Curve(k, x, y, lower, upper))
         else:
-            curves.append(page.Curve(k, x, y))
+            curves.append(chart.Curve(k, x, y))
     notes = []
     if levels:
         notes.append(f"Bands: {' and '.join(sorted(levels))} confidence, of the mean.")
-        if sum(curve.low is not None for curve in curves) > page.BANDS:
-            notes[-1] = f"Bands are drawn for up to {page.BANDS} curves; point at one for its own."
+        if sum(curve.low is not None for curve in curves) > chart.BANDS:
+            notes[-1] = f"Bands are drawn for up to {chart.BANDS} curves; point at one for its own."
     bare = [k for k in group if seen[k].sample is None]
     if bare:
         notes.append(f"No sample of the data of {numbers(bare)}: the curve only.")
-    yield page.Chart(
+    yield chart.Chart(
         title=f"{first.target} against {first.variables[0]}",
         names=(first.variables[0], first.target),
         curves=curves,
@@ -459,13 +459,13 @@ def within(grid: Any, low: float, high: float) -> Any:
 
 def observed(seen: Sequence[Seen], group: Sequence[int]) -> Iterator:
     """Of several variables: what was observed against what each run says."""
-    from polyreg import page
+    from polyreg import chart
 
     points = []
     for look, k in enumerate(group):
         if seen[k].sample is not None:
             x, y = seen[k].sample
-            points.append(page.Points(f"run {k + 1}", seen[k].polynomial.predict(x), y, look, k))
+            points.append(chart.Points(f"run {k + 1}", seen[k].polynomial.predict(x), y, look, k))
     first = seen[group[0]]
     if not first.variables:
         return
@@ -474,7 +474,7 @@ def observed(seen: Sequence[Seen], group: Sequence[int]) -> Iterator:
     note = f"A curve is shown for one variable; these runs have {len(first.variables)}: {names}."
     if bare:
         note += f" No sample of the data of {numbers(bare)}: no points."
-    yield page.Chart(
+    yield chart.Chart(
         title=f"{first.target}: observed against fitted",
         names=(f"fitted {first.target}", f"observed {first.target}"),
         points=points,
@@ -493,7 +493,7 @@ LEARNED = {
 def learning(seen: Sequence[Seen]) -> Iterator:
     import numpy as np
 
-    from polyreg import page
+    from polyreg import chart
     from polyreg.tracking import thinned
 
     for key, (title, across, up) in LEARNED.items():
@@ -501,20 +501,20 @@ def learning(seen: Sequence[Seen]) -> Iterator:
         for k, one in enumerate(seen):
             if key in one.learning:
                 steps, values = one.learning[key]
-                kept = np.isfinite(values) & (values > 0) & (values < page.INFINITE)
+                kept = np.isfinite(values) & (values > 0) & (values < INFINITE)
                 steps, values = steps[kept], values[kept]
                 if len(steps):
                     at = thinned(steps, LEARNING)
-                    curves.append(page.Curve(k, steps[at].astype(float), values[at]))
+                    curves.append(chart.Curve(k, steps[at].astype(float), values[at]))
         if curves:
             lowest = min(curve.x[0] for curve in curves)
             long = lowest >= 1 and max(curve.x[-1] for curve in curves) >= 50
-            yield page.Chart(title, (across, up), curves, log=(bool(long), True))
+            yield chart.Chart(title, (across, up), curves, log=(bool(long), True))
 
 
 def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
     """Each term that any of these runs has, low degrees first, with what is known of it."""
-    from polyreg import page
+    from polyreg import chart
 
     truths: dict[tuple, list[int]] = {}
     for k in group:
@@ -528,7 +528,7 @@ def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
         rows = zip(pairs, polynomial.exponents, polynomial.conf_int().tolist(), strict=True)
         for (term, value), powers, (low, high) in rows:
             exponents[term] = powers
-            found.setdefault(term, []).append(page.Estimate(k, value, low, high))
+            found.setdefault(term, []).append(chart.Estimate(k, value, low, high))
     for truth in truths:
         for i in range(len(truth)):
             term = {0: "1", 1: "x"}.get(i, f"x^{i}")
@@ -559,9 +559,9 @@ def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
         notes.append(f"The first {TERMS} of {len(order)} terms.")
     if len(order) > STRIPPED:
         notes.append(f"Drawn are the first {STRIPPED}.")
-    return page.Coefficients(
+    return chart.Coefficients(
         title=f"Coefficients of {first.target} by {', '.join(first.variables) or 'nothing'}",
-        terms=[page.Term(term, known_of(term), found[term]) for term in order[:TERMS]],
+        terms=[chart.Term(term, known_of(term), found[term]) for term in order[:TERMS]],
         note=" ".join(notes),
         drawn=STRIPPED,
         target=first.target,
@@ -570,12 +570,14 @@ def coefficients(seen: Sequence[Seen], group: Sequence[int]) -> Any:
 
 def tables(seen: Sequence[Seen]) -> Iterator:
     """The options that differ, the metrics, the seconds."""
-    from polyreg import page
+    from polyreg import chart
 
-    rows = [page.Row(name, [one.past.params.get(name) for one in seen]) for name in differing(seen)]
+    rows = [
+        chart.Row(name, [one.past.params.get(name) for one in seen]) for name in differing(seen)
+    ]
     if rows:
         note = "An option that a run does not have is a dash."
-        yield page.Table("Options that differ", rows, note)
+        yield chart.Table("Options that differ", rows, note)
     names = {name for one in seen for name in one.past.metrics if name not in CURVES}
     shown = {name for name in names if not name.startswith(ELSEWHERE)}
     times = sorted(name for name in shown if name.startswith("time/"))
@@ -585,7 +587,7 @@ def tables(seen: Sequence[Seen]) -> Iterator:
     for title, keys in (("Final metrics", first + rest), ("Seconds of each stage", times)):
         rows = [metric(seen, name) for name in keys]
         if rows:
-            yield page.Table(title, rows, best, folded=keys is times)
+            yield chart.Table(title, rows, best, folded=keys is times)
 
 
 def differing(seen: Sequence[Seen]) -> list[str]:
@@ -602,7 +604,7 @@ def differing(seen: Sequence[Seen]) -> list[str]:
 
 def metric(seen: Sequence[Seen], name: str) -> Any:
     """A metric of every run, with the best on each data marked, where two differ."""
-    from polyreg import page
+    from polyreg import chart
 
     values = [one.past.metrics.get(name) for one in seen]
     sign = -1 if name.startswith(HIGH) else 1 if name.startswith(LOW) or name == "steps" else 0
@@ -610,29 +612,27 @@ def metric(seen: Sequence[Seen], name: str) -> Any:
     if sign:
         saw: dict[str, dict[int, float]] = {}
         for k, (one, value) in enumerate(zip(seen, values, strict=True)):
-            if value is not None and abs(value) < page.INFINITE:  # nan is not
+            if value is not None and abs(value) < INFINITE:  # nan is not
                 those = saw.setdefault(one.past.tags.get("data.sha256", ""), {})
                 those[k] = sign * float(f"{value:.6g}")  # as the page shows it
         for those in saw.values():
             least = min(those.values())
             if least < max(those.values()):
                 best |= {k for k, value in those.items() if value == least}
-    return page.Row(name, values, frozenset(best))
+    return chart.Row(name, values, frozenset(best))
 
 
 def report(seen: Sequence[Seen], comparison: Any) -> None:
     """Print a line a run."""
-    from polyreg import page
-
     cells = {"degree": [one.past.params.get("degree", "-") for one in seen]}
     for key in ("steps", "loss/gap", "r2", "residual_sd"):
         if any(key in one.past.metrics for one in seen):
             values = [one.past.metrics.get(key) for one in seen]
-            cells[key.rpartition("/")[2]] = ["-" if v is None else page.number(v) for v in values]
-    names = [f"{k + 1:>2} {page.short(one.past.name, 40)}" for k, one in enumerate(seen)]
+            cells[key.rpartition("/")[2]] = ["-" if v is None else number(v) for v in values]
+    names = [f"{k + 1:>2} {short(one.past.name, 40)}" for k, one in enumerate(seen)]
     cells["data"] = [run.data or "-" for run in comparison.runs]
     cells["status"] = [one.past.status for one in seen]
-    click.echo(table(["run", *cells], list(zip(names, *cells.values(), strict=True))))
+    click.echo(aligned(["run", *cells], list(zip(names, *cells.values(), strict=True))))
     for warning in comparison.warnings:
         click.echo(f"warning: {warning.text} {'; '.join(warning.lines)}", err=True)
     for note in comparison.notes:

@@ -25,11 +25,11 @@ from experiments.common import (
     progress_bar,
     say_abandoned,
     say_news,
-    table,
 )
 from polyreg.config import MAX_TAG, FitConfig
 from polyreg.errors import Refused
 from polyreg.options import command, extra_option, params
+from polyreg.text import aligned
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
@@ -155,7 +155,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
     import numpy as np
     from scipy.special import ndtri
 
-    from polyreg import plots
+    from polyreg import figures as draw
 
     every = max(1, len(sample.y) // POINTS)
     x = np.column_stack([column[::every] for column in sample.x])
@@ -169,7 +169,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
         _, *new = answer.predict(grid, "prediction")
         yield (
             "fit",
-            plots.band(
+            draw.band(
                 (x[:, 0], y),
                 grid,
                 curve,
@@ -184,7 +184,7 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
     else:
         yield (
             "fit",
-            plots.observed(
+            draw.observed(
                 fitted,
                 y,
                 fitted - low,
@@ -198,13 +198,13 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
         weights = 1 if sample.weights is None else sample.weights[::every]
         residual = (y - fitted) * np.sqrt(weights) / answer.residual_sd
         across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
-        yield "residuals", plots.fit_residuals(across[0], residual, across[1], title)
+        yield "residuals", draw.fit_residuals(across[0], residual, across[1], title)
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
-        yield "quantiles", plots.quantiles(normal, np.sort(residual), title, label)
+        yield "quantiles", draw.quantiles(normal, np.sort(residual), title, label)
     if selection:
         yield (
             "selection",
-            plots.selection(
+            draw.selection(
                 selection.degrees,
                 selection.mse,
                 selection.std_error,
@@ -273,7 +273,7 @@ def report(answer: Any, selection: Any, rows: Any) -> None:
         ]
         for term, estimate, error, (low, high), digits in columns
     ]
-    click.echo(table(header, lines))
+    click.echo(aligned(header, lines))
     click.echo("")
     for line in summary(answer, selection, rows):
         click.echo(line)

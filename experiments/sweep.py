@@ -23,16 +23,14 @@ from experiments.common import (
     ending,
     joined,
     patience,
-    plural,
     progress_bar,
     say_abandoned,
     say_news,
-    table,
 )
 from polyreg.config import LISTS, SweepConfig
 from polyreg.errors import Unreachable
 from polyreg.options import command, extra_option, params, same_options
-from polyreg.text import text
+from polyreg.text import aligned, plural, text
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
@@ -219,24 +217,22 @@ def totals(rows, best) -> dict[str, float]:
 
 def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
     """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
-    from polyreg import plots
+    from polyreg import sweep_figures
 
     if not found:
         return
     if whole and not config.trials:
         others = math.prod(len(config.lists()[option]) for option in OTHERS)
         cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
-        yield (
-            "heat_map",
-            plots.heat_map(panels(config, found), (config.size if cut else config.name) + cut),
-        )
+        title = (config.size if cut else config.name) + cut
+        yield "heat_map", sweep_figures.heat_map(panels(config, found), title)
     yield "parallel", parallel(config, found)
     leader = min(found, key=lambda summary: summary.score)
     if studied(leader):
         study = leader.recovery()
         yield (
             "recovery",
-            plots.recovery(
+            sweep_figures.recovery(
                 study.terms,
                 study.bias,
                 study.bias_error,
@@ -253,7 +249,7 @@ def panels(config: SweepConfig, found: Sequence) -> list:
     """Gap and steps over learning rate and degree, for each choice of the other options."""
     import numpy as np
 
-    from polyreg.plots import Panel
+    from polyreg.sweep_figures import Panel
 
     lists = config.lists()
     cells = {tuple(summary.varied.values()): summary for summary in found}
@@ -290,7 +286,7 @@ def parallel(config: SweepConfig, found: Sequence):
     """Every run as a line through what the sweep varies and what it came to."""
     import numpy as np
 
-    from polyreg import plots
+    from polyreg import sweep_figures
 
     runs = [row for summary in found for row in summary.rows]
     axes: dict[str, list] = {
@@ -301,7 +297,7 @@ def parallel(config: SweepConfig, found: Sequence):
     axes["steps"] = [float("nan") if row.diverged else row.steps for row in runs]
     axes["error"] = [row.error for row in runs]
     axes["gap"] = [row.gap for row in runs]
-    return plots.parallel(axes, np.array(axes["steps"]), "steps", config.name)
+    return sweep_figures.parallel(axes, np.array(axes["steps"]), "steps", config.name)
 
 
 def report(config: SweepConfig, found: Sequence, best) -> None:
@@ -328,7 +324,7 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         ]
         for summary in ranked[:SHOWN]
     ]
-    click.echo(table(header, rows))
+    click.echo(aligned(header, rows))
     if len(ranked) > SHOWN:
         click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
     click.echo(
@@ -379,7 +375,7 @@ def report_recovery(config: SweepConfig, leader) -> None:
         "least squares": [f"{v:.2g}" for v in study.least_squares],
         "SGD predicted": [shown(v, ".2g") for v in study.predicted],
     }
-    click.echo(table(list(columns), list(zip(*columns.values(), strict=True))))
+    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=True))))
     if leader.converged:
         click.echo(
             f"note: the stop rule ended {leader.converged} of {len(leader.rows)} runs, and sets "

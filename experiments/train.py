@@ -21,12 +21,11 @@ from experiments.common import (
     progress_bar,
     say_abandoned,
     say_news,
-    table,
 )
 from polyreg.config import TrainConfig
 from polyreg.errors import Refused
 from polyreg.options import command, extra_option, params, same_options
-from polyreg.text import text
+from polyreg.text import aligned, text
 
 SAMPLE = 400  # points of the data in the plots
 
@@ -181,7 +180,8 @@ def figures(learned, training) -> Iterator:
     """The fit, the curves and the residuals, by name, over a sample of the training's own data."""
     import numpy as np
 
-    from polyreg import data, plots
+    from polyreg import data
+    from polyreg import figures as draw
     from polyreg.tracking import thinned
 
     config, curve = training.config, training.curve
@@ -193,10 +193,10 @@ def figures(learned, training) -> Iterator:
     grid = np.linspace(x.min(), x.max(), 400)
     kept = thinned(curve.at)
     predicted = learned.predict(grid)
-    yield "fit", plots.fit((x, y), grid, truth(grid), predicted, config.name)
+    yield "fit", draw.fit((x, y), grid, truth(grid), predicted, config.name)
     yield (
         "loss",
-        plots.loss(
+        draw.loss(
             curve.at[kept],
             curve.loss[kept],
             curve.gap[kept],
@@ -207,7 +207,7 @@ def figures(learned, training) -> Iterator:
     )
     residual = y - learned.predict(x)
     error = truth(grid) - predicted
-    yield "residuals", plots.residuals((x, residual), (grid, error), config.name)
+    yield "residuals", draw.residuals((x, residual), (grid, error), config.name)
 
 
 def report(learned, training, interrupted: bool) -> None:
@@ -223,7 +223,7 @@ def report(learned, training, interrupted: bool) -> None:
     }
     if not optimum.misses_terms:
         del columns["best"]  # the best of this degree is the truth itself
-    click.echo(table(list(columns), list(zip(*columns.values(), strict=False))))
+    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=False))))
 
     gap, tolerance = curve.gap[-1], config.tolerance
     ended = outcome(training, interrupted)

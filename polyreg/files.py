@@ -21,7 +21,7 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from polyreg.errors import BadTable, NotNow
-from polyreg.text import without_secrets
+from polyreg.text import quoted, without_secrets
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
 
@@ -246,7 +246,7 @@ def _require_commas(name: str, header: list[str]) -> None:
         for mark in (";", "\t", "|"):
             if mark in header[0]:
                 raise BadTable(
-                    f"{name} looks separated by {mark!r}: {short(header[0])}; only commas are "
+                    f"{name} looks separated by {mark!r}: {quoted(header[0])}; only commas are "
                     "read, and decimal points"
                 )
 
@@ -270,22 +270,18 @@ def _range(told: pa.parquet.Statistics | None) -> tuple[float, float] | None:
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
-def short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
 def _explained(error: Exception, name: str, columns: list[str], doing: str = "read") -> BadTable:
     """Arrow's or the system's error in our words; Arrow counts a CSV's header as row 1."""
     said = str(error)
     if found := re.search(r"column #(\d+): Row #(\d+): .*? invalid value '(.*)'", said, re.DOTALL):
         return BadTable(
             f"column {columns[int(found[1])]} is not a number: row {int(found[2]) - 1:,} of {name} "
-            f"holds {short(found[3])}; correct it, empty the cell, or choose other columns"
+            f"holds {quoted(found[3])}; correct it, empty the cell, or choose other columns"
         )
     if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", said, re.DOTALL):
         return BadTable(
             f"row {int(found[1]) - 1:,} of {name} has {found[3]} fields where the header has "
-            f"{found[2]}: {short(found[4])}; correct or quote it"
+            f"{found[2]}: {quoted(found[4])}; correct or quote it"
         )
     if "Empty CSV file" in said:
         return BadTable(f"{name} has no rows; it needs a line of column names and then rows")

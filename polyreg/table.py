@@ -20,7 +20,8 @@ import pyarrow as pa
 
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, NotNow
-from polyreg.files import BLOCK_ROWS, File, find, format_of, sha256, short
+from polyreg.files import BLOCK_ROWS, File, find, format_of, sha256
+from polyreg.text import listed, quoted
 
 SAMPLE = 16_384
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
@@ -209,7 +210,7 @@ class _Rows:
     def surveyed(self, tally: Tally) -> Survey:
         """What a whole pass found."""
         if not tally.rows:
-            lost = f" without a missing value in {_listed(self.columns)}" * bool(self.missing_rows)
+            lost = f" without a missing value in {listed(self.columns)}" * bool(self.missing_rows)
             raise BadTable(f"{self.title} has no rows{lost}; a fit needs some")
         return self._survey(tally.rows, tally.low, tally.high, tally.sample())
 
@@ -602,7 +603,7 @@ def _require_columns(files: list[File], asked: list[str]) -> None:
             and all(map(_is_numeral, names))
         ):
             raise BadTable(
-                f"the first line of {file.name} is data, not names: {short(','.join(names))}; "
+                f"the first line of {file.name} is data, not names: {quoted(','.join(names))}; "
                 "put a line of column names first"
             )
         twice = next((c for c in names if names.count(c) > 1), None)
@@ -619,7 +620,7 @@ def _require_columns(files: list[File], asked: list[str]) -> None:
             near = difflib.get_close_matches(name, first, n=1)
             raise BadTable(
                 f"no column {name!r} in {files[0].name}"
-                f"{f', did you mean {near[0]!r}?' if near else ';'} it has {_listed(first)}"
+                f"{f', did you mean {near[0]!r}?' if near else ';'} it has {listed(first)}"
             )
 
 
@@ -642,7 +643,7 @@ def _other_numbers(file: File, asked: list[str]) -> tuple[str, ...]:
     if not found:
         raise BadTable(
             f"{file.name} has no numeric column left for a feature; it has "
-            f"{_listed([f'{f.name} ({f.type})' for f in file.schema])}"
+            f"{listed([f'{f.name} ({f.type})' for f in file.schema])}"
         )
     return tuple(found)
 
@@ -653,11 +654,6 @@ def _is_numeral(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
-    return ", ".join(map(repr, names[:10])) + more
 
 
 def _fulfil(promise: "Future[str]", work: Callable[[], str]) -> None:

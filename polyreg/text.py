@@ -1,7 +1,12 @@
-"""One-line texts: the spelling of values, addresses without secrets."""
+"""Numbers, names and addresses as people read them: short, on one line, without secrets."""
 
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
+
+DIGITS = 6
+INFINITE = 1.797e308  # what MLflow stores for inf
 
 
 def text(value: Any) -> str:
@@ -11,6 +16,61 @@ def text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(text(v) for v in value)
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def number(value: float, plain_below: float = 1e9) -> str:
+    """Six significant digits: 0.000123457 is 1.23457e-4. Whole numbers keep all of theirs."""
+    if math.isnan(value) or abs(value) >= INFINITE:
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    size, million = abs(value), 10**DIGITS
+    if value == int(value) and size < min(million, plain_below):
+        return f"{int(value)}"
+    if 1e-3 <= size < plain_below:
+        return f"{value:.{DIGITS}g}" if size < million else f"{value:.0f}"
+    digits, _, exponent = f"{value:.{DIGITS - 1}e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def brief(value: float) -> str:
+    """Two digits, in as little room as they need: 0.012, 1200, 1.2e-4, 1.2e6."""
+    return number(float(f"{value:.2g}"), plain_below=1e5)
+
+
+def plural(count: int, what: str) -> str:
+    """`1 run`, `1,000 runs`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as lines of text: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in [header, *rows]
+    )
+
+
+def clean(text: str) -> str:
+    """Somebody's text as one line that UTF-8 and HTML can hold, not escaped."""
+    text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]", "�", text)
+    return " ".join(text.split())
+
+
+def short(text: str, room: float = 60) -> str:
+    """Somebody's text as one line of at most `room` characters."""
+    text = clean(text)
+    return text if len(text) <= room else text[: max(int(room) - 1, 1)] + "…"
+
+
+def quoted(text: str) -> str:
+    """Somebody's text as an error names it: in quotes, as it is written in Python, its start."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in quotes: the first ten, and how many more there are."""
+    more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+    return ", ".join(map(repr, names[:10])) + more
 
 
 def without_secrets(address: str) -> str:

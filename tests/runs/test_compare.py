@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from experiments import compare, fit, sweep, train
 from polyreg import data, page
 from polyreg.config import TrainConfig
-from polyreg.text import text
+from polyreg.text import number, text
 from tests.conftest import ROOT, artifact
 from tests.support import ready
 from tests.unit.reports.test_page import NASTY, READ, Reader, points_of
@@ -166,7 +166,7 @@ def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
     document = json.loads(artifact(mlflow.get_run(ids[1]), "coefficients.json").read_text())
     cells = shown(found, "Coefficients of y by a")
     for row in document["terms"]:
-        value, low, high = (page.number(row[key]) for key in ("estimate", "low", "high"))
+        value, low, high = (number(row[key]) for key in ("estimate", "low", "high"))
         assert cells[row["term"]][1] == f"{value}{low} to {high}"
     metrics = shown(found, "Final metrics")
     assert np.isclose(float(metrics["r2"][0]), np.corrcoef(a, y)[0, 1] ** 2, rtol=1e-5)

@@ -18,7 +18,7 @@ from mlflow.types.schema import AnyType
 
 import polyreg
 from experiments import predict, repair
-from polyreg import plots, predictor, tracking
+from polyreg import figures, predictor, tracking
 from polyreg.errors import Refused
 from polyreg.result import Result
 from polyreg.tracking import models, owner
@@ -109,7 +109,7 @@ def test_coefficients_are_metrics_and_a_file(store):
 
 def test_a_figure_is_a_png_under_plots(store):
     with tracking.start_run("a", {}) as run:
-        run.figure(plots.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
+        run.figure(figures.residuals(([0], [1]), ([0], [1]), "t"), "residuals")
     file = mlflow.artifacts.download_artifacts(f"runs:/{run.id}/plots/residuals.png")
     assert Path(file).read_bytes().startswith(b"\x89PNG")
 

@@ -14,7 +14,13 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
-    "package, home", [("mlflow", "tracking/"), ("matplotlib", "plots.py"), ("ray", "cluster.py")]
+    "package, home",
+    [
+        ("mlflow", "tracking/"),
+        ("matplotlib", "figures"),
+        ("jinja2", "page.py"),
+        ("ray", "cluster.py"),
+    ],
 )
 def test_one_place_alone_imports(package, home):
     imports = re.compile(rf"^\s*(import|from) {package}\b", re.MULTILINE)

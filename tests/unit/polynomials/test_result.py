@@ -6,6 +6,7 @@ import json
 import math
 import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -397,7 +398,7 @@ def test_a_result_is_frozen():
 
 
 # What polyreg 0.1 wrote, and said of it, kept as files.
-OLD = sorted((ROOT / "tests" / "data").glob("*.json"))
+OLD = sorted((Path(__file__).parents[2] / "data").glob("*.json"))
 
 
 def nan_for_none(values) -> np.ndarray:

@@ -4,12 +4,32 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from polyreg import page
+from polyreg.chart import (
+    DARK,
+    DASHES,
+    LIGHT,
+    Chart,
+    Coefficients,
+    Comparison,
+    Curve,
+    Estimate,
+    Points,
+    Row,
+    Run,
+    Scale,
+    Table,
+    Term,
+    Warned,
+    scales,
+)
+from polyreg.text import number
 
 X = np.linspace(-1, 1, 21)
 NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x00\ud800 ω€ 名"
@@ -69,13 +89,13 @@ class Reader(HTMLParser):
 
 
 def run(name="a run", **more):
-    return page.Run(name, "0" * 32, "training", "FINISHED", "2026-11-25 04:08", "A", **more)
+    return Run(name, "0" * 32, "training", "FINISHED", "2026-11-25 04:08", "A", **more)
 
 
 def whole(runs=None, **parts):
     runs = [run()] if runs is None else runs
     empty = {k: () for k in ("warnings", "notes", "charts", "coefficients", "tables")}
-    return page.Comparison("Comparison", runs, **(empty | parts))
+    return Comparison("Comparison", runs, **(empty | parts))
 
 
 def read(comparison) -> Reader:
@@ -85,20 +105,20 @@ def read(comparison) -> Reader:
 
 
 def chart(*curves, **options):
-    return page.Chart("y against x", ("x", "y"), curves, **options)
+    return Chart("y against x", ("x", "y"), curves, **options)
 
 
 def everything(name: str):
     """A page with somebody's text wherever it can be."""
-    curve = page.Curve(0, X, X, X - 1, X + 1)
-    return page.Comparison(
+    curve = Curve(0, X, X, X - 1, X + 1)
+    return Comparison(
         name,
-        [page.Run(name, name, name, name, name, name, name)],
-        [page.Warned(name, [name])],
+        [Run(name, name, name, name, name, name, name)],
+        [Warned(name, [name])],
         [name],
-        [page.Chart(name, (name, name), [curve], [page.Points(name, X, X)], note=name)],
-        [page.Coefficients(name, [page.Term(name, [(name, 1.0)], [page.Estimate(0, 1.0)])], name)],
-        [page.Table(name, [page.Row(name, [name])], name), page.Table(name, [], folded=True)],
+        [Chart(name, (name, name), [curve], [Points(name, X, X)], note=name)],
+        [Coefficients(name, [Term(name, [(name, 1.0)], [Estimate(0, 1.0)])], name)],
+        [Table(name, [Row(name, [name])], name), Table(name, [], folded=True)],
     )
 
 
@@ -110,6 +130,14 @@ def test_whatever_a_name_holds_is_shown_and_does_nothing():
     assert found.texts["title"] == [READ] and found.texts["h1"] == [READ]
     assert found.texts["th"].count(READ) >= 1
     assert READ in found.texts["td"]
+    assert places(found, "alert(1)") == places(plain, "plain")
+
+
+def places(found: Reader, word: str) -> dict[str, int]:
+    """How often a word stands in the text of each kind of element, and in each attribute."""
+    texts = {tag: "".join(t).count(word) for tag, t in found.texts.items() if tag != "script"}
+    values = [(key, value or "") for _, a in found.elements for key, value in a.items()]
+    return Counter(texts) + Counter(key for key, value in values for _ in range(value.count(word)))
 
 
 def test_a_page_asks_for_nothing_from_elsewhere():
@@ -123,7 +151,7 @@ def test_a_page_asks_for_nothing_from_elsewhere():
 
 
 def test_a_page_says_its_language_title_and_headings():
-    found = read(whole(charts=[chart(page.Curve(0, X, X))]))
+    found = read(whole(charts=[chart(Curve(0, X, X))]))
     assert ("html", {"lang": "en"}) in found.elements
     assert found.texts["title"] == ["Comparison"]
     assert found.texts["h2"] == ["Curves", "Runs"]
@@ -138,7 +166,7 @@ def points_of(d: str) -> np.ndarray:
 
 
 def test_a_curve_is_drawn_where_its_numbers_are():
-    found = read(whole(charts=[chart(page.Curve(0, X, X**3))]))
+    found = read(whole(charts=[chart(Curve(0, X, X**3))]))
     [line] = [a for a in found.of("line") if len(a["d"]) > 50]
     drawn = points_of(line["d"])
     assert np.allclose(drawn[:, 0], 500 * (X + 1), atol=0.06)
@@ -148,7 +176,7 @@ def test_a_curve_is_drawn_where_its_numbers_are():
 
 
 def test_a_pointer_finds_the_numbers_themselves():
-    curve = page.Curve(0, X, np.pi * X, X - 1, np.where(X > 0.95, np.nan, X + 1))
+    curve = Curve(0, X, np.pi * X, X - 1, np.where(X > 0.95, np.nan, X + 1))
     found = read(whole(charts=[chart(curve)]))
     [told] = [json.loads(t) for t in found.texts["script"] if t.startswith("{")]
     assert told["x"] == [-1, 1, False]
@@ -160,7 +188,7 @@ def test_a_pointer_finds_the_numbers_themselves():
 
 def test_a_log_axis_has_equal_steps_for_equal_factors():
     steps = np.array([1.0, 10, 100, 1000])
-    found = read(whole(charts=[chart(page.Curve(0, steps, 1 / steps), log=(True, True))]))
+    found = read(whole(charts=[chart(Curve(0, steps, 1 / steps), log=(True, True))]))
     [line] = [a for a in found.of("line") if len(a["d"]) > 30]
     drawn = points_of(line["d"])
     assert np.allclose(np.diff(drawn[:, 0]), 1000 / 3, atol=0.2)
@@ -170,7 +198,7 @@ def test_a_log_axis_has_equal_steps_for_equal_factors():
 
 def test_bands_are_drawn_while_they_can_be_told_apart():
     def bands(count):
-        curves = [page.Curve(k, X, X, X - 1, X + 1) for k in range(count)]
+        curves = [Curve(k, X, X, X - 1, X + 1) for k in range(count)]
         return len(read(whole([run()] * count, charts=[chart(*curves)])).of("band"))
 
     assert (bands(1), bands(12), bands(13)) == (1, 12, 0)
@@ -178,7 +206,7 @@ def test_bands_are_drawn_while_they_can_be_told_apart():
 
 def test_a_band_that_is_not_finite_is_left_out_and_a_curve_breaks_there():
     y = np.where(abs(X) < 0.1, np.nan, X)
-    found = read(whole(charts=[chart(page.Curve(0, X, y, y - 1, y + 1))]))
+    found = read(whole(charts=[chart(Curve(0, X, y, y - 1, y + 1))]))
     assert found.of("band") == []
     [line] = [a for a in found.of("line") if len(a["d"]) > 50]
     assert line["d"].count("M") == 2 and "nan" not in line["d"]
@@ -186,7 +214,7 @@ def test_a_band_that_is_not_finite_is_left_out_and_a_curve_breaks_there():
 
 def test_a_curve_that_leaves_the_data_does_not_flatten_them():
     y = np.where(X > 0.9, 1e9, X)
-    across, up = page.scales(chart(page.Curve(0, X, y), points=[page.Points("data", X, X)]))
+    across, up = scales(chart(Curve(0, X, y), points=[Points("data", X, X)]))
     assert (across.low, across.high) == (-1, 1)
     assert -3.2 < up.low < -1 and 1 < up.high < 3.2
 
@@ -198,15 +226,15 @@ def test_a_curve_that_leaves_the_data_does_not_flatten_them():
 @pytest.mark.parametrize("log", [False, True])
 def test_any_numbers_make_an_axis(values, log):
     values = np.array(values, dtype=float)
-    scale = page.Scale.over(values, log)
+    scale = Scale.over(values, log)
     assert scale.low < scale.high and math.isfinite(scale.high)
     ticks = scale.ticks()
     assert 1 <= len(ticks) < 12 and all(-0.01 < scale.at(t) < 1.01 for t in ticks)
-    read(whole(charts=[chart(page.Curve(0, values, values), log=(log, log))]))
+    read(whole(charts=[chart(Curve(0, values, values), log=(log, log))]))
 
 
 def test_numbers_at_the_ends_do_not_overlap():
-    curves = [page.Curve(k, X, X + k / 1e6) for k in range(12)]
+    curves = [Curve(k, X, X + k / 1e6) for k in range(12)]
     found = read(whole([run()] * 12, charts=[chart(*curves)]))
     tops = sorted(float(a["style"].rpartition(":")[2][:-1]) for a in found.of("end"))
     assert len(tops) == 12 and np.diff(tops).min() > 5.4
@@ -214,7 +242,7 @@ def test_numbers_at_the_ends_do_not_overlap():
 
 
 def test_runs_differ_by_number_and_dash_not_by_colour_alone():
-    looks = {(k % len(page.LIGHT), page.DASHES[k % len(page.DASHES)]) for k in range(42)}
+    looks = {(k % len(LIGHT), DASHES[k % len(DASHES)]) for k in range(42)}
     assert len(looks) == 42
     style = "".join(read(whole([run()] * 3)).texts["style"])
     assert ".s1{--c:var(--p1);--d:7 3}" in style
@@ -232,10 +260,10 @@ def contrast(a: str, b: str) -> float:
 
 
 def test_text_and_lines_stand_out_from_their_paper():
-    blocks = re.findall(r":root\{(.*?)\}", page.STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", page.STYLE, re.DOTALL)
     assert len(blocks) == 2
-    for block, colours in zip(blocks, (page.LIGHT, page.DARK), strict=True):
-        style = dict(re.findall(r"--([\w-]+):(#\w+)", block))
+    for block, colours in zip(blocks, (LIGHT, DARK), strict=True):
+        style = dict(re.findall(r"--([\w-]+): *(#\w+)", block))
         style = {
             k: v if len(v) == 7 else "#" + "".join(2 * c for c in v[1:]) for k, v in style.items()
         }
@@ -271,7 +299,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("eyes", EYES)
-@pytest.mark.parametrize("colours", [page.LIGHT, page.DARK])
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
 def test_colours_are_apart_for_colour_blind_eyes(eyes, colours):
     seen = [lab(np.array(EYES[eyes]) @ linear(colour)) for colour in colours]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 12
@@ -286,16 +314,16 @@ def test_colours_are_apart_for_colour_blind_eyes(eyes, colours):
     ],
 )  # fmt: skip
 def test_numbers_have_six_digits(value, text):
-    assert page.number(value) == text
+    assert number(value) == text
 
 
 def test_a_table_has_its_numbers_and_marks_the_best():
     rows = [
-        page.Row("gap", [0.5, 0.25, None], frozenset({1})),
-        page.Row("basis", ["auto", "hermite", None]),
-        page.Row("odd", [math.nan, math.inf, 2.0]),
+        Row("gap", [0.5, 0.25, None], frozenset({1})),
+        Row("basis", ["auto", "hermite", None]),
+        Row("odd", [math.nan, math.inf, 2.0]),
     ]
-    found = read(whole([run()] * 3, tables=[page.Table("Metrics", rows)]))
+    found = read(whole([run()] * 3, tables=[Table("Metrics", rows)]))
     assert found.tables["Metrics"][1:] == [
         ["gap", "0.5", "0.25 ★", "–"],
         ["basis", "auto", "hermite", "–"],
@@ -306,11 +334,11 @@ def test_a_table_has_its_numbers_and_marks_the_best():
 
 def test_coefficients_stand_beside_the_truth_with_their_intervals():
     terms = [
-        page.Term("1", [("truth", 0.9)], [page.Estimate(0, 1.0, 0.5, 1.5), page.Estimate(1, 2.0)]),
-        page.Term("x", [("truth", 0.5)], [page.Estimate(1, 0.25, math.nan, math.nan)]),
-        page.Term("x^2", [("truth", 3.0)], []),
+        Term("1", [("truth", 0.9)], [Estimate(0, 1.0, 0.5, 1.5), Estimate(1, 2.0)]),
+        Term("x", [("truth", 0.5)], [Estimate(1, 0.25, math.nan, math.nan)]),
+        Term("x^2", [("truth", 3.0)], []),
     ]
-    found = read(whole([run()] * 2, coefficients=[page.Coefficients("Coefficients", terms)]))
+    found = read(whole([run()] * 2, coefficients=[Coefficients("Coefficients", terms)]))
     assert found.tables["Coefficients"][1:] == [
         ["1", "0.9", "10.5 to 1.5", "2"],
         ["x", "0.5", "–", "0.25"],
@@ -326,7 +354,7 @@ def test_coefficients_stand_beside_the_truth_with_their_intervals():
 
 def test_fifty_runs_make_a_page_of_readable_size():
     x, random = np.linspace(-1, 1, 241), np.random.default_rng(0)
-    curves = [page.Curve(k, x, random.normal(size=241)) for k in range(50)]
+    curves = [Curve(k, x, random.normal(size=241)) for k in range(50)]
     text = page.render(whole([run()] * 50, charts=[chart(*curves)]))
     assert len(text.encode()) < 1e6
     assert Reader(text).of("end") == []  # no room for their numbers

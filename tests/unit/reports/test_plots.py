@@ -6,7 +6,21 @@ from matplotlib.cm import viridis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 
-from polyreg import page, plots
+from polyreg import figures, sweep_figures
+from polyreg.chart import (
+    LIGHT,
+    Chart,
+    Coefficients,
+    Comparison,
+    Curve,
+    Estimate,
+    Points,
+    Run,
+    Term,
+    Warned,
+)
+from polyreg.comparison_figure import comparison
+from polyreg.text import brief
 
 X = np.linspace(-1, 1, 50)
 
@@ -19,7 +33,7 @@ def png(figure, path):
 
 
 def test_the_fit_shows_data_truth_and_what_was_learned(tmp_path):
-    figure = plots.fit((X, X), X, X, 2 * X, "degree 1")
+    figure = figures.fit((X, X), X, X, 2 * X, "degree 1")
     axes, labels = png(figure, tmp_path / "fit.png")
     assert labels == ["truth", "data (a sample)", "learned"]
     assert np.array_equal(axes.get_lines()[2].get_ydata(), 2 * X)
@@ -29,7 +43,7 @@ def test_the_fit_shows_data_truth_and_what_was_learned(tmp_path):
 def test_the_loss_is_on_a_log_scale_with_floor_gap_and_tolerance(tmp_path):
     steps, losses = np.array([1, 2, 4]), 100 * np.ones(3)
     options = {"tolerance": 1e-3, "title": "t"}
-    figure = plots.loss(steps, losses, losses / 2, floor=9.0, **options)
+    figure = figures.loss(steps, losses, losses / 2, floor=9.0, **options)
     axes, labels = png(figure, tmp_path / "loss.png")
     assert axes.get_yscale() == "log"
     assert [label.split(":")[0] for label in labels] == [
@@ -41,13 +55,13 @@ def test_the_loss_is_on_a_log_scale_with_floor_gap_and_tolerance(tmp_path):
     assert axes.get_lines()[1].get_xdata().tolist() == [1, 2, 4]
     assert axes.get_lines()[2].get_ydata()[0] == 9.0
     _, labels = png(
-        plots.loss(steps, losses, losses, floor=0.0, **options), tmp_path / "no_floor.png"
+        figures.loss(steps, losses, losses, floor=0.0, **options), tmp_path / "no_floor.png"
     )
     assert not any("floor" in label for label in labels)
 
 
 def test_residuals_show_the_data_and_the_error(tmp_path):
-    axes, labels = png(plots.residuals((X, X), (X, -X), "t"), tmp_path / "residuals.png")
+    axes, labels = png(figures.residuals((X, X), (X, -X), "t"), tmp_path / "residuals.png")
     assert labels[1:] == ["data (a sample)", "truth - learned"]
     assert axes.get_ylabel() == "y - learned"
 
@@ -57,7 +71,7 @@ def named(rows, columns, mean, label="gap", spread=np.nan, **options):
     shape = (rows, columns)
     names = [f"{i / 100}" for i in range(rows)], [str(i + 1) for i in range(columns)]
     mean, spread = np.full(shape, mean), np.full(shape, spread)
-    return plots.Panel("batch 32", *names, mean, spread, label, **options)
+    return sweep_figures.Panel("batch 32", *names, mean, spread, label, **options)
 
 
 def texts(axes):
@@ -83,7 +97,7 @@ def test_the_heat_map_shows_means_and_spreads_on_one_log_scale_for_a_quantity(tm
         mean=np.array([[1.234e-9, 0.5]]), spread=np.array([[2e-10, np.nan]])
     )
     panels = [first, named(1, 2, 40.0), named(1, 2, 1234.0, "steps", spread=1.5, sign="×/÷")]
-    figure = plots.heat_map(panels, "sweep")
+    figure = sweep_figures.heat_map(panels, "sweep")
     figure.savefig(tmp_path / "heat.png")
     shown = [axes for axes in figure.axes if axes.get_title()]
     images = [axes.get_images()[0] for axes in shown]
@@ -98,7 +112,7 @@ def test_the_heat_map_shows_means_and_spreads_on_one_log_scale_for_a_quantity(tm
 
 
 def test_panels_too_wide_for_one_line_keep_one_scale():
-    figure = plots.heat_map([named(1, 20, 1e-3), named(1, 20, 1e3)], "t")
+    figure = sweep_figures.heat_map([named(1, 20, 1e-3), named(1, 20, 1e3)], "t")
     first, bar, second, other = figure.axes
     assert first.get_position().y0 > second.get_position().y1
     for axes in (bar, other):
@@ -108,20 +122,20 @@ def test_panels_too_wide_for_one_line_keep_one_scale():
 @pytest.mark.parametrize("lost", [np.nan, np.inf])
 def test_a_cell_whose_runs_diverged_is_grey_and_says_so(tmp_path, lost):
     panel = named(1, 2, 1.0)._replace(mean=np.array([[lost, 2.0]]))
-    figure = plots.heat_map([panel], "t")
+    figure = sweep_figures.heat_map([panel], "t")
     figure.savefig(tmp_path / "heat.png")
     axes = figure.axes[0]
     [image] = axes.get_images()
     assert texts(axes) == ["diverged", "2"]
-    assert to_hex(image.get_array()[0, 0]) == plots.DIVERGED
-    alone = plots.heat_map([named(1, 1, lost)], "t")
+    assert to_hex(image.get_array()[0, 0]) == sweep_figures.DIVERGED
+    alone = sweep_figures.heat_map([named(1, 1, lost)], "t")
     alone.savefig(tmp_path / "alone.png")
     assert len(alone.axes) == 1  # nothing for a colour bar to say
 
 
 def test_numbers_in_cells_stand_out_from_their_colours():
     panel = named(1, 300, 1.0)._replace(mean=np.geomspace(1e-12, 1, 300)[None])
-    axes = plots.heat_map([panel], "t").axes[0]
+    axes = sweep_figures.heat_map([panel], "t").axes[0]
     [image] = axes.get_images()
     pairs = zip(axes.texts, image.get_array()[0], strict=True)
     assert min(contrast(text.get_color(), c) for text, c in pairs) > 4.4
@@ -129,9 +143,9 @@ def test_numbers_in_cells_stand_out_from_their_colours():
 
 @pytest.mark.parametrize("value", [0.0, 1e-300, 0.0012, 1e300])
 def test_a_heat_map_of_one_cell_is_a_figure_too(tmp_path, value):
-    figure = plots.heat_map([named(1, 1, value, spread=0.0)], "t")
+    figure = sweep_figures.heat_map([named(1, 1, value, spread=0.0)], "t")
     figure.savefig(tmp_path / "one.png")
-    assert texts(figure.axes[0]) == [plots._brief(value), "±0"]
+    assert texts(figure.axes[0]) == [brief(value), "±0"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +153,7 @@ def test_a_heat_map_of_one_cell_is_a_figure_too(tmp_path, value):
     [(0.012, "0.012"), (1234, "1200"), (99999, "1e5"), (1.26e-10, "1.3e-10"), (-2e-4, "-2e-4")],
 )
 def test_numbers_are_brief(value, text):
-    assert plots._brief(value) == text
+    assert brief(value) == text
 
 
 @pytest.mark.parametrize("rows, columns, count", [(1, 1, 1), (5, 6, 6), (8, 20, 2), (2, 3, 15)])
@@ -152,7 +166,7 @@ def test_nothing_overlaps_in_a_heat_map_whatever_its_size(rows, columns, count, 
     if odd:
         panels[2 % count] = panels[2 % count]._replace(rows=[long] * rows)
     panels[-1] = panels[-1]._replace(columns=[long] * columns, label=long)
-    figure = plots.heat_map(panels, long)
+    figure = sweep_figures.heat_map(panels, long)
     shown = [axes for axes in figure.axes if axes.get_title()]
     assert len(shown) == min(count, 12)
     [title] = figure.texts
@@ -197,7 +211,7 @@ def test_parallel_coordinates_draw_each_run_through_its_values(tmp_path):
         "steps": [10, 40, 20, 30, 25, 15],
         "gap": gap.tolist(),
     }
-    figure = plots.parallel(axes, gap, "gap", "sweep")
+    figure = sweep_figures.parallel(axes, gap, "gap", "sweep")
     figure.savefig(tmp_path / "parallel.png")
     lines, colours, _ = runs_of(figure)
     assert lines.shape == (6, 7, 2)
@@ -222,7 +236,7 @@ def test_parallel_coordinates_draw_each_run_through_its_values(tmp_path):
 def test_runs_that_diverged_are_thin_and_grey_below_the_others(tmp_path):
     gap = np.array([np.nan, 2.0, 4.0, np.inf])
     axes = {"degree": [1, 1, 2, 2], "gap": gap.tolist()}
-    figure = plots.parallel(axes, gap, "gap", "t")
+    figure = sweep_figures.parallel(axes, gap, "gap", "t")
     figure.savefig(tmp_path / "parallel.png")
     lines, colours, widths = runs_of(figure)
     assert at_axis(figure, 1) == ([-0.15, 0.0, 0.5, 1.0], ["diverged", "2", "3", "4"])
@@ -244,7 +258,7 @@ def test_parallel_coordinates_hold_whatever_is_swept(tmp_path):
         "zeros": [0.0, 0.0] + [10.0**-i for i in range(n - 2)],
         "signed": [i - 7.5 for i in range(n)],
     }
-    figure = plots.parallel(axes, np.r_[0.0, np.ones(n - 1)], "l$_{x}$" * 30, "t")
+    figure = sweep_figures.parallel(axes, np.r_[0.0, np.ones(n - 1)], "l$_{x}$" * 30, "t")
     figure.savefig(tmp_path / "parallel.png")
     lines, _, _ = runs_of(figure)
     assert np.isfinite(lines).all()
@@ -260,13 +274,15 @@ def test_parallel_coordinates_hold_whatever_is_swept(tmp_path):
         assert len(heights) < 2 or np.diff(heights).min() > 0.03
     for count in (0, 1):
         few = {"degree": [2] * count, "gap": [np.nan] * count}
-        plots.parallel(few, np.full(count, np.nan), "gap", "t").savefig(tmp_path / "few.png")
+        sweep_figures.parallel(few, np.full(count, np.nan), "gap", "t").savefig(
+            tmp_path / "few.png"
+        )
 
 
 def test_ten_thousand_runs_are_one_collection():
     gap = np.geomspace(1e-9, 1, 10_000)
     axes = {"degree": (np.arange(10_000) % 9).tolist(), "gap": gap.tolist()}
-    lines, colours, _ = runs_of(plots.parallel(axes, gap, "gap", "t"))
+    lines, colours, _ = runs_of(sweep_figures.parallel(axes, gap, "gap", "t"))
     assert len(lines) == len(colours) == 10_000
     assert colours[0, 3] < 0.1
 
@@ -274,7 +290,7 @@ def test_ten_thousand_runs_are_one_collection():
 def recovered(bias, spread, predicted, runs=9, least_squares=0.5, terms=None):
     bias = np.asarray(bias, dtype=float)
     unit = np.full(len(bias), least_squares)
-    return plots.recovery(
+    return sweep_figures.recovery(
         terms or [f"x^{k}" for k in range(len(bias))],
         bias,
         np.full(len(bias), 0.25),
@@ -339,22 +355,22 @@ def test_recovery_draws_what_is_known(tmp_path, runs, value, least_squares):
 
 def side_by_side(count, name="$x_{1}$", **options):
     """A comparison of so many runs, each a line of its own slope with a band."""
-    runs = [page.Run(f"run {k} {name}", "", "fit", "FINISHED", "", "A") for k in range(count)]
-    curves = [page.Curve(k, X, k * X, k * X - 1, k * X + 1) for k in range(count)]
-    chart = page.Chart(name, (name, name), curves, [page.Points("data", X, X)], **options)
-    estimates = [page.Estimate(k, k, k - 1, k + 1) for k in range(count)]
-    terms = [page.Term(f"{name}^{i}", [("truth", 0.5)], estimates) for i in range(3)]
-    group = page.Coefficients(name, terms)
-    return page.Comparison("Comparison", runs, [], [], [chart, chart], [group], [])
+    runs = [Run(f"run {k} {name}", "", "fit", "FINISHED", "", "A") for k in range(count)]
+    curves = [Curve(k, X, k * X, k * X - 1, k * X + 1) for k in range(count)]
+    chart = Chart(name, (name, name), curves, [Points("data", X, X)], **options)
+    estimates = [Estimate(k, k, k - 1, k + 1) for k in range(count)]
+    terms = [Term(f"{name}^{i}", [("truth", 0.5)], estimates) for i in range(3)]
+    group = Coefficients(name, terms)
+    return Comparison("Comparison", runs, [], [], [chart, chart], [group], [])
 
 
 def test_a_comparison_draws_what_the_page_draws_in_its_colours(tmp_path):
-    figure = plots.comparison(side_by_side(3))
+    figure = comparison(side_by_side(3))
     figure.savefig(tmp_path / "comparison.png")
     chart, _, *strips = figure.axes
     data, *lines = chart.get_lines()
     assert data.get_label() == "data" and np.array_equal(data.get_xdata(), X)
-    assert [line.get_color() for line in lines] == list(page.LIGHT[:3])
+    assert [line.get_color() for line in lines] == list(LIGHT[:3])
     assert all(np.array_equal(line.get_ydata(), k * X) for k, line in enumerate(lines))
     assert len(chart.collections) == 3  # bands
     assert sorted(texts(chart)) == ["1", "2", "3"]
@@ -369,7 +385,7 @@ def test_a_comparison_draws_what_the_page_draws_in_its_colours(tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 7, 50])
 def test_nothing_overlaps_in_a_comparison_of_so_many_runs(tmp_path, count):
-    figure = plots.comparison(side_by_side(count, "a name without end " * 9))
+    figure = comparison(side_by_side(count, "a name without end " * 9))
     figure.savefig(tmp_path / "comparison.png")
     boxes = [axes.get_tightbbox() for axes in figure.axes]
     boxes += [text.get_window_extent() for text in figure.texts]
@@ -382,15 +398,13 @@ def test_nothing_overlaps_in_a_comparison_of_so_many_runs(tmp_path, count):
 def test_a_comparison_of_odd_numbers_is_a_figure_too(tmp_path):
     odd = np.array([np.nan, np.inf, -1e300, 0.0])
     charts = [
-        page.Chart("t", ("x", "y"), [page.Curve(0, np.arange(4.0), odd)], log=(log, log))
+        Chart("t", ("x", "y"), [Curve(0, np.arange(4.0), odd)], log=(log, log))
         for log in (False, True)
     ]
-    charts.append(
-        page.Chart("t", ("x", "y"), [page.Curve(None, X, X), page.Curve(0, X[:1], X[:1])])
-    )
-    charts.append(page.Chart("t", ("x", "y"), [], [page.Points("p", X, X, 3, 0)], diagonal=True))
-    estimates = [page.Estimate(0, np.nan), page.Estimate(0, 1e300, -np.inf, np.inf)]
-    group = page.Coefficients("c", [page.Term("1", [], estimates)])
-    run = page.Run("r", "", "", "", "", "")
-    found = page.Comparison("t", [run], [page.Warned("w")], [], charts, [group], [])
-    plots.comparison(found).savefig(tmp_path / "odd.png")
+    charts.append(Chart("t", ("x", "y"), [Curve(None, X, X), Curve(0, X[:1], X[:1])]))
+    charts.append(Chart("t", ("x", "y"), [], [Points("p", X, X, 3, 0)], diagonal=True))
+    estimates = [Estimate(0, np.nan), Estimate(0, 1e300, -np.inf, np.inf)]
+    group = Coefficients("c", [Term("1", [], estimates)])
+    run = Run("r", "", "", "", "", "")
+    found = Comparison("t", [run], [Warned("w")], [], charts, [group], [])
+    comparison(found).savefig(tmp_path / "odd.png")

@@ -1,0 +1,271 @@
+"""Charts and tables of runs side by side as plain data, which page and figures both draw.
+
+What they must agree on is here: the looks of the runs, the axes with their ticks, and where the
+curves' numbers stand.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from polyreg.text import number
+
+# Six colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
+# their paper; seven dashes, so that 42 runs differ, and lines under others show through.
+LIGHT = ("#1f5fbf", "#d35f00", "#00876c", "#c0489f", "#5b4a00", "#2b97c8")
+DARK = ("#5b9bff", "#ff8f3a", "#2fa683", "#f29ad6", "#f5e37a", "#8fe3ff")
+DASHES = ((), (7, 3), (2, 3), (11, 3, 2, 3), (14, 4), (6, 2, 2, 2, 2, 2), (4, 2))
+BANDS = 12  # curves up to which their bands are drawn
+NUMBERED = 24  # curves up to which a number stands at the end of each
+
+
+class Dot(NamedTuple):
+    cap: str
+    ink: float  # stroke widths
+    hole: float
+
+
+# Those of different data: dot, square, ring, frame.
+DOTS = (Dot("round", 4.5, 0), Dot("square", 4, 0), Dot("round", 6.5, 4), Dot("square", 6, 3.5))
+
+
+class Run(NamedTuple):
+    name: str
+    id: str
+    kind: str
+    status: str
+    started: str
+    data: str  # letter of what it saw; empty: not known
+    note: str = ""
+
+
+class Curve(NamedTuple):
+    run: int | None  # None: the truth
+    x: np.ndarray  # (n,), increasing
+    y: np.ndarray
+    low: np.ndarray | None = None  # of its band
+    high: np.ndarray | None = None
+
+
+class Points(NamedTuple):
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    look: int = 0  # which of DOTS
+    run: int | None = None  # whose they are; None: of the data
+
+    @property
+    def dot(self) -> Dot:
+        return DOTS[self.look % len(DOTS)]
+
+
+class Chart(NamedTuple):
+    title: str
+    names: tuple[str, str]  # of x and y
+    curves: Sequence[Curve] = ()
+    points: Sequence[Points] = ()
+    log: tuple[bool, bool] = (False, False)
+    diagonal: bool = False
+    note: str = ""
+
+    @property
+    def runs(self) -> list[int]:
+        """Those that have a curve."""
+        return sorted({curve.run for curve in self.curves if curve.run is not None})
+
+    @property
+    def banded(self) -> bool:
+        """Whether bands can be told apart: the curves that have one are few."""
+        return sum(curve.low is not None for curve in self.curves) <= BANDS
+
+
+class Estimate(NamedTuple):
+    run: int
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def has_interval(self) -> bool:
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+class Term(NamedTuple):
+    name: str
+    truths: Sequence[tuple[str, float]]  # what it is called, its value
+    estimates: Sequence[Estimate]
+
+    @property
+    def drawn(self) -> list[Estimate]:
+        return [e for e in self.estimates if math.isfinite(e.value)]
+
+    def of(self, run: int) -> Estimate | None:
+        return next((e for e in self.estimates if e.run == run), None)
+
+    @property
+    def known(self) -> str:
+        return ", ".join(f"{name} {number(value)}" for name, value in self.truths)
+
+    def scale(self) -> "Scale":
+        """An axis for the estimates with their intervals, and the truths."""
+        values = [v for e in self.drawn for v in (e.value, e.low, e.high)]
+        return Scale.over(np.array(values + [v for _, v in self.truths], float), pad=0.08)
+
+
+class Coefficients(NamedTuple):
+    title: str
+    terms: Sequence[Term]
+    note: str = ""
+    drawn: int = 24  # of them
+    target: str = ""
+
+    @property
+    def runs(self) -> list[int]:
+        """Those that have one of the terms."""
+        return sorted({e.run for term in self.terms for e in term.estimates})
+
+    @property
+    def truths(self) -> list[str]:
+        """What they are called, in order of appearance."""
+        return list(dict.fromkeys(name for term in self.terms for name, _ in term.truths))
+
+
+class Row(NamedTuple):
+    name: str
+    cells: Sequence[str | float | None]  # one a run
+    best: frozenset[int] = frozenset()
+
+
+class Table(NamedTuple):
+    title: str
+    rows: Sequence[Row]
+    note: str = ""
+    folded: bool = False
+
+
+class Warned(NamedTuple):
+    text: str
+    lines: Sequence[str] = ()
+
+
+class Comparison(NamedTuple):
+    title: str
+    runs: Sequence[Run]
+    warnings: Sequence[Warned]
+    notes: Sequence[str]
+    charts: Sequence[Chart]
+    coefficients: Sequence[Coefficients]
+    tables: Sequence[Table]
+
+
+class Scale(NamedTuple):
+    """Where values lie on an axis, as parts of its length."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, values: np.ndarray | float) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            v = np.asarray(values, float)
+            v, low, high = (self._plain(a) for a in (v, self.low, self.high))
+            return (v / 2 - low / 2) / (high / 2 - low / 2)
+
+    def _plain(self, v):
+        return np.log10(np.where(np.asarray(v) > 0, v, np.nan)) if self.log else v
+
+    @classmethod
+    def over(cls, values: np.ndarray, log: bool = False, pad: float = 0.04) -> "Scale":
+        """Around all the values that are finite (and positive, for a log axis)."""
+        kept = values[np.isfinite(values) & (abs(values) < 1e300)]
+        kept = kept[kept > 1e-300] if log else kept
+        if not kept.size:
+            return cls(0.1, 1, True) if log else cls(0, 1)
+        low, high = float(kept.min()), float(kept.max())
+        if log:
+            low, high = math.log10(low), math.log10(high)
+            room = pad * (high - low) if high - low > 1e-6 else 0.3  # decades
+            return cls(10 ** max(low - room, -307), 10 ** min(high + room, 308), True)
+        room = pad * (high - low)
+        if high - low <= 1e-9 * max(abs(low), abs(high)):
+            room = max(abs(low), abs(high)) * 0.1 or 1.0
+        return cls(low - room, high + room)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """What to write at the axis: even steps; of a log axis powers of ten, or 1, 2, 5, 10.
+
+        matplotlib's LogLocator would write 1e-7, 1e-3, 10: powers that leave out 1.
+        """
+        if self.log:
+            low, high = math.log10(self.low), math.log10(self.high)
+            powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+            if len(powers) > 2:
+                return [10.0**p for p in powers if p % -(-len(powers) // most) == 0]
+            around = range(math.floor(low), math.ceil(high) + 1)
+            fine = self._inside([f * 10.0**p for p in around for f in (1, 2, 5)])
+            if len(fine) > 2:
+                return fine
+        even = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
+        # It knows no numbers below 1e-288.
+        return self._inside([float(tick) for tick in even]) or [self.low, self.high]
+
+    def _inside(self, ticks: Sequence[float]) -> list[float]:
+        room = 1e-9 * (self.high / 2 - self.low / 2)
+        return [tick for tick in ticks if self.low - room <= tick <= self.high + room]
+
+
+def scales(chart: Chart) -> tuple[Scale, Scale]:
+    """The axes of a chart: all of its points and curves, but of y at most three times the data's.
+
+    A curve that runs away from the data is cut.
+    """
+    lines, dots = chart.curves, chart.points
+    x = np.concatenate([np.empty(0), *(c.x for c in lines), *(p.x for p in dots)])
+    parts = [a for c in lines for a in (c.y, c.low, c.high) if a is not None]
+    y = np.concatenate([np.empty(0), *parts])
+    seen = np.concatenate([np.empty(0), *(p.y for p in dots)])
+    seen = seen[np.isfinite(seen)]
+    if seen.size and not chart.log[1]:
+        room = float(np.ptp(seen)) or math.inf
+        y = y[(y >= seen.min() - room) & (y <= seen.max() + room)]
+    if chart.diagonal:
+        x = y = np.concatenate([x, y, seen])
+    across = Scale.over(x, chart.log[0], 0.04 if dots and not lines else 0)
+    return across, Scale.over(np.concatenate([y, seen]), chart.log[1])
+
+
+def _spread(wanted: Sequence[float], apart: float) -> list[float]:
+    """Heights near the wanted ones, at least so far apart, within [0, 1]."""
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    placed = list(wanted)
+    for before, k in zip([None, *order], order, strict=False):
+        if before is not None:
+            placed[k] = max(placed[k], placed[before] + apart)
+    for after, k in zip([None, *order[::-1]], order[::-1], strict=False):
+        placed[k] = min(placed[k], 1 if after is None else placed[after] - apart)
+    return placed
+
+
+def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[tuple[int, float, float, float]]:
+    """Of each curve: its run, where it ends, and the height of its number: left, top, height.
+
+    All are parts of the box, from its left and its top. None where there are too many to number.
+    """
+    if len(chart.runs) > NUMBERED:
+        return
+    found = []
+    for curve in chart.curves:
+        x, y = across.at(curve.x), up.at(curve.y)
+        seen = np.flatnonzero(np.isfinite(x) & (y >= 0) & (y <= 1))
+        if curve.run is not None and seen.size:
+            found.append((curve.run, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
+    found.sort(key=lambda end: end[1])
+    while found:  # those that end in one place share a column
+        group = [end for end in found if end[1] < found[0][1] + 0.06]
+        found = found[len(group) :]
+        heights = _spread([top for _, _, top in group], min(0.055, 1 / len(group)))
+        for (run, left, top), height in zip(group, heights, strict=True):
+            yield run, left, top, height
