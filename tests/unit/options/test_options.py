@@ -68,7 +68,7 @@ ERRORS = [error for _, error in inspect.getmembers(errors, inspect.isclass)]
         (ListOf(Integer(0, 20), "d1,..."), "each 0 to 20", [], []),
         (click.STRING, "", ["any"], []),
     ],
-    ids=str,
+    ids=lambda value: value.name if isinstance(value, click.ParamType) else str(value),
 )
 def test_a_range_is_said_in_words_and_holds_what_is_in_it(kind, words, inside, outside):
     assert bounds(kind) == words
