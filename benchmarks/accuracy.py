@@ -21,8 +21,8 @@ from sklearn.preprocessing import PolynomialFeatures
 from statsmodels.regression.linear_model import WLS
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import fit
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.tables.rows import InMemory
 from tests.support import oracle, problems
 
 

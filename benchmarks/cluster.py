@@ -22,8 +22,8 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.fit import GROUP_ROWS, write
-from polyreg.files import File, Found
-from polyreg.table import Table
+from polyreg.tables.files import File, Found
+from polyreg.tables.table import Table
 from tests.support import rays
 
 ROOT = Path(__file__).parent.parent

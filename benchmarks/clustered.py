@@ -15,10 +15,11 @@ from operator import methodcaller
 from typing import Any
 
 from benchmarks.reading import peak_bytes
-from polyreg import cluster, least_squares
+from polyreg.cluster import connect, tasks
 from polyreg.config import FitConfig
-from polyreg.least_squares import Passes, Problem
-from polyreg.table import Part, Table
+from polyreg.least_squares.problem import Passes, Problem, run
+from polyreg.tables.parts import Part
+from polyreg.tables.table import Table
 
 TASKS = 2000
 
@@ -29,7 +30,7 @@ def fit(config: FitConfig, engine: Any) -> dict[str, Any]:
     passes = engine.passes(rows) if engine else Passes(rows)
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
     sums = partial(passes.sums, advance=lambda rows: None)
-    answer = least_squares.run(problem, sums)
+    answer = run(problem, sums)
     rows.sha256()
     seconds = time.perf_counter() - start
     state = len(pickle.dumps(sums(problem))) if not engine else 0
@@ -40,16 +41,16 @@ def per_task(config: FitConfig, engine: Any) -> float:
     """Seconds for each of many tasks that have nothing to read."""
     nothing = Part(Table.of(config), [], 0)
     start = time.perf_counter()
-    engine.total(partial(cluster._tally, 0), [(nothing,)] * TASKS, lambda gaps: None)
+    engine.total(partial(tasks._profile, 0), [(nothing,)] * TASKS, lambda gaps: None)
     return (time.perf_counter() - start) / TASKS
 
 
 def main(folder: str, address: str, precision: Any) -> None:
-    cluster.PACKAGES += ("benchmarks",)  # which has peak_bytes
+    tasks.PACKAGES += ("benchmarks",)  # which has peak_bytes
     config = FitConfig(data=folder, target="y", precision=precision)
     base = peak_bytes()
     start = time.perf_counter()
-    with nullcontext() if address == "local" else cluster.connected(address) as engine:
+    with nullcontext() if address == "local" else connect.connected(address) as engine:
         joined = time.perf_counter() - start
         cold = fit(config, engine)  # a worker's first task imports torch
         warm = fit(config, engine)

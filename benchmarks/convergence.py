@@ -9,8 +9,9 @@ import sys
 import time
 from statistics import median
 
-from polyreg import sgd
 from polyreg.config import TrainConfig
+from polyreg.sgd import descend
+from polyreg.sgd.training import Training
 
 SEEDS = 20
 
@@ -18,8 +19,8 @@ SEEDS = 20
 def row(name: str, **options) -> str:
     steps, converged, start = [], 0, time.perf_counter()
     for seed in range(SEEDS):
-        training = sgd.Training(TrainConfig(seed=seed, **options))
-        for _ in sgd.descend_together([training]):
+        training = Training(TrainConfig(seed=seed, **options))
+        for _ in descend.descend_together([training]):
             pass
         steps.append(training.curve.steps)
         converged += training.curve.converged

@@ -26,8 +26,11 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.reading import peak_bytes
-from polyreg import figures, sgd, sweep
 from polyreg.config import TrainConfig
+from polyreg.reports import figures
+from polyreg.sgd import loops, sweep
+from polyreg.sgd.descend import descend
+from polyreg.sgd.training import Training
 
 ROOT = Path(__file__).parent.parent
 ROUNDS, GROWTH_ROUNDS = 5, 3
@@ -200,10 +203,10 @@ def config(**options: Any) -> TrainConfig:
     return TrainConfig(**tutorial | options)
 
 
-def polyreg(way: type[sgd.Scan | sgd.Loop]) -> Side:
+def polyreg(way: type[loops.Scan | loops.Loop]) -> Side:
     def run(seed: int) -> Ran:
-        training = sgd.Training(config(tolerance=STOP, seed=seed))
-        return timed(lambda: sum(len(chunk.loss) for chunk in sgd.descend(training, way)))
+        training = Training(config(tolerance=STOP, seed=seed))
+        return timed(lambda: sum(len(chunk.loss) for chunk in descend(training, way)))
 
     return run
 
@@ -248,8 +251,8 @@ ONE: dict[str, Callable[[], Side]] = {
     "scikit-learn, `SGDRegressor.partial_fit` of a batch: 32 steps, a sample each": scikit_learn,
     "torch, the step by `torch.compile`": compiled,
     JAX: jax_loop,
-    "polyreg, step by step (`Loop`)": partial(polyreg, sgd.Loop),
-    "polyreg": partial(polyreg, sgd.Scan),
+    "polyreg, step by step (`Loop`)": partial(polyreg, loops.Loop),
+    "polyreg": partial(polyreg, loops.Scan),
 }
 MANY: dict[str, Callable[[], Side]] = {
     JAX_MANY: jax_many,
@@ -311,8 +314,8 @@ def comparison() -> Iterator[str]:
 
 def polyreg_steps(**options: Any) -> Side:
     def run(seed: int) -> Ran:
-        training = sgd.Training(config(tolerance=NEVER, seed=seed, **options))
-        ran = timed(lambda: sum(len(chunk.loss) for chunk in sgd.descend(training)))
+        training = Training(config(tolerance=NEVER, seed=seed, **options))
+        ran = timed(lambda: sum(len(chunk.loss) for chunk in descend(training)))
         assert ran.steps == training.config.max_steps
         return ran
 

@@ -31,9 +31,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import Passes, Problem, fit, run
-from polyreg.selection import Selection, labelled
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import Passes, Problem, fit, run
+from polyreg.least_squares.selection import Selection, labelled
+from polyreg.tables.rows import InMemory
 from tests.support.oracle import digits
 
 ROOT = Path(__file__).parent.parent

@@ -31,8 +31,8 @@ def read_table() -> Callable[[str], int]:
 
 def polyreg() -> Callable[[str], int]:
     from polyreg.config import FitConfig
-    from polyreg.least_squares import fit
-    from polyreg.table import Table
+    from polyreg.least_squares.problem import fit
+    from polyreg.tables.table import Table
 
     def count(path: str) -> int:
         # What auto takes above 10 million values; asked for, so that the small file gets it too.

@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from experiments.common import Stop, ending, patience, progress_bar, to_artifacts
+from experiments.console import progress_bar
+from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
 from polyreg.config import PredictConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
@@ -27,10 +28,10 @@ ADDED = ("prediction", "low", "high", "extrapolated")
 
 @command(PredictConfig, help=__doc__)
 def main(config: PredictConfig) -> None:
-    with ending() as stop:
-        with stop.importing():
+    with exit_codes() as stop:
+        with stop.interruptible_imports():
             from polyreg import tracking
-            from polyreg.table import Table
+            from polyreg.tables.table import Table
 
         with recorded(config, stop) as run:
             try:
@@ -45,7 +46,7 @@ def main(config: PredictConfig) -> None:
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
             counts = {"rows": 0, "outside": 0, "missing": 0}
-            with progress_bar(rows.size, "B") as bar, stop.abruptly():
+            with progress_bar(rows.size, "B") as bar, stop.interruptible():
                 where = write(run, out, predicted(answer, rows, config.interval, counts, bar))
     report(answer, counts, where)
 
@@ -64,7 +65,7 @@ def recorded(config: PredictConfig, stop: Stop) -> Iterator[Any]:
 
 def write(run: Any, out: Path, batches: Iterator) -> str:
     """Write where --out says, or among the run's artifacts; the place, in words."""
-    from polyreg import files
+    from polyreg.tables import files
     from polyreg.tracking import scratch
 
     if not (run and to_artifacts(str(out))):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from experiments.common import ending
+from experiments.lifecycle import exit_codes
 from polyreg.errors import Unsent
 from polyreg.options import OneLine
 
@@ -29,7 +29,7 @@ from polyreg.options import OneLine
 def main(dry_run: bool, run_id: str, folder: str) -> None:
     if bool(run_id) + bool(folder) + dry_run > 1:
         raise click.UsageError("--dry-run, --run and --send are three different things; give one")
-    with ending():
+    with exit_codes():
         from polyreg import tracking
 
         if folder:

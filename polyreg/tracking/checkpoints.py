@@ -2,8 +2,8 @@
 
 import time
 
-from polyreg import checkpoint
-from polyreg.sgd import Training
+from polyreg.sgd import checkpoint
+from polyreg.sgd.training import Training
 from polyreg.tracking import history
 from polyreg.tracking.run import Run
 

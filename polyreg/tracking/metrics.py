@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from polyreg.result import Result
-from polyreg.terms import keys
+from polyreg.polynomials.result import Result
+from polyreg.polynomials.terms import keys
 
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
 Points = list[tuple[str, float, int, int]]  # (key, value, milliseconds, step) each

@@ -16,8 +16,8 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
-from polyreg import predictor
-from polyreg.result import Result
+from polyreg.polynomials import predictor
+from polyreg.polynomials.result import Result
 from polyreg.tracking.store import line, require_store
 
 # What `load` reads: of a model, and of those that were saved before the two flavours were one.
@@ -83,7 +83,7 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     """Write an MLflow model of two flavours into an empty folder.
 
     pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
-    python_function: what polyreg.predictor makes of the result's document: columns by name to
+    python_function: what predictor.py makes of the result's document: columns by name to
     prediction, low, high and extrapolated. The signature is this one's.
 
     example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through

@@ -19,7 +19,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg.errors import Refused, Unreachable
-from polyreg.result import Result
+from polyreg.polynomials.result import Result
 from polyreg.tracking import description, history, owner
 from polyreg.tracking.metrics import CURVE_POINTS, coefficients, now, points
 from polyreg.tracking.models import save_model

@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import compare, fit, sweep, train
-from polyreg import data, page
 from polyreg.config import TrainConfig
+from polyreg.reports import page
+from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text
 from tests.conftest import ROOT, artifact
 from tests.support import ready
@@ -112,7 +113,7 @@ def test_curves_run_through_the_learned_polynomial_over_its_own_data(store):
     own = [stored(run_id).metrics[f"coef/{key}"] for key in ("1", "x", "x.2")]
     assert np.allclose(learned[2], np.polyval(own[::-1], x), rtol=1e-5, atol=1e-4)
     assert np.allclose(truth[2], np.polyval([2.4, 3, 0.5, 0.9], truth[1]), rtol=1e-5, atol=1e-4)
-    stream = data.Stream(TrainConfig(noise=1.0, seed=7), data.Randomness.of(7))
+    stream = Stream(TrainConfig(noise=1.0, seed=7), Randomness.of(7))
     sample, _ = stream.samples(400)
     assert np.allclose([x[0], x[-1]], [sample.min(), sample.max()], rtol=1e-5)
     [drawn] = (points_of(d) for d in dots(found, "dots"))

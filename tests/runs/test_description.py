@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from experiments import fit, sweep, train
 from polyreg import tracking
 from polyreg.config import MAX_TAG
-from polyreg.result import Result
+from polyreg.polynomials.result import Result
 from polyreg.tracking import description
 from tests.conftest import only_run
 

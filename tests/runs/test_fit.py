@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments.fit import main
-from polyreg import least_squares
+from polyreg.least_squares import problem
 from tests.conftest import artifact, only_run
 from tests.support.tables import calibration
 
@@ -209,14 +209,14 @@ def test_what_only_the_whole_pass_can_find_leaves_no_run(bad_tables):
 
 
 def test_a_file_that_changes_between_the_passes_is_noticed(table, monkeypatch):
-    survey = least_squares.Problem.of
+    survey = problem.Problem.of
 
     def meddle(*args, **options):
         with open("calibration.csv", "a") as file:
             file.write("1,2\n")
         return survey(*args, **options)
 
-    monkeypatch.setattr(least_squares.Problem, "of", meddle)
+    monkeypatch.setattr(problem.Problem, "of", meddle)
     result = fit(*ASKED)
     assert result.exit_code == 2 and "changed while it was read" in result.output
     assert not runs()

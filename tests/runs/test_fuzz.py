@@ -36,12 +36,12 @@ from hypothesis import strategies as st
 
 import polyreg
 from experiments import fit, predict, sweep, train
-from polyreg import least_squares
 from polyreg.config import Basis, FitConfig, PredictConfig, SweepConfig, TrainConfig
 from polyreg.errors import Refused
+from polyreg.least_squares import problem
 from polyreg.options import command, from_params, params
-from polyreg.predictor import Predictor
-from polyreg.table import Table
+from polyreg.polynomials.predictor import Predictor
+from polyreg.tables.table import Table
 from tests.conftest import TOLD
 
 TIMES = int(os.environ.get("POLYREG_FUZZ", 0))
@@ -596,7 +596,7 @@ def check_table(place: Place, sheet: Sheet, arguments: list[str]) -> str:
         table = Table.open(
             config.data, config.target, config.features, config.weights or None, config.missing
         )
-        answer = least_squares.fit(table, config)
+        answer = problem.fit(table, config)
     except Refused as refused:
         assert len(str(refused).splitlines()) == 1 and len(str(refused)) > 10, str(refused)
         answer = None

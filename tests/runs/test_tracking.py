@@ -18,9 +18,11 @@ from mlflow.types.schema import AnyType
 
 import polyreg
 from experiments import predict, repair
-from polyreg import figures, predictor, tracking
+from polyreg import tracking
 from polyreg.errors import Refused
-from polyreg.result import Result
+from polyreg.polynomials import predictor
+from polyreg.polynomials.result import Result
+from polyreg.reports import figures
 from polyreg.tracking import models, owner
 from polyreg.tracking.outbox import Message
 from polyreg.tracking.sender import LogModel

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet
 
-from polyreg.table import Table
+from polyreg.tables.table import Table
 from tests.support.processes import answers, process, until
 
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}

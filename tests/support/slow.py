@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from experiments.sweep import main
-from polyreg import cluster
+from polyreg.cluster import tasks
 
-_trained = cluster._trained  # before `sweep` replaces it
+_trained = tasks._trained  # before `sweep` replaces it
 
 
 def sums(folder: Path, problem, part, before: int):
@@ -21,7 +21,7 @@ def sums(folder: Path, problem, part, before: int):
         except FileExistsError:
             continue
     time.sleep(random.uniform(0.1, 0.5))
-    return cluster._sums(problem, part, before)
+    return tasks._sums(problem, part, before)
 
 
 def trained(device: str, track, block):
@@ -33,6 +33,6 @@ def trained(device: str, track, block):
 
 def sweep() -> None:
     """The experiment, with those trainings."""
-    cluster.PACKAGES += ("tests",)
-    cluster._trained = trained
+    tasks.PACKAGES += ("tests",)
+    tasks._trained = trained
     main()

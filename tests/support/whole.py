@@ -6,9 +6,11 @@ import subprocess
 import mlflow
 
 import polyreg
-from polyreg import sgd, tracking
+from polyreg import tracking
 from polyreg.config import TrainConfig
 from polyreg.options import from_params
+from polyreg.sgd import descend
+from polyreg.sgd.training import Training
 from tests.conftest import artifact
 
 EVERYTHING = ["coefficients.json", "plots/fit.png", "plots/loss.png", "plots/residuals.png"]
@@ -40,17 +42,17 @@ def end(running: subprocess.Popen, blow: int) -> str:
     return said + complained
 
 
-def trained(config: TrainConfig, steps: int) -> sgd.Training:
+def trained(config: TrainConfig, steps: int) -> Training:
     """The same training, without tracking, up to a step."""
-    alone = sgd.Training(config)
-    for _ in sgd.descend(alone):
+    alone = Training(config)
+    for _ in descend.descend(alone):
         if alone.curve.steps >= steps:
             break
     assert alone.curve.steps == steps
     return alone
 
 
-def require_whole(run, status: str) -> sgd.Training:
+def require_whole(run, status: str) -> Training:
     """All that a training leaves is there, as of its last step."""
     assert run.info.status == status
     steps = int(run.data.metrics["steps"])

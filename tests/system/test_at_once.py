@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 import polyreg
 from experiments import train
-from polyreg import sgd
 from polyreg.config import TrainConfig
 from polyreg.options import from_params
+from polyreg.sgd import descend, training
 from tests.conftest import artifact, only_run
 from tests.support.forked import forked
 from tests.support.processes import remote, started, until
@@ -44,8 +44,8 @@ def require_whole_short(run) -> None:
     for name in EVERYTHING:
         assert artifact(run, name).stat().st_size > 100
     learned = polyreg.load(f"runs:/{run.info.run_id}/model")
-    alone = sgd.Training(from_params(TrainConfig, run.data.params))
-    for _ in sgd.descend(alone):
+    alone = training.Training(from_params(TrainConfig, run.data.params))
+    for _ in descend.descend(alone):
         pass
     assert learned.weights.tolist() == alone.weights.tolist()
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss/gap")

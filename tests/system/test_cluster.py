@@ -23,11 +23,14 @@ from click.testing import CliRunner
 from mlflow.entities import Run
 
 from experiments.fit import main
-from polyreg import cluster, least_squares, table
+from polyreg.cluster import connect
+from polyreg.cluster import tasks as tasks_module
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
-from polyreg.least_squares import Passes, Problem
-from polyreg.table import Table
+from polyreg.least_squares import problem as problem_module
+from polyreg.least_squares.problem import Passes, Problem
+from polyreg.tables import table
+from polyreg.tables.table import Table
 from tests.conftest import ROOT, only_run
 from tests.support import rays, slow
 from tests.support.buckets import at, server, uploaded
@@ -46,8 +49,8 @@ def engine(address):
     with pytest.MonkeyPatch.context() as there:
         for name, value in rays.SETTINGS.items():
             there.setenv(name, value)
-        there.setattr(cluster, "PACKAGES", (*cluster.PACKAGES, "tests"))  # its slow tasks
-        with cluster.connected(address.gcs) as found:
+        there.setattr(tasks_module, "PACKAGES", (*tasks_module.PACKAGES, "tests"))  # its slow tasks
+        with connect.connected(address.gcs) as found:
             yield found
 
 
@@ -55,7 +58,7 @@ def engine(address):
 def small_parts(monkeypatch):
     monkeypatch.setattr(table, "PART_ROWS", 2000)
     monkeypatch.setattr(table, "PART_BYTES", 20_000)
-    monkeypatch.setattr(cluster, "FAN", 3)  # so that the tree has several floors
+    monkeypatch.setattr(tasks_module, "FAN", 3)  # so that the tree has several floors
 
 
 ROWS = (3000, 0, 17_000, 5, 2500)  # of each file
@@ -97,7 +100,7 @@ def fitted(config: FitConfig, engine=None):
     passes = engine.passes(rows) if engine else Passes(rows)
     done = []
     problem = Problem.of(passes.survey(config.seed), rows.names, config, "cpu")
-    answer = least_squares.run(problem, partial(passes.sums, advance=done.append))
+    answer = problem_module.run(problem, partial(passes.sums, advance=done.append))
     return answer, answer.selection, rows, sum(done)
 
 

@@ -21,9 +21,9 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import fit
-from polyreg.predictor import Predictor
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.polynomials.predictor import Predictor
+from polyreg.tables.rows import InMemory
 from polyreg.tracking.models import save_model
 from tests.support.processes import WITHOUT_POLYREG, model_server
 from tests.unit.polynomials.test_predictor import (

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from experiments.fit import main
-from polyreg import table
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
-from polyreg.least_squares import fit
-from polyreg.table import Table
+from polyreg.least_squares.problem import fit
+from polyreg.tables import table
+from polyreg.tables.table import Table
 from tests.conftest import only_run
 from tests.support.buckets import KEYS, at, same, server, storage, uploaded
 from tests.support.processes import free_port

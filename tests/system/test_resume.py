@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from experiments import sweep as experiment
 from experiments import train
-from polyreg import sweep
+from polyreg.sgd import sweep
 from tests.conftest import only_run
 from tests.support.processes import ENDLESS, started, until
 from tests.support.whole import LONG, all_runs, end, require_whole, runs, training

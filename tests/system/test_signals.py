@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 # A signal is sent at each line that runs while another is noted, or a store is waited for.
 AT_EVERY_LINE = """
 import faulthandler, os, signal, sys, time
-from experiments.common import Stop, patience
+from experiments.lifecycle import Stop, patience
 
 faulthandler.dump_traceback_later(12)
 plain = time.sleep

@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from pathlib import Path
 
-from polyreg.table import Table
+from polyreg.tables.table import Table
 
 
 def test_the_hash_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path):

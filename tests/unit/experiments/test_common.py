@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from experiments.common import Killed, Stop, ending, patience
+from experiments.lifecycle import Killed, Stop, exit_codes, patience
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.errors import Diverged, Refused, Unreachable, Unsent
 from polyreg.options import OneLine, command, params, same_options
@@ -45,7 +45,7 @@ def ended(work: Callable[[Stop], object]) -> Result:
 
     @click.command(cls=OneLine)
     def main() -> None:
-        with ending() as stop:
+        with exit_codes() as stop:
             work(stop)
 
     return CliRunner().invoke(main, [])
@@ -79,7 +79,7 @@ def test_without_a_signal_there_is_nothing_to_check():
     stop = Stop()
     with stop.listening():
         stop.check()
-        with stop.abruptly():
+        with stop.interruptible():
             pass
     assert not stop and stop.number == 0
 
@@ -87,7 +87,7 @@ def test_without_a_signal_there_is_nothing_to_check():
 @each_signal
 def test_what_may_be_cut_is_cut_at_once(number):
     stop, reached = Stop(), []
-    with stop.listening(), pytest.raises(Killed) as killed, stop.abruptly():
+    with stop.listening(), pytest.raises(Killed) as killed, stop.interruptible():
         send(number)
         for _ in range(1000):
             time.sleep(0.001)
@@ -99,7 +99,7 @@ def test_what_may_be_cut_does_not_begin_after_a_signal():
     stop, reached = Stop(), []
     with stop.listening():
         send(signal.SIGTERM)
-        with pytest.raises(Killed), stop.abruptly():
+        with pytest.raises(Killed), stop.interruptible():
             reached.append("the beginning")
         assert not reached
 
@@ -109,7 +109,7 @@ def test_after_what_may_be_cut_nothing_is(error):
     stop = Stop()
     with stop.listening():
         try:
-            with stop.abruptly():
+            with stop.interruptible():
                 if error:
                     raise error
         except ValueError:
@@ -122,7 +122,7 @@ def test_after_what_may_be_cut_nothing_is(error):
 def test_only_the_first_signal_counts(first, second):
     stop = Stop()
     with stop.listening():
-        with pytest.raises(Killed) as killed, stop.abruptly():
+        with pytest.raises(Killed) as killed, stop.interruptible():
             send(first)
             time.sleep(1)
         send(second)  # while the first one's end is still under way
@@ -136,7 +136,7 @@ def test_a_second_signal_does_not_cut_what_follows_the_first():
     stop, done = Stop(), []
     with stop.listening():
         try:
-            with stop.abruptly():
+            with stop.interruptible():
                 try:
                     send(signal.SIGINT)
                     time.sleep(1)
@@ -155,7 +155,7 @@ def test_importing_may_be_cut_unless_mlflow_run_has_opened_a_run(told, monkeypat
     stop, reached = Stop(), []
     with stop.listening():
         try:
-            with stop.importing():
+            with stop.interruptible_imports():
                 send(signal.SIGTERM)
                 reached.append("the end")
         except Killed:
@@ -187,7 +187,7 @@ def test_outside_the_main_thread_no_handler_is_set():
     before, found = handlers(), []
 
     def work() -> None:
-        with ending() as stop:
+        with exit_codes() as stop:
             found.append((handlers(), bool(stop)))
 
     thread = threading.Thread(target=work)
@@ -196,7 +196,7 @@ def test_outside_the_main_thread_no_handler_is_set():
     assert found == [(before, False)]
 
 
-# ending
+# exit_codes
 
 
 @each_signal

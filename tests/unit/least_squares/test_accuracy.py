@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import fit
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.tables.rows import InMemory
 from tests.support import oracle, problems
 from tests.support.oracle import NIST_NAMES, digits, total_degree
 

@@ -6,8 +6,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polyreg import exact
-from polyreg.exact import POINT, eliminate, fixed, identity, minimum_norm, rational, root, to_float
+from polyreg.least_squares import fixed_point
+from polyreg.least_squares.fixed_point import (
+    POINT,
+    eliminate,
+    fixed,
+    identity,
+    minimum_norm,
+    rational,
+    root,
+    to_float,
+)
 from tests.support.oracle import System
 
 BITS = 88
@@ -55,7 +64,7 @@ def test_fixed_point_holds_rationals_to_its_last_bit():
 def test_a_product_is_that_of_rationals_to_its_last_bit():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
-    found = exact.product(matrix_of(a), matrix_of(b))
+    found = fixed_point.product(matrix_of(a), matrix_of(b))
     for i in range(3):
         for j in range(2):
             truth = sum(Fraction(x) * Fraction(y) for x, y in zip(a[i], b[:, j], strict=True))

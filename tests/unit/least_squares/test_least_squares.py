@@ -8,7 +8,7 @@ import pytest
 
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
-from polyreg.least_squares import (
+from polyreg.least_squares.problem import (
     CERTIFIED_TERMS,
     CERTIFIED_VALUES,
     MAX_TERMS,
@@ -16,7 +16,7 @@ from polyreg.least_squares import (
     fit,
     term_count,
 )
-from polyreg.table import InMemory
+from polyreg.tables.rows import InMemory
 from tests.support import oracle
 from tests.support.oracle import digits, exact, total_degree
 

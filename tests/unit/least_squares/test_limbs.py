@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg.limbs import BITS, LIMBS, POINT, ROWS, UNITS, carry, gram, multiply, split
+from polyreg.least_squares.ozaki import (
+    BITS,
+    LIMBS,
+    POINT,
+    ROWS,
+    UNITS,
+    carry,
+    gram,
+    multiply,
+    split,
+)
 
 LAST = Fraction(1, 2 ** (BITS * LIMBS))  # the unit of the last limb
 MOST = 2 ** (BITS - 1)  # of a limb, in its own units, once it is rounded to nearest

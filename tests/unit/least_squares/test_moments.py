@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import limbs
-from polyreg.moments import ExactKernel, FastKernel, Moments, pieces, totals
-from polyreg.table import Block
+from polyreg.least_squares import ozaki
+from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, pieces, totals
+from polyreg.tables.rows import Block
 from tests.unit.polynomials.test_design import designed, textbook
 
 EPS = 2.0**-52
@@ -76,7 +76,7 @@ def test_the_integers_are_the_rational_sums(name, weighted):
     assert found.count == 40
     near = 40 * (1 + case.degree) ** 2 * ROUNDED
     for f, t in zip(found.gram.ravel(), truth.ravel(), strict=True):
-        assert abs(Fraction(int(f), 2**limbs.POINT) - t) <= near
+        assert abs(Fraction(int(f), 2**ozaki.POINT) - t) <= near
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -106,7 +106,7 @@ def test_the_fast_sums_are_near_the_exact_ones(name, weighted):
     units = np.ones(len(exact))
     units[-1] = case.y_unit
     scale = np.outer(units, units) * (case.weight_unit / 2 if weighted else 1)
-    truth = np.array([float(Fraction(int(g), 2**limbs.POINT)) for g in exact.ravel()])
+    truth = np.array([float(Fraction(int(g), 2**ozaki.POINT)) for g in exact.ravel()])
     truth = truth.reshape(exact.shape) * scale
     lengths = np.sqrt(np.diag(truth))
     near = 4 * EPS * (1 + case.degree) ** 2 * np.outer(lengths, lengths)
@@ -131,7 +131,7 @@ def test_any_order_and_chunking_gives_the_same_integers(name, weighted):
 def test_a_kernel_remembers_nothing_of_the_blocks_before():
     case = Case("two", 5000, weighted=True)
     kernel = case.exact()
-    for rows in (slice(0, 5000), slice(7, 8), slice(0, limbs.ROWS), slice(100, 2500)):
+    for rows in (slice(0, 5000), slice(7, 8), slice(0, ozaki.ROWS), slice(100, 2500)):
         block = case.taken(rows)
         for _, part in pieces([(0, block)], kernel.rows):
             assert same(kernel(part), case.exact()(part))

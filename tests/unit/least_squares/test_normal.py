@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from polyreg.errors import NearlySingular
-from polyreg.normal import Normal, solve, without_constant
+from polyreg.least_squares.solve_float import Normal, solve, without_constant
 from tests.unit.polynomials.test_design import designed
 
 EPS = 2.0**-52

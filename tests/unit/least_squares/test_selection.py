@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from polyreg.config import FitConfig
-from polyreg.least_squares import Passes, Problem, fit, run
-from polyreg.selection import GROUPS, Selection, labelled
-from polyreg.table import Block, InMemory
+from polyreg.least_squares.problem import Passes, Problem, fit, run
+from polyreg.least_squares.selection import GROUPS, Selection, labelled
+from polyreg.tables.rows import Block, InMemory
 from tests.support.oracle import total_degree
 
 CASES = {

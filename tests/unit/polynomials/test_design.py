@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import limbs
-from polyreg.design import SHORT, Design, Recurrence
-from polyreg.moments import ExactKernel, FastKernel
-from polyreg.table import SAMPLE, Block, InMemory
+from polyreg.least_squares import ozaki
+from polyreg.least_squares.gram import ExactKernel, FastKernel
+from polyreg.polynomials.design import SHORT, Design, Recurrence
+from polyreg.tables.rows import SAMPLE, Block, InMemory
 
 EPS = 2.0**-52
 
@@ -227,7 +227,7 @@ def test_the_matrix_and_both_kernels_have_the_columns_of_the_formulas(name):
         row = Block(tuple(c[n : n + 1] for c in rows), np.ones(1), None)
         # Against the constant, 1/2, a single row's sums are its terms.
         np.testing.assert_allclose(2 * fast(row).gram[0, :-1], truth.astype(float), **near)
-        found = [2 * Fraction(int(g), 2**limbs.POINT) for g in exact(row).gram[0, :-1]]
+        found = [2 * Fraction(int(g), 2**ozaki.POINT) for g in exact(row).gram[0, :-1]]
         assert max(abs(f - t) for f, t in zip(found, truth, strict=True)) <= 6**2 * 2.0**-103
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import basis
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.least_squares import fit
-from polyreg.model import FittedModel, PolynomialModel
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.polynomials import families
+from polyreg.polynomials.module import FittedModel, PolynomialModel
+from polyreg.tables.rows import InMemory
 
 
 def model(**options) -> PolynomialModel:
@@ -18,7 +18,7 @@ def model(**options) -> PolynomialModel:
 def test_the_model_is_the_polynomial_of_its_coefficients(family, degree):
     module = model(degree=degree, basis=family, dtype="float64")
     x = torch.linspace(-1, 1, 11, dtype=torch.float64)[:, None]
-    coefficients = basis.to_powers(module.weights().numpy(), family)
+    coefficients = families.to_powers(module.weights().numpy(), family)
     expected = np.polynomial.polynomial.polyval(x.numpy(), coefficients)
     np.testing.assert_allclose(module(x).detach().numpy(), expected, atol=1e-12)
 

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import polyreg.result
 import pytest
 import torch
 
-import polyreg.result
-from polyreg import document as document_module
-from polyreg import predictor
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.least_squares import fit
-from polyreg.model import FittedModel
-from polyreg.predictor import Predictor
-from polyreg.result import Result
-from polyreg.sgd import Training
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.polynomials import document as document_module
+from polyreg.polynomials import predictor
+from polyreg.polynomials.module import FittedModel
+from polyreg.polynomials.predictor import Predictor
+from polyreg.polynomials.result import Result
+from polyreg.sgd.training import Training
+from polyreg.tables.rows import InMemory
 from tests.support.problems import PROBLEMS, make
 from tests.unit.polynomials.test_design import textbook
 from tests.unit.polynomials.test_result import KINDS, answered

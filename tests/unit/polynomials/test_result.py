@@ -14,15 +14,16 @@ import pytest
 import torch
 
 import polyreg
-from polyreg import basis, document
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.design import FITTED, products
-from polyreg.least_squares import fit
-from polyreg.predictor import Predictor
-from polyreg.result import Result
-from polyreg.sgd import Training, descend
-from polyreg.solution import information
-from polyreg.table import InMemory
+from polyreg.least_squares.problem import fit
+from polyreg.polynomials import document, families
+from polyreg.polynomials.design import FITTED, products
+from polyreg.polynomials.predictor import Predictor
+from polyreg.polynomials.result import Result
+from polyreg.polynomials.solution import information
+from polyreg.sgd.descend import descend
+from polyreg.sgd.training import Training
+from polyreg.tables.rows import InMemory
 
 EPS = 2.0**-52
 
@@ -339,9 +340,9 @@ def test_a_training_knows_what_a_fit_knows_but_no_errors():
 def test_a_named_family_is_the_same_recurrence_for_training_design_and_document(family):
     """To the bit: the in-place rows, the columns, the design of the result, the predictor."""
     x = torch.from_numpy(np.random.default_rng(0).normal(size=300))
-    columns = basis.design_matrix(x, family, 20)
+    columns = families.design_matrix(x, family, 20)
     rows = torch.empty(21, 300, dtype=torch.float64)
-    basis.fill(rows, x, family)
+    families.fill(rows, x, family)
     # sub_ with alpha may fuse its product, which saves a rounding.
     near = 40 * EPS * np.abs(columns.numpy()).max(0)
     assert (np.abs(rows.T.numpy() - columns.numpy()).max(0) <= near).all()
@@ -353,11 +354,11 @@ def test_a_named_family_is_the_same_recurrence_for_training_design_and_document(
     assert np.array_equal(known._terms(x.numpy()[:, None]), columns.numpy())
     # The change to powers of x: floats of the recurrence, and the exact family.
     weights = np.random.default_rng(1).normal(size=21)
-    exact = basis.to_powers(weights, family)
+    exact = families.to_powers(weights, family)
     by_floats = [
         float(c) for c in design.powers.coefficients([Fraction(w) for w in weights.tolist()])
     ]
-    columns = [np.abs(basis.to_powers(unit, family)) for unit in np.eye(21)]
+    columns = [np.abs(families.to_powers(unit, family)) for unit in np.eye(21)]
     size = np.abs(weights) @ columns
     assert (np.abs(by_floats - exact) <= 100 * EPS * size).all()
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from polyreg.terms import count, keys, name, powers, total_degree
+from polyreg.polynomials.terms import count, keys, name, powers, total_degree
 from tests.support import oracle
 
 LEGAL = re.compile(r"[/\w.\- :]*")  # what MLflow allows in a metric's name

@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from polyreg import page
-from polyreg.chart import (
+from polyreg.reports import page
+from polyreg.reports.chart import (
     DARK,
     DASHES,
     LIGHT,

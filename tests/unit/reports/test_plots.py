@@ -6,8 +6,8 @@ from matplotlib.cm import viridis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 
-from polyreg import figures, sweep_figures
-from polyreg.chart import (
+from polyreg.reports import figures, sweep_figures
+from polyreg.reports.chart import (
     LIGHT,
     Chart,
     Coefficients,
@@ -19,7 +19,7 @@ from polyreg.chart import (
     Term,
     Warned,
 )
-from polyreg.comparison_figure import comparison
+from polyreg.reports.comparison_figure import comparison
 from polyreg.text import brief
 
 X = np.linspace(-1, 1, 50)

@@ -17,9 +17,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from polyreg import checkpoint, sgd, tracking
+from polyreg import tracking
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged
+from polyreg.sgd import checkpoint, curve, descend, loops, rates
+from polyreg.sgd.training import Training
 from polyreg.tracking.checkpoints import SLOTS, Checkpoints
 
 STEPS, CHUNK = 330, 50  # the last chunk is shorter
@@ -29,8 +31,8 @@ STEPS, CHUNK = 330, 50  # the last chunk is shorter
 def short(monkeypatch) -> None:
     """Chunks that are short, and a curve that is thinned twice in their course."""
     for name in ("FIRST_CHUNK", "CHUNK", "LOOP_CHUNK"):
-        monkeypatch.setattr(sgd, name, CHUNK)
-    monkeypatch.setattr(sgd, "KEPT", 100)
+        monkeypatch.setattr(descend, name, CHUNK)
+    monkeypatch.setattr(curve, "KEPT", 100)
 
 
 def config_of(**options) -> TrainConfig:
@@ -41,11 +43,11 @@ def config_of(**options) -> TrainConfig:
 WAYS = [
     (way, options)
     for way, options in [
-        (sgd.Scan, {}),
-        (sgd.Scan, {"momentum": 0.9}),
-        (sgd.Loop, {}),
-        (sgd.Loop, {"momentum": 0.9}),
-        (sgd.Loop, {"optimizer": "adam"}),
+        (loops.Scan, {}),
+        (loops.Scan, {"momentum": 0.9}),
+        (loops.Loop, {}),
+        (loops.Loop, {"momentum": 0.9}),
+        (loops.Loop, {"optimizer": "adam"}),
     ]
 ]
 KINDS = [
@@ -63,11 +65,11 @@ def name_of(value) -> str:
     return getattr(value, "__name__", str(value))
 
 
-def steps_on(training: sgd.Training, way: type, chunks: int | None = None) -> int:
+def steps_on(training: Training, way: type, chunks: int | None = None) -> int:
     """Train on, for some chunks or to the end; how many there were."""
     taken = 0
     try:
-        for _ in sgd.descend(training, way):
+        for _ in descend.descend(training, way):
             taken += 1
             if taken == chunks:
                 break
@@ -76,13 +78,13 @@ def steps_on(training: sgd.Training, way: type, chunks: int | None = None) -> in
     return taken
 
 
-def reopened(packed: bytes, config: TrainConfig) -> sgd.Training:
-    training = sgd.Training(config)
+def reopened(packed: bytes, config: TrainConfig) -> Training:
+    training = Training(config)
     checkpoint.unpack(packed, training)
     return training
 
 
-def assert_same(found: sgd.Training, expected: sgd.Training) -> None:
+def assert_same(found: Training, expected: Training) -> None:
     """To the last bit."""
     assert found.weights.dtype == expected.weights.dtype
     assert torch.equal(found.weights, expected.weights)
@@ -95,8 +97,8 @@ def assert_same(found: sgd.Training, expected: sgd.Training) -> None:
 
 
 @functools.cache
-def never_stopped(way: type, config: TrainConfig) -> tuple[sgd.Training, int]:
-    training = sgd.Training(config)
+def never_stopped(way: type, config: TrainConfig) -> tuple[Training, int]:
+    training = Training(config)
     return training, steps_on(training, way)
 
 
@@ -110,7 +112,7 @@ def test_after_whatever_chunk_it_stopped_it_comes_to_the_same(way, options, kind
     assert not config.momentum or not torch.equal(
         whole.weights, never_stopped(way, replace(config, momentum=0.0))[0].weights
     )
-    each = sgd.Training(config)  # stops after every chunk
+    each = Training(config)  # stops after every chunk
     for done in range(1, chunks + 1):
         steps_on(each, way, 1)
         packed = checkpoint.pack(each, 0.0)
@@ -127,12 +129,12 @@ def test_after_whatever_chunk_it_stopped_it_comes_to_the_same(way, options, kind
 def test_what_is_measured_after_it_is_what_was_measured(way, options):
     """Every step's, of which a thinned curve would keep some."""
     config = config_of(**options)
-    training = sgd.Training(config)
+    training = Training(config)
     chunks, packed = [], []
-    for chunk in sgd.descend(training, way):
+    for chunk in descend.descend(training, way):
         chunks.append(chunk)
         packed.append(checkpoint.pack(training, 0.0))
-    later = list(sgd.descend(reopened(packed[2], config), way))
+    later = list(descend.descend(reopened(packed[2], config), way))
     assert len(later) == 4
     for found, expected in zip(later, chunks[3:], strict=True):
         for a, b in zip(found, expected, strict=True):
@@ -142,9 +144,9 @@ def test_what_is_measured_after_it_is_what_was_measured(way, options):
 @pytest.mark.parametrize("way, options", WAYS, ids=name_of)
 def test_two_checkpoints_in_a_row_are_equal_and_disturb_nothing(way, options):
     config = config_of(**options)
-    training = sgd.Training(config)
+    training = Training(config)
     packed = []
-    for _ in sgd.descend(training, way):
+    for _ in descend.descend(training, way):
         packed.append([checkpoint.pack(training, 1.0) for _ in range(2)])
     assert all(first == second for first, second in packed)
     assert len({first for first, _ in packed}) == len(packed)
@@ -153,13 +155,13 @@ def test_two_checkpoints_in_a_row_are_equal_and_disturb_nothing(way, options):
 
 @pytest.mark.parametrize("kept", [2**18, 64])
 def test_the_curve_is_the_same_whatever_it_keeps(kept, monkeypatch):
-    monkeypatch.setattr(sgd, "KEPT", kept)
+    monkeypatch.setattr(curve, "KEPT", kept)
     config = config_of(seed=7)
-    whole, part = sgd.Training(config), sgd.Training(config)
-    steps_on(whole, sgd.Scan)
-    steps_on(part, sgd.Scan, 3)
+    whole, part = Training(config), Training(config)
+    steps_on(whole, loops.Scan)
+    steps_on(part, loops.Scan, 3)
     part = reopened(checkpoint.pack(part, 0.0), config)
-    steps_on(part, sgd.Scan)
+    steps_on(part, loops.Scan)
     assert_same(part, whole)
     assert (len(whole.curve.at) == STEPS) == (kept > STEPS)
 
@@ -167,8 +169,8 @@ def test_the_curve_is_the_same_whatever_it_keeps(kept, monkeypatch):
 @pytest.mark.parametrize("way, options", WAYS, ids=name_of)
 def test_of_one_that_has_ended_nothing_is_left_to_do(way, options):
     config = config_of(tolerance=0.5, noise=0.01, max_steps=20_000, **options)
-    training = sgd.Training(config)
-    packed = [checkpoint.pack(training, 0.0) for _ in sgd.descend(training, way)]
+    training = Training(config)
+    packed = [checkpoint.pack(training, 0.0) for _ in descend.descend(training, way)]
     assert training.curve.converged
     again = reopened(packed[-1], config)
     assert steps_on(again, way) == 0
@@ -181,14 +183,14 @@ def test_of_one_that_has_ended_nothing_is_left_to_do(way, options):
 
 def test_one_that_diverges_does_so_at_the_same_step():
     shape = {"degree": 8, "inputs": "uniform"}
-    rate = 1.5 * sgd.stable_rate(TrainConfig(**shape))
+    rate = 1.5 * rates.stable_rate(TrainConfig(**shape))
     config = config_of(learning_rate=rate, max_steps=5000, **shape)
-    whole, chunks = never_stopped(sgd.Scan, config)
+    whole, chunks = never_stopped(loops.Scan, config)
     assert whole.diverged and chunks > 2
-    part = sgd.Training(config)
-    steps_on(part, sgd.Scan, chunks - 2)
+    part = Training(config)
+    steps_on(part, loops.Scan, chunks - 2)
     part = reopened(checkpoint.pack(part, 0.0), config)
-    steps_on(part, sgd.Scan)
+    steps_on(part, loops.Scan)
     assert_same(part, whole)
 
 
@@ -201,23 +203,23 @@ CONFIG = config_of(momentum=0.5)
 def sound() -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FIRST_CHUNK", "CHUNK"):
-            patch.setattr(sgd, name, CHUNK)
-        patch.setattr(sgd, "KEPT", 100)
-        training = sgd.Training(CONFIG)
-        steps_on(training, sgd.Scan, 2)
+            patch.setattr(descend, name, CHUNK)
+        patch.setattr(curve, "KEPT", 100)
+        training = Training(CONFIG)
+        steps_on(training, loops.Scan, 2)
         return checkpoint.pack(training, 12.5)
 
 
-def assert_untouched(training: sgd.Training) -> None:
+def assert_untouched(training: Training) -> None:
     """It would begin at the beginning."""
-    steps_on(training, sgd.Scan, 1)
-    fresh = sgd.Training(training.config)
-    steps_on(fresh, sgd.Scan, 1)
+    steps_on(training, loops.Scan, 1)
+    fresh = Training(training.config)
+    steps_on(fresh, loops.Scan, 1)
     assert_same(training, fresh)
 
 
 def assert_refused_or_equal(packed: bytes) -> None:
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     with watched() as unpickled:
         try:
             seconds = checkpoint.unpack(packed, training)
@@ -229,7 +231,7 @@ def assert_refused_or_equal(packed: bytes) -> None:
             right = reopened(sound(), CONFIG)
             assert_same(training, right)
             for each in (training, right):
-                steps_on(each, sgd.Scan, 1)
+                steps_on(each, loops.Scan, 1)
             assert_same(training, right)
     assert unpickled == []
 
@@ -265,7 +267,7 @@ def watched() -> Iterator[list]:
 def test_a_checkpoint_that_was_cut_off_is_a_value_error(part):
     packed = sound()[: int(part * len(sound()))]
     with pytest.raises(ValueError):
-        checkpoint.unpack(packed, sgd.Training(CONFIG))
+        checkpoint.unpack(packed, Training(CONFIG))
     assert_refused_or_equal(packed)
 
 
@@ -301,7 +303,7 @@ def test_a_shape_that_asks_for_a_part_is_refused():
 @given(st.binary(max_size=300))
 def test_bytes_that_are_no_checkpoint_are_a_value_error(packed):
     with pytest.raises(ValueError):
-        checkpoint.unpack(packed, sgd.Training(CONFIG))
+        checkpoint.unpack(packed, Training(CONFIG))
 
 
 def zipped(**entries: bytes) -> bytes:
@@ -338,7 +340,7 @@ def test_other_files_are_a_value_error(name):
     packed = sound() + sound() if OTHERS[name] is None else OTHERS[name]
     if name == "two in a row":  # a zip is found from its end
         return assert_refused_or_equal(packed)
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     with watched() as unpickled, pytest.raises(ValueError):
         checkpoint.unpack(packed, training)
     assert unpickled == []
@@ -355,11 +357,11 @@ class Trap:
 def test_a_pickle_inside_is_never_opened(where, monkeypatch, tmp_path):
     """Whole in all its checksums, as one would be that somebody made with this very code."""
     monkeypatch.chdir(tmp_path)
-    training = sgd.Training(CONFIG)
-    steps_on(training, sgd.Scan, 1)
+    training = Training(CONFIG)
+    steps_on(training, loops.Scan, 1)
     trap = np.array([Trap(), None], dtype=object)
     arrays, facts = training.state()
-    bad = sgd.Training(CONFIG)
+    bad = Training(CONFIG)
     if where == "facts":
         monkeypatch.setattr(checkpoint.np, "frombuffer", lambda *a, **k: trap)
     bad.state = lambda: (arrays | ({} if where == "facts" else {where: trap}), facts)
@@ -374,7 +376,7 @@ def test_a_pickle_inside_is_never_opened(where, monkeypatch, tmp_path):
         np.load(io.BytesIO(packed[start:]), allow_pickle=True)[where]
     assert unpickled and os.listdir(tmp_path) == ["sprung"]
     os.rmdir("sprung")
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     with watched() as unpickled, pytest.raises(ValueError):
         checkpoint.unpack(packed, training)
     assert unpickled == [] and os.listdir(tmp_path) == []
@@ -386,11 +388,11 @@ def test_a_pickle_inside_is_never_opened(where, monkeypatch, tmp_path):
     {"optimizer": "adam", "momentum": 0.0}, {"batch_size": 31}, {"stop": "batch"},
 ], ids=name_of)  # fmt: skip
 def test_a_checkpoint_of_other_options_is_refused(other):
-    training = sgd.Training(replace(CONFIG, **other))
+    training = Training(replace(CONFIG, **other))
     with pytest.raises(ValueError, match="of other options"):
         checkpoint.unpack(sound(), training)
     assert training.curve.steps == 0
-    fresh = sgd.Training(training.config)
+    fresh = Training(training.config)
     assert torch.equal(training.weights, fresh.weights)
     assert training.stream.state == fresh.stream.state
 
@@ -424,33 +426,31 @@ def clock(monkeypatch) -> SimpleNamespace:
 
 
 def test_seconds_are_kept():
-    training = sgd.Training(CONFIG)
-    steps_on(training, sgd.Scan, 1)
+    training = Training(CONFIG)
+    steps_on(training, loops.Scan, 1)
     for seconds in (0.0, 0.1, 1e9):
-        assert checkpoint.unpack(checkpoint.pack(training, seconds), sgd.Training(CONFIG)) == (
-            seconds
-        )
+        assert checkpoint.unpack(checkpoint.pack(training, seconds), Training(CONFIG)) == (seconds)
 
 
 def test_the_seconds_of_all_parts_add_up(run, clock):
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     for part in (10, 20, 30, 5):
         checkpoints = Checkpoints(training)
         checkpoints.read(run)
-        steps_on(training, sgd.Scan, 1)
+        steps_on(training, loops.Scan, 1)
         clock.now += part
         checkpoints.write(run)
         clock.now += 1000  # until it is resumed
-        training = sgd.Training(CONFIG)
+        training = Training(CONFIG)
     last = Checkpoints(training)
     last.read(run)
     assert last.seconds() == 65 and training.curve.steps == 4 * CHUNK
 
 
 def test_a_checkpoint_is_due_every_ten_seconds(run, clock):
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     checkpoints, written = Checkpoints(training), []
-    for _ in sgd.descend(training):
+    for _ in descend.descend(training):
         clock.now += 4
         checkpoints.write_when_due(run)
         written.append(run.tags.get("checkpoint"))
@@ -460,26 +460,26 @@ def test_a_checkpoint_is_due_every_ten_seconds(run, clock):
 
 @pytest.mark.parametrize("damaged", [[], [0], [1], [0, 1]], ids=str)
 def test_the_last_that_is_whole_is_gone_on_from(run, clock, damaged):
-    training = sgd.Training(CONFIG)
+    training = Training(CONFIG)
     checkpoints = Checkpoints(training)
-    for chunk in sgd.descend(training):
+    for chunk in descend.descend(training):
         if (chunk.first // CHUNK) % 2:
             checkpoints.write(run)
     newest = run.tags["checkpoint"]
     order = [newest, next(slot for slot in SLOTS if slot != newest)]
     for place in damaged:
         run.files[order[place]] = run.files[order[place]][:-1]
-    fresh = sgd.Training(CONFIG)
+    fresh = Training(CONFIG)
     again = Checkpoints(fresh)
     again.read(run)
     steps = {(): 6, (0,): 4, (1,): 6, (0, 1): 0}[tuple(damaged)] * CHUNK
     assert fresh.curve.steps == steps
-    steps_on(fresh, sgd.Scan)
-    assert_same(fresh, never_stopped(sgd.Scan, CONFIG)[0])
+    steps_on(fresh, loops.Scan)
+    assert_same(fresh, never_stopped(loops.Scan, CONFIG)[0])
     if steps:  # the next is written over the other, never over the one that is whole
         whole = order[0] if 0 not in damaged else order[1]
         before = run.files[whole]
         again.training = reopened(before, CONFIG)
-        steps_on(again.training, sgd.Scan, 1)
+        steps_on(again.training, loops.Scan, 1)
         again.write(run)
         assert run.files[whole] == before and run.tags["checkpoint"] != whole

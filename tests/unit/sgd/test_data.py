@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import data
 from polyreg.config import TrainConfig
+from polyreg.sgd.stream import Randomness, Stream, sha256
 
 
 def stream(**options):
     config = TrainConfig(**options)
-    return data.Stream(config, data.Randomness.of(config.seed))
+    return Stream(config, Randomness.of(config.seed))
 
 
 def test_y_is_the_polynomial_of_x():
@@ -55,15 +55,15 @@ def test_inputs_have_their_distributions_moments(inputs, variance, fourth):
 
 
 def test_the_hash_tells_data_apart_and_nothing_else():
-    base = data.sha256(TrainConfig())
-    assert base == data.sha256(TrainConfig(batch_size=7, dtype="float64", degree=5, max_steps=9))
+    base = sha256(TrainConfig())
+    assert base == sha256(TrainConfig(batch_size=7, dtype="float64", degree=5, max_steps=9))
     for other in ({"seed": 1}, {"noise": 0.1}, {"inputs": "uniform"}, {"coefficients": (1.0,)}):
-        assert data.sha256(TrainConfig(**other)) != base
+        assert sha256(TrainConfig(**other)) != base
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_the_gpu_sees_the_same_numbers():
     config = TrainConfig(noise=0.3)
-    on_gpu = data.Stream(config, data.Randomness.of(0), "cuda").take(4)
+    on_gpu = Stream(config, Randomness.of(0), "cuda").take(4)
     for here, there in zip(stream(noise=0.3).take(4), on_gpu, strict=True):
         assert torch.equal(here, there.cpu())

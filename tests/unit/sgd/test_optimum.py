@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import basis
 from polyreg.config import TrainConfig
-from polyreg.optimum import Optimum
+from polyreg.polynomials import families
+from polyreg.sgd.optimum import Optimum
 
 
 def by_quadrature(config):
     """Weights, residual variance: dense weighted least squares at many nodes, with numpy."""
-    nodes, mass = basis.quadrature(config.inputs, 40)
-    phi = basis.design_matrix(torch.from_numpy(nodes), config.family, config.degree).numpy()
+    nodes, mass = families.quadrature(config.inputs, 40)
+    phi = families.design_matrix(torch.from_numpy(nodes), config.family, config.degree).numpy()
     y = np.polynomial.polynomial.polyval(nodes, config.coefficients)
     root = np.sqrt(mass)
     weights, *_ = np.linalg.lstsq(root[:, None] * phi, root * y, rcond=None)
@@ -41,7 +41,7 @@ def test_the_gap_is_the_expected_excess_loss(inputs):
     config = TrainConfig(degree=2, inputs=inputs, basis="monomial", noise=0.3)
     optimum = Optimum.of(config)
     weights = optimum.weights + np.array([0.1, -0.2, 0.05])
-    nodes, mass = basis.quadrature(inputs, 20)
+    nodes, mass = families.quadrature(inputs, 20)
     y = np.polynomial.polynomial.polyval(nodes, config.coefficients)
     answer = np.polynomial.polynomial.polyval(nodes, weights)
     loss = mass @ (y - answer) ** 2 + config.noise**2

@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from polyreg import basis, sgd, terms
 from polyreg.config import TrainConfig
-from polyreg.optimum import Optimum
-from polyreg.recovery import least_squares_error, predicted_spread, prediction, recovery
+from polyreg.polynomials import families, terms
+from polyreg.sgd import descend, training
+from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.recovery import least_squares_error, predicted_spread, prediction, recovery
 
 SIGMAS = 4.5  # some 200 numbers are compared
 
@@ -62,19 +63,19 @@ def by_hand(config: TrainConfig, steps: int, runs: int) -> np.ndarray:
         gradient = 2 * np.einsum("rbk, rb -> rk", phi, residual) / config.batch_size
         v = config.momentum * v + gradient
         w = w - config.constant_rate * v
-    return np.array([basis.to_powers(one, config.family) for one in w])
+    return np.array([families.to_powers(one, config.family) for one in w])
 
 
 def by_sgd(runs: int, **options) -> tuple[TrainConfig, np.ndarray]:
     """The coefficients (runs, K) of the package's own runs, which no tolerance ends."""
     configs = [TrainConfig(**options, seed=s, tolerance=1e-30) for s in range(runs)]
-    trainings = [sgd.Training(config) for config in configs]
+    trainings = [training.Training(config) for config in configs]
     for first in range(0, runs, 16):
-        for _ in sgd.descend_together(trainings[first : first + 16]):
+        for _ in descend.descend_together(trainings[first : first + 16]):
             pass
     assert not any(t.diverged for t in trainings)
     weights = [t.model.weights().double().numpy() for t in trainings]
-    return configs[0], np.array([basis.to_powers(w, configs[0].family) for w in weights])
+    return configs[0], np.array([families.to_powers(w, configs[0].family) for w in weights])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_least_squares_of_many_tables_has_this_spread(options):
         vander = np.polynomial.polynomial.polyvander(x, config.degree)
         found.append(np.linalg.solve(vander.T @ vander, vander.T @ y))
     # What is of higher order in 1 / N: the mean square leverage, E |phi|^4 / N.
-    family = basis.ORTHONORMAL[config.inputs]
+    family = families.ORTHONORMAL[config.inputs]
     x = draw(config, generator, 10**5)[0]
     phi = np.stack([function(family, x, k) for k in range(config.degree + 1)])
     leverage = ((phi**2).sum(axis=0) ** 2).mean() / rows

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg import recurrence
+from polyreg.sgd import affine
 
-WAYS = [recurrence.substitution, recurrence.prefix_scan]
+WAYS = [affine.substitution, affine.prefix_scan]
 DTYPES = [torch.float32, torch.float64]
 SHAPES = [(m, t, s) for m in (1, 3) for t in (1, 2, 3, 7, 64) for s in (1, 4, 21, 42)]
 SHAPES += [(1, 1000, 1), (2, 1000, 4), (1, 1000, 21), (1, 1000, 42)]
@@ -45,7 +45,7 @@ def bound(way, matrix, offset, start):
     """
     steps, size = matrix.shape[1], matrix.shape[2]
     levels = math.ceil(math.log2(steps)) + 1
-    deep = steps if way is recurrence.substitution else levels * (levels + 1) // 2 + levels
+    deep = steps if way is affine.substitution else levels * (levels + 1) // 2 + levels
     sizes = one_by_one(*(part.double().abs().numpy() for part in (matrix, offset, start)))
     return torch.finfo(matrix.dtype).eps / 2 * (size + 1) * deep * sizes
 
@@ -60,7 +60,7 @@ def test_all_states_at_once_are_the_states_one_by_one(way, dtype):
         assert found.shape == shape and found.dtype == dtype
         expected = one_by_one(*(part.double().numpy() for part in given))
         # Two of them: in float64 the reference rounds as well.
-        forward = bound(recurrence.substitution, *given) * (dtype == torch.float64)
+        forward = bound(affine.substitution, *given) * (dtype == torch.float64)
         assert (np.abs(found.numpy() - expected) <= bound(way, *given) + forward).all(), shape
         assert all(map(torch.equal, given, kept))  # what is given stays as it is
 
@@ -92,10 +92,10 @@ def test_whole_numbers_come_out_whole(way, dtype, shape):
 @pytest.mark.parametrize("size", [1, 4, 42])
 def test_substituting_in_two_parts_gives_the_same_bits(size, dtype):
     matrix, offset, start = problem(2, 64, size, dtype)
-    whole = recurrence.substitution(matrix, offset, start)
+    whole = affine.substitution(matrix, offset, start)
     for cut in (1, 31, 63):
-        first = recurrence.substitution(matrix[:, :cut], offset[:, :cut], start)
-        second = recurrence.substitution(matrix[:, cut:], offset[:, cut:], first[:, -1])
+        first = affine.substitution(matrix[:, :cut], offset[:, :cut], start)
+        second = affine.substitution(matrix[:, cut:], offset[:, cut:], first[:, -1])
         assert torch.equal(torch.cat([first, second], dim=1), whole)
 
 
@@ -119,15 +119,15 @@ def test_a_state_that_overflows_spoils_neither_those_before_it_nor_the_other_rec
 
 def test_on_the_cpu_it_is_the_substitution():
     given = problem(2, 7, 4)
-    assert torch.equal(recurrence.states(*given), recurrence.substitution(*given))
-    assert not torch.equal(recurrence.prefix_scan(*given), recurrence.substitution(*given))
+    assert torch.equal(affine.states(*given), affine.substitution(*given))
+    assert not torch.equal(affine.prefix_scan(*given), affine.substitution(*given))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_on_the_gpu_the_states_are_those_of_the_cpu(dtype):
     given = problem(3, 100, 21, dtype)
-    found = recurrence.states(*(part.cuda() for part in given))
+    found = affine.states(*(part.cuda() for part in given))
     assert found.device.type == "cuda"
     allowed = sum(bound(way, *given) for way in WAYS)
-    assert (np.abs((found.cpu() - recurrence.substitution(*given)).numpy()) <= allowed).all()
+    assert (np.abs((found.cpu() - affine.substitution(*given)).numpy()) <= allowed).all()

@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from polyreg import basis, recurrence, sgd
 from polyreg.config import TrainConfig
+from polyreg.polynomials import families
+from polyreg.sgd import affine, descend, loops
+from polyreg.sgd import curve as curve_module
+from polyreg.sgd.rates import stable_rate
+from polyreg.sgd.training import Training
 
 FAMILIES = ["monomial", "hermite", "legendre", "chebyshev"]
 WAYS = ["substitution", "prefix_scan"]
@@ -22,7 +26,7 @@ HIGH = (1.0,) * 10  # a truth of degree 9
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch) -> str:
     """Both ways of the recurrence; the prefix scan is what runs on a GPU."""
-    monkeypatch.setattr(recurrence, "states", getattr(recurrence, request.param))
+    monkeypatch.setattr(affine, "states", getattr(affine, request.param))
     return request.param
 
 
@@ -38,7 +42,7 @@ class Path(NamedTuple):
 
 
 def path(steps_of: type, config: TrainConfig, steps: int, device: str = "cpu") -> Path:
-    training = sgd.Training(config, device)
+    training = Training(config, device)
     start = training.model.weights().cpu().double().numpy()
     take, parts = steps_of([training]), []
     for first in range(1, steps + 1, 128):
@@ -51,7 +55,7 @@ def path(steps_of: type, config: TrainConfig, steps: int, device: str = "cpu") -
     return Path(x, y, start, loss, training.optimum.gap(weights), weights)
 
 
-by_loop = functools.cache(functools.partial(path, sgd.Loop))
+by_loop = functools.cache(functools.partial(path, loops.Loop))
 
 
 class Sizes(NamedTuple):
@@ -66,10 +70,10 @@ class Sizes(NamedTuple):
 
 
 def sizes(run: Path, config: TrainConfig) -> Sizes:
-    optimum = sgd.Training(config).optimum
+    optimum = Training(config).optimum
     after = np.maximum(np.abs(run.weights), np.abs(optimum.weights))
     before = np.maximum(np.concatenate([np.abs(run.start)[None], after[:-1]]), after)
-    phi = basis.design_matrix(run.x.double(), config.family, config.degree).abs().numpy()
+    phi = families.design_matrix(run.x.double(), config.family, config.degree).abs().numpy()
     values = (phi @ before[..., None])[..., 0] + run.y.double().abs().numpy()
     means = np.linalg.norm(np.abs(optimum.design) @ after.T, axis=0)
     return Sizes(np.linalg.norm(after, axis=1), np.sqrt((values**2).mean(axis=1)), means)
@@ -106,9 +110,7 @@ def every_kind() -> list[dict]:
         case = {"basis": family, "inputs": inputs, "degree": degree, "dtype": "float64"}
         case |= {name: values[i % len(values)] for name, values in turns.items()}
         if case["learning_rate"] == "constant":
-            case["learning_rate"] = sgd.stable_rate(
-                TrainConfig(**{**case, "learning_rate": "auto"})
-            )
+            case["learning_rate"] = stable_rate(TrainConfig(**{**case, "learning_rate": "auto"}))
         cases.append(case)
     return cases
 
@@ -121,7 +123,7 @@ def name_of(case) -> str:
 @pytest.mark.parametrize("case", every_kind(), ids=name_of)
 def test_scan_goes_the_way_of_the_loop(case, way):
     config = TrainConfig(**case)
-    assert_same(path(sgd.Scan, config, 200), by_loop(config, 200), config)
+    assert_same(path(loops.Scan, config, 200), by_loop(config, 200), config)
 
 
 @pytest.mark.parametrize("options", [
@@ -131,7 +133,7 @@ def test_scan_goes_the_way_of_the_loop(case, way):
 ])  # fmt: skip
 def test_after_ten_thousand_steps_it_is_still_there(options, way):
     config = TrainConfig(dtype="float64", **options)
-    assert_same(path(sgd.Scan, config, 10_000), by_loop(config, 10_000), config)
+    assert_same(path(loops.Scan, config, 10_000), by_loop(config, 10_000), config)
 
 
 # float32: both ways round, and what counts is how far each is from the answer without rounding.
@@ -139,8 +141,8 @@ def test_after_ten_thousand_steps_it_is_still_there(options, way):
 
 def answer(run: Path, config: TrainConfig) -> Path:
     """The descent in float64 from run's own start on its own batches, by the formulas."""
-    phi = basis.design_matrix(run.x.double(), config.family, config.degree).numpy()
-    y, batch, optimum = run.y.double().numpy(), config.batch_size, sgd.Training(config).optimum
+    phi = families.design_matrix(run.x.double(), config.family, config.degree).numpy()
+    y, batch, optimum = run.y.double().numpy(), config.batch_size, Training(config).optimum
     rates = np.full(len(y), config.constant_rate or np.inf)
     if config.learning_rate == "auto":
         rates = 0.5 / (np.square(phi).sum(axis=(1, 2)) / batch)
@@ -163,7 +165,7 @@ def distances(steps_of: type, cases: list[TrainConfig], steps: int) -> tuple:
     what a rounding of all the numbers by one eps would be."""
     far, one = [], []
     for config in cases:
-        run = by_loop(config, steps) if steps_of is sgd.Loop else path(steps_of, config, steps)
+        run = by_loop(config, steps) if steps_of is loops.Loop else path(steps_of, config, steps)
         exact = answer(run, config)
         far.append([np.linalg.norm(run.weights - exact.weights),
                     np.linalg.norm(np.sqrt(run.loss) - np.sqrt(exact.loss)),
@@ -187,8 +189,8 @@ WELL_POSED = [
 @pytest.mark.parametrize("case", WELL_POSED, ids=name_of)
 def test_in_float32_scan_is_about_as_near_to_the_answer_as_the_loop(case, way):
     cases = [TrainConfig(**case, seed=seed) for seed in range(3)]
-    loop, one = distances(sgd.Loop, cases, 300)
-    scan, _ = distances(sgd.Scan, cases, 300)
+    loop, one = distances(loops.Loop, cases, 300)
+    scan, _ = distances(loops.Scan, cases, 300)
     assert (loop <= 4 * math.sqrt(300) * one).all(), loop / one  # what it is the measure of
     # Both are a walk of many roundings, of which the loop's may happen to end near its start:
     # as near as one rounding of the numbers themselves is near enough.
@@ -213,8 +215,8 @@ ILL_POSED = [
 def test_in_float32_scan_errs_no_more_than_one_rounding_of_the_optimum_a_step(case, way):
     cases = [TrainConfig(**case, seed=seed) for seed in range(3)]
     steps = 300
-    loop, _ = distances(sgd.Loop, cases, steps)
-    scan, one = distances(sgd.Scan, cases, steps)
+    loop, _ = distances(loops.Loop, cases, steps)
+    scan, one = distances(loops.Scan, cases, steps)
     # A random walk of one rounding of each number a step.
     assert (scan <= 4 * np.maximum(loop, math.sqrt(steps) * one)).all(), (scan / loop, scan / one)
 
@@ -222,25 +224,25 @@ def test_in_float32_scan_errs_no_more_than_one_rounding_of_the_optimum_a_step(ca
 # Ends
 
 
-def train(steps_of=None, **options) -> sgd.Training:
-    training = sgd.Training(TrainConfig(**options))
-    for _ in sgd.descend_together([training], steps_of):
+def train(steps_of=None, **options) -> Training:
+    training = Training(TrainConfig(**options))
+    for _ in descend.descend_together([training], steps_of):
         pass
     return training
 
 
 @functools.cache
-def loops_run(config: TrainConfig) -> sgd.Training:
-    return train(sgd.Loop, **vars(config))
+def loops_run(config: TrainConfig) -> Training:
+    return train(loops.Loop, **vars(config))
 
 
-def both(monkeypatch, **options) -> list[sgd.Training]:
+def both(monkeypatch, **options) -> list[Training]:
     """Scan's run and the loop's; that one would go on to the end of a longer first chunk."""
-    monkeypatch.setattr(sgd, "FIRST_CHUNK", 128)
-    return [train(sgd.Scan, **options), loops_run(TrainConfig(**options))]
+    monkeypatch.setattr(descend, "FIRST_CHUNK", 128)
+    return [train(loops.Scan, **options), loops_run(TrainConfig(**options))]
 
 
-def assert_one_end(a: sgd.Training, b: sgd.Training) -> None:
+def assert_one_end(a: Training, b: Training) -> None:
     assert a.curve.steps == b.curve.steps and a.curve.converged == b.curve.converged
     assert str(a.diverged) == str(b.diverged)
     assert a.curve.domain == b.curve.domain
@@ -288,7 +290,7 @@ DIVERGING = [  # and how many times the stable rate; the first is noticed late
 
 @pytest.mark.parametrize("options, factor", DIVERGING, ids=lambda v: str(v)[:60])
 def test_divergence_is_noticed_at_one_step(options, factor, way, monkeypatch):
-    stable = sgd.stable_rate(TrainConfig(**options))
+    stable = stable_rate(TrainConfig(**options))
     rate = min(factor * stable, 1e15)
     shared = {"dtype": "float64", "tolerance": 1e-12, "max_steps": 2000, "learning_rate": rate}
     runs = both(monkeypatch, **shared, **options)
@@ -308,7 +310,7 @@ def test_divergence_is_noticed_at_one_step(options, factor, way, monkeypatch):
 @pytest.mark.parametrize("factor", [3, 1e4, 1e15])
 @pytest.mark.parametrize("degree", [3, 8, 20])
 def test_nothing_that_is_kept_of_a_diverging_run_is_not_finite(degree, factor, dtype, way):
-    rate = min(factor * sgd.stable_rate(TrainConfig(degree=degree, inputs="uniform")), 1e15)
+    rate = min(factor * stable_rate(TrainConfig(degree=degree, inputs="uniform")), 1e15)
     run = train(degree=degree, inputs="uniform", learning_rate=rate, dtype=dtype, momentum=0.5)
     assert run.diverged
     assert np.isfinite([run.curve.loss, run.curve.gap]).all()
@@ -333,11 +335,11 @@ def test_extreme_options_train_on_finite_numbers(options, way):
     assert torch.isfinite(run.model.weights()).all()
 
 
-@pytest.mark.parametrize("options", [{"optimizer": "adam"}, {"steps_of": sgd.Loop}])
+@pytest.mark.parametrize("options", [{"optimizer": "adam"}, {"steps_of": loops.Loop}])
 def test_a_loop_that_goes_on_through_its_chunk_leaves_the_model_before_divergence(options):
     run = train(learning_rate=1e15, **options)
     assert run.diverged and run.curve.steps == 0
-    assert torch.equal(run.model.weights(), sgd.Training(run.config).model.weights())
+    assert torch.equal(run.model.weights(), Training(run.config).model.weights())
 
 
 def test_a_step_that_leaves_float32_at_once_is_a_divergence(way):
@@ -364,9 +366,9 @@ def test_together_each_run_is_what_it_is_alone(options, dtype):
         {"seed": 5, "coefficients": HIGH, "learning_rate": 1e-4},
     ]
     shared = {"dtype": dtype, "max_steps": 3000, "tolerance": 1e-6, **options}
-    together = [sgd.Training(TrainConfig(**shared, **o)) for o in own]
-    seen: dict[int, list[sgd.Chunk]] = {id(t): [] for t in together}
-    for training, chunk in sgd.descend_together(together):
+    together = [Training(TrainConfig(**shared, **o)) for o in own]
+    seen: dict[int, list[curve_module.Chunk]] = {id(t): [] for t in together}
+    for training, chunk in descend.descend_together(together):
         seen[id(training)].append(chunk)
     assert len({t.curve.steps for t in together}) > 2  # they end one by one
     assert together[3].diverged and together[3].curve.steps < 100
@@ -388,8 +390,8 @@ def test_the_order_of_the_runs_does_not_matter():
     own = [{"seed": 1}, {"seed": 2, "learning_rate": 1.0}, {"seed": 3, "noise": 0.5}]
     ends = []
     for order in itertools.permutations(range(3)):
-        runs = {i: sgd.Training(TrainConfig(max_steps=1500, **own[i])) for i in order}
-        for _ in sgd.descend_together(list(runs.values())):
+        runs = {i: Training(TrainConfig(max_steps=1500, **own[i])) for i in order}
+        for _ in descend.descend_together(list(runs.values())):
             pass
         ends.append([(r.curve.steps, *r.model.weights().tolist()) for _, r in sorted(runs.items())])
     assert all(end == ends[0] for end in ends)
@@ -398,15 +400,15 @@ def test_the_order_of_the_runs_does_not_matter():
 # Long curves
 
 
-def stretch(first: int, count: int, rate: float = 0.1) -> sgd.Chunk:
+def stretch(first: int, count: int, rate: float = 0.1) -> curve_module.Chunk:
     at = np.arange(first, first + count, dtype=float)
-    return sgd.Chunk(first, 1 / at, 2 / at, -float(first), float(first), rate, False)
+    return curve_module.Chunk(first, 1 / at, 2 / at, -float(first), float(first), rate, False)
 
 
 @pytest.mark.parametrize("steps", [1, 100, 101, 1000, 12_345, 100_000])
 def test_a_curve_keeps_the_early_steps_and_the_last_and_is_bounded(steps, monkeypatch):
-    monkeypatch.setattr(sgd, "KEPT", 100)
-    rng, curve = np.random.default_rng(steps), sgd.Curve()
+    monkeypatch.setattr(curve_module, "KEPT", 100)
+    rng, curve = np.random.default_rng(steps), curve_module.Curve()
     while curve.steps < steps:
         count = min(int(rng.integers(1, 50)), steps - curve.steps)
         curve.append(stretch(curve.steps + 1, count, rate=1 / (curve.steps + 1)))
@@ -422,24 +424,24 @@ def test_a_curve_keeps_the_early_steps_and_the_last_and_is_bounded(steps, monkey
 
 
 def test_a_million_steps_take_no_more_memory_than_a_few(monkeypatch):
-    monkeypatch.setattr(sgd, "KEPT", 2**13)
-    curve, first = sgd.Curve(), 1
+    monkeypatch.setattr(curve_module, "KEPT", 2**13)
+    curve, first = curve_module.Curve(), 1
     tracemalloc.start()
     for first in range(1, 10**6, 4096):
         curve.append(stretch(first, 4096))
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # Three rows of KEPT float64 in parts, and the last chunk's; at most some copies of them.
-    assert held < 2 * 3 * 8 * sgd.KEPT and peak < 8 * 3 * 8 * sgd.KEPT
-    assert curve.steps == first + 4095 and len(curve.at) <= sgd.KEPT + 1
+    assert held < 2 * 3 * 8 * curve_module.KEPT and peak < 8 * 3 * 8 * curve_module.KEPT
+    assert curve.steps == first + 4095 and len(curve.at) <= curve_module.KEPT + 1
 
 
 def test_a_long_run_has_a_bounded_curve_that_ends_where_the_model_is(monkeypatch):
-    monkeypatch.setattr(sgd, "KEPT", 2**13)
+    monkeypatch.setattr(curve_module, "KEPT", 2**13)
     options = {"degree": 0, "batch_size": 1, "noise": 1.0, "tolerance": 1e-15}
     run = train(max_steps=100_001, **options)
     at = run.curve.at
-    assert len(at) <= sgd.KEPT + 1 and at[-1] == run.curve.steps == 100_001
+    assert len(at) <= curve_module.KEPT + 1 and at[-1] == run.curve.steps == 100_001
     assert np.array_equal(at[: 2**12], np.arange(1, 2**12 + 1))
     gap = float(run.optimum.gap(run.model.weights().double().numpy()))
     assert gap == pytest.approx(run.curve.gap[-1], rel=1e-12)
@@ -451,7 +453,7 @@ def test_a_long_run_has_a_bounded_curve_that_ends_where_the_model_is(monkeypatch
 
 def test_chunks_are_small_beside_a_curve():
     # A curve is thinned once a chunk: half of what it keeps has to be room for one.
-    assert 2 * sgd.CHUNK <= sgd.KEPT
+    assert 2 * descend.CHUNK <= curve_module.KEPT
 
 
 # Known to fail
@@ -460,12 +462,12 @@ def test_chunks_are_small_beside_a_curve():
 @pytest.mark.parametrize("rate", [1e-3, 1e-5, 1e-8])
 def test_in_float32_a_small_rate_goes_as_far_as_with_the_loop(rate):
     cases = [TrainConfig(learning_rate=rate, seed=seed) for seed in range(3)]
-    loop, one = distances(sgd.Loop, cases, 300)
-    scan, _ = distances(sgd.Scan, cases, 300)
+    loop, one = distances(loops.Loop, cases, 300)
+    scan, _ = distances(loops.Scan, cases, 300)
     assert (scan <= 4 * np.maximum(loop, one)).all(), (scan / loop, scan / one)
 
 
-@pytest.mark.parametrize("steps_of", [sgd.Scan, sgd.Loop])
+@pytest.mark.parametrize("steps_of", [loops.Scan, loops.Loop])
 def test_the_largest_coefficients_have_finite_losses_in_float32(steps_of):
     run = train(steps_of, coefficients=(1e15,) * 21, degree=20, max_steps=50)
     assert np.isfinite(run.curve.loss).all()
@@ -475,5 +477,5 @@ def test_the_largest_coefficients_have_finite_losses_in_float32(steps_of):
 @pytest.mark.parametrize("case", every_kind()[::3], ids=name_of)
 def test_on_the_gpu_scan_goes_the_way_of_the_cpu(case):
     config = TrainConfig(**case)
-    there = path(sgd.Scan, config, 300, "cuda")
-    assert_same(there, path(sgd.Scan, config, 300), config)
+    there = path(loops.Scan, config, 300, "cuda")
+    assert_same(there, path(loops.Scan, config, 300), config)

@@ -5,18 +5,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from polyreg import basis, data, sgd
 from polyreg.config import TrainConfig
-from polyreg.model import PolynomialModel
-from polyreg.optimum import Optimum
+from polyreg.polynomials import families
+from polyreg.polynomials.module import PolynomialModel
+from polyreg.sgd import descend, rates, stream
+from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.training import Training
 
 SEEDS = 20
 
 
 def train(device: str = "cpu", way=None, **options):
     """The curve and the model of a run, without tracking."""
-    training = sgd.Training(TrainConfig(**options), device)
-    for _ in sgd.descend(training, way):
+    training = Training(TrainConfig(**options), device)
+    for _ in descend.descend(training, way):
         pass
     return training.curve, training.model
 
@@ -24,9 +26,9 @@ def train(device: str = "cpu", way=None, **options):
 def tutorial(learning_rate: float, tolerance: float, seed: int):
     """The tutorial's loop, on the stream's batches and the model's initial weights."""
     config = TrainConfig(basis="monomial", seed=seed)
-    random = data.Randomness.of(seed)
+    random = stream.Randomness.of(seed)
     weights = PolynomialModel(config).initialize(random.weights).weights()
-    batches = data.Stream(config, random)
+    batches = stream.Stream(config, random)
     fc = torch.nn.Linear(3, 1)
     fc.bias.data, fc.weight.data = weights[:1].clone(), weights[None, 1:].clone()
     optimizer = torch.optim.SGD(fc.parameters(), lr=learning_rate)
@@ -123,13 +125,13 @@ def test_the_loop_is_torch_optims_own_step(learning_rate, momentum):
     """One step by hand: v <- m v + g, w <- w - lr v, in float64."""
     options = {"dtype": "float64", "max_steps": 50, "tolerance": 1e-12, "noise": 0.1}
     config = TrainConfig(learning_rate=learning_rate, momentum=momentum, **options)
-    random = data.Randomness.of(0)
+    random = stream.Randomness.of(0)
     w = PolynomialModel(config).initialize(random.weights).weights()
-    batches, v = data.Stream(config, random), torch.zeros(4, dtype=torch.float64)
+    batches, v = stream.Stream(config, random), torch.zeros(4, dtype=torch.float64)
     losses = []
     for t in range(1, 51):
         x, y = (tensor[0] for tensor in batches.take(1))
-        phi = basis.design_matrix(x[:, 0], config.family, 3)
+        phi = families.design_matrix(x[:, 0], config.family, 3)
         residual = phi @ w - y[:, 0]
         losses.append(float(residual.square().mean()))
         gradient = 2 * phi.T @ residual / len(y)
@@ -147,8 +149,8 @@ def test_the_loop_is_torch_optims_own_step(learning_rate, momentum):
 
 def test_the_first_steps_rate_is_what_auto_became():
     config = TrainConfig()
-    x, _ = data.Stream(config, data.Randomness.of(0)).take(1)
-    trace = basis.design_matrix(x[0, :, 0].double(), "hermite", 3).square().sum() / 32
+    x, _ = stream.Stream(config, stream.Randomness.of(0)).take(1)
+    trace = families.design_matrix(x[0, :, 0].double(), "hermite", 3).square().sum() / 32
     assert train()[0].rate == pytest.approx(float(0.5 / trace), rel=1e-5)
     assert train(learning_rate=0.1)[0].rate == 0.1
 
@@ -161,7 +163,7 @@ def test_equal_seeds_give_equal_curves_and_seed_zero_is_a_seed():
 
 def test_the_chunks_do_not_show_in_the_numbers(monkeypatch):
     whole, _ = train(degree=5)
-    monkeypatch.setattr(sgd, "CHUNK", 7)
+    monkeypatch.setattr(descend, "CHUNK", 7)
     parts, _ = train(degree=5)
     assert np.array_equal(whole.gap, parts.gap) and np.array_equal(whole.loss, parts.loss)
 
@@ -182,7 +184,7 @@ def test_steps_used_up_end_without_convergence():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("learning_rate", [1.0, 1e10, 1e15])
 def test_divergence_stops_at_once_and_names_the_largest_stable_rate(learning_rate, dtype):
-    with pytest.raises(sgd.Diverged, match=r"largest stable rate, 0\.217 ") as diverged:
+    with pytest.raises(descend.Diverged, match=r"largest stable rate, 0\.217 ") as diverged:
         train(learning_rate=learning_rate, dtype=dtype)
     step = int(str(diverged.value).split("step ")[1].split(":")[0])
     assert step < 200
@@ -190,9 +192,9 @@ def test_divergence_stops_at_once_and_names_the_largest_stable_rate(learning_rat
 
 
 def test_what_was_measured_before_divergence_is_finite_and_kept():
-    training = sgd.Training(TrainConfig(learning_rate=1.0))
-    with pytest.raises(sgd.Diverged):
-        list(sgd.descend(training))
+    training = Training(TrainConfig(learning_rate=1.0))
+    with pytest.raises(descend.Diverged):
+        list(descend.descend(training))
     curve = training.curve
     assert curve.steps > 5
     assert np.isfinite(curve.loss).all() and np.isfinite(curve.gap).all()
@@ -209,15 +211,15 @@ TABLE = {  # NUMERICS of the design: mean-square bounds at batch 32, to two digi
 @pytest.mark.parametrize("inputs, family", TABLE)
 def test_the_stable_rate_is_the_published_one(inputs, family):
     for degree, rate in TABLE[inputs, family].items():
-        found = sgd.stable_rate(TrainConfig(degree=degree, inputs=inputs, basis=family))
+        found = rates.stable_rate(TrainConfig(degree=degree, inputs=inputs, basis=family))
         assert found == pytest.approx(rate, rel=0.05)
 
 
 def mean_square_growth(config: TrainConfig, rate: float) -> float:
     """Spectral radius of  M -> E[F M F^T],  F one step of SGD with momentum on (w, v), densely."""
     terms, m, batch = config.degree + 1, config.momentum, config.batch_size
-    nodes, mass = basis.quadrature(config.inputs, 2 * terms)
-    phi = basis.design_matrix(torch.from_numpy(nodes), config.family, config.degree).numpy()
+    nodes, mass = families.quadrature(config.inputs, 2 * terms)
+    phi = families.design_matrix(torch.from_numpy(nodes), config.family, config.degree).numpy()
     grams = [np.outer(p, p) for p in phi]
     mean = sum(v * g for v, g in zip(mass, grams, strict=True))
     second = sum(v * np.kron(g, g) for v, g in zip(mass, grams, strict=True)) / batch
@@ -236,21 +238,21 @@ def mean_square_growth(config: TrainConfig, rate: float) -> float:
 @pytest.mark.parametrize("family, batch", [("hermite", 4), ("monomial", 32), ("chebyshev", 1)])
 def test_the_stable_rate_is_where_mean_squares_stop_shrinking(family, batch):
     config = TrainConfig(degree=2, basis=family, batch_size=batch)
-    rate = sgd.stable_rate(config)
+    rate = rates.stable_rate(config)
     assert mean_square_growth(config, 0.99 * rate) < 1 < mean_square_growth(config, 1.01 * rate)
 
 
 @pytest.mark.parametrize("momentum", [0.5, 0.9])
 def test_with_momentum_the_named_rate_is_stable_and_close_to_the_largest(momentum):
     config = TrainConfig(degree=2, momentum=momentum, batch_size=4)
-    rate = sgd.stable_rate(config)
+    rate = rates.stable_rate(config)
     assert mean_square_growth(config, 0.99 * rate) < 1 < mean_square_growth(config, 2 * rate)
 
 
 def test_an_unbounded_run_keeps_bounded_chunks():
     config = TrainConfig(batch_size=10**5, max_steps=30, tolerance=1e-12, noise=1.0)
-    for chunk in itertools.islice(sgd.descend(sgd.Training(config)), 3):
-        assert len(chunk.loss) * config.batch_size * 5 <= sgd.CHUNK_NUMBERS
+    for chunk in itertools.islice(descend.descend(Training(config)), 3):
+        assert len(chunk.loss) * config.batch_size * 5 <= descend.CHUNK_NUMBERS
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from polyreg import sgd, sweep
 from polyreg.config import TrainConfig
+from polyreg.sgd import descend, sweep
+from polyreg.sgd.training import Training
 
 
 def test_runs_come_out_as_each_would_alone_and_in_order():
@@ -18,8 +19,8 @@ def test_runs_come_out_as_each_would_alone_and_in_order():
     found = list(sweep.train_all(configs))
     assert [t.config for t in found] == configs
     for training in found[::7]:
-        alone = sgd.Training(training.config)
-        for _ in sgd.descend_together([alone]):
+        alone = Training(training.config)
+        for _ in descend.descend_together([alone]):
             pass
         assert alone.curve.steps == training.curve.steps
         assert np.array_equal(alone.curve.gap, training.curve.gap)

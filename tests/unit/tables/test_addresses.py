@@ -9,7 +9,7 @@ import pytest
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.options import params
-from polyreg.table import Table
+from polyreg.tables.table import Table
 from polyreg.text import without_secrets
 from tests.support.buckets import same
 

@@ -10,12 +10,15 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from polyreg import files, table
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
-from polyreg.least_squares import Passes, Problem
-from polyreg.selection import GROUPS, labelled
-from polyreg.table import Block, Table
+from polyreg.least_squares.problem import Passes, Problem
+from polyreg.least_squares.selection import GROUPS, labelled
+from polyreg.tables import files, table
+from polyreg.tables import parts as parts_module
+from polyreg.tables import rows as rows_module
+from polyreg.tables.rows import Block
+from polyreg.tables.table import Table
 
 ROWS = (1500, 0, 4000, 3, 40)
 
@@ -24,7 +27,7 @@ ROWS = (1500, 0, 4000, 3, 40)
 def small(monkeypatch):
     monkeypatch.setattr(table, "PART_ROWS", 700)
     monkeypatch.setattr(table, "PART_BYTES", 10_000)
-    monkeypatch.setattr(table, "SAMPLE", 600)
+    monkeypatch.setattr(rows_module, "SAMPLE", 600)
 
 
 def content(number: int, rows: int) -> pa.Table:
@@ -80,24 +83,24 @@ def test_parts_are_of_about_equal_size(tmp_path, monkeypatch):
 
 def test_their_tallies_add_up_to_the_tables_in_any_chunking(folder, monkeypatch):
     rows = opened(folder)
-    whole = rows.tally(3)
-    tallies = [part.tally(3) for part in rows.parts()]
+    whole = rows.profile(3)
+    tallies = [part.profile(3) for part in rows.parts()]
     left = reduce(add, tallies)
     right = reduce(lambda a, b: b + a, reversed(tallies))
     tree = tallies
     while len(tree) > 1:
         tree = [reduce(add, tree[i : i + 3]) for i in range(0, len(tree), 3)]
     monkeypatch.setattr(table, "PART_ROWS", 1)  # each row group, and blocks of other sizes
-    monkeypatch.setattr(table, "BLOCK_ROWS", 77)
+    monkeypatch.setattr(parts_module, "BLOCK_ROWS", 77)
     monkeypatch.setattr(files, "BLOCK_ROWS", 130)
-    finest = reduce(add, (part.tally(3) for part in rows.parts()))
-    for tally in (left, right, tree[0], finest):
-        assert tally.rows == whole.rows == sum(ROWS)
-        np.testing.assert_array_equal(tally.low, whole.low)
-        np.testing.assert_array_equal(tally.high, whole.high)
-        np.testing.assert_array_equal(tally.sample(), whole.sample())
+    finest = reduce(add, (part.profile(3) for part in rows.parts()))
+    for profile in (left, right, tree[0], finest):
+        assert profile.rows == whole.rows == sum(ROWS)
+        np.testing.assert_array_equal(profile.low, whole.low)
+        np.testing.assert_array_equal(profile.high, whole.high)
+        np.testing.assert_array_equal(profile.sample(), whole.sample())
     assert len(whole.sample()[0]) == 600
-    assert not np.array_equal(rows.tally(4).sample(), whole.sample())
+    assert not np.array_equal(rows.profile(4).sample(), whole.sample())
 
 
 def test_a_sample_is_uniform_over_files_and_rows(tmp_path):
@@ -109,7 +112,7 @@ def test_a_sample_is_uniform_over_files_and_rows(tmp_path):
         )
     drawn = np.zeros(20_000)
     for seed in range(200):
-        drawn[opened(tmp_path, weights=None).tally(seed).sample()[0].astype(int)] += 1
+        drawn[opened(tmp_path, weights=None).profile(seed).sample()[0].astype(int)] += 1
     # 200 draws of 600 of 20,000: each tenth of the rows gets 12,000, give or take 110.
     assert np.abs(drawn.reshape(10, -1).sum(1) - 12_000).max() < 500
     assert drawn.max() < 25 and abs(drawn.var() - 200 * 0.03 * 0.97) < 0.5
@@ -171,8 +174,8 @@ def test_rows_that_are_dropped_move_no_fold_and_no_sample(tmp_path):
     survey = passes.survey(0)
     problem = Problem.of(survey, rows.names, config, "cpu")
     parts = rows.parts()
-    tally = reduce(add, (part.tally(0) for part in parts))
-    np.testing.assert_array_equal(rows.surveyed(tally).sample.x, survey.sample.x)
+    profile = reduce(add, (part.profile(0) for part in parts))
+    np.testing.assert_array_equal(rows.surveyed(profile).sample.x, survey.sample.x)
     before, found = 0, []
     for part in parts:
         found.append(problem.accumulate(part.blocks(), before))
@@ -359,8 +362,8 @@ def test_rows_that_files_share_count_as_often_as_they_are_there(tmp_path):
     expected = [np.tile(column, 3) for column in together(once.blocks())]
     for blocks in (rows.blocks(), (b for part in rows.parts() for b in part.blocks())):
         np.testing.assert_array_equal(together(blocks), expected)
-    assert rows.survey(0).rows == reduce(add, (p.tally(0) for p in rows.parts())).rows == 2700
-    assert len({*rows.tally(0).sample()[0]}) > 300  # a key is of a place, not of what is there
+    assert rows.survey(0).rows == reduce(add, (p.profile(0) for p in rows.parts())).rows == 2700
+    assert len({*rows.profile(0).sample()[0]}) > 300  # a key is of a place, not of what is there
 
 
 def test_files_without_rows_are_parts_without_rows(tmp_path):

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from polyreg.errors import BadTable
-from polyreg.files import BLOCK_ROWS, CSV_BLOCK
-from polyreg.table import SAMPLE, InMemory, Table
+from polyreg.tables.files import BLOCK_ROWS, CSV_BLOCK
+from polyreg.tables.rows import SAMPLE, InMemory
+from polyreg.tables.table import Table
 
 NAN, INF = float("nan"), float("inf")
 

@@ -4,7 +4,7 @@ This file travels with a logged model, where there is no polyreg, no torch and n
 nothing but numpy and pandas. It is the second way to the numbers of Answer.predict and
 Polynomial.predict; tests compare them.
 
-A term is a product over the variables, each of its own three-term recurrence (polyreg.design):
+A term is a product over the variables, each of its own three-term recurrence (polyreg.polynomials.design):
 
     p_0 = 1,   p_{k+1} = scale_k (z - shift_k) p_k - decay_k p_{k-1},   z = (x - centre) / radius
     term(e_1, ..., e_D) = unit prod_d p_{e_d}(x_d)
@@ -115,7 +115,7 @@ def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
 
 
 def family(name: str, degree: int) -> dict:
-    """The recurrence of a family of polyreg.basis: monic pi_{k+1} = x pi_k - beta_k pi_{k-1}.
+    """The recurrence of a family of polyreg.polynomials.families: monic pi_{k+1} = x pi_k - beta_k pi_{k-1}.
 
     beta is k for Hermite's, k^2 / (4 k^2 - 1) for Legendre's, and they are orthonormal:
     p_k = pi_k / sqrt(beta_1 ... beta_k)

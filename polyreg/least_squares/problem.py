@@ -1,0 +1,357 @@
+"""The exact least-squares answer on a table, from one pass of sums.
+
+    survey -> Problem.of -> accumulate -> solve -> Result
+
+`fast` sums in float64 what a pilot fit to a sample leaves, which is a step of refinement, and
+factors by Cholesky. `certified` sums in integers and solves with hundreds of bits, so that each
+coefficient is the exact one, rounded. Both change to powers of x in rationals.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from polyreg.config import FitConfig
+from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares import ozaki, solve_exact, solve_float
+from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, totals
+from polyreg.least_squares.selection import cross_validate, labelled
+from polyreg.least_squares.solve_float import Normal, Solved, solve
+from polyreg.polynomials import terms
+from polyreg.polynomials.design import Design
+from polyreg.polynomials.result import Result
+from polyreg.tables.rows import Block, InMemory, Survey
+from polyreg.tables.table import Table
+
+CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
+CERTIFIED_TERMS = 150  # 1.1 s at 126 terms and 2,000 rows, 4.7 s at 210: with the cube
+MAX_TERMS = 5000
+WEIGHT_SPAN = 1e16
+FEW_DIGITS = 3
+INTEGERS = 2.0**53  # from here on float64 skips some
+# Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
+POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES = 120, 80, 60
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A design on a table, and how its sums are taken."""
+
+    config: FitConfig
+    design: Design
+    precision: str
+    pilot: np.ndarray  # (K,) what the residuals of `fast` are taken from
+    y_unit: float  # powers of two, which bring y and the weights to 1/2 at most
+    weight_unit: float | None
+    device: str
+    rows: int  # expected
+    low: np.ndarray  # (D,) the domain of the rows
+    high: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
+        """Raises Refused where the table cannot have this fit, before any work."""
+        size = term_count(names, config)
+        _require_sizes(survey, names, config)
+        least = size if config.degree != "auto" else len(names) + 1 + config.folds
+        if survey.rows < least:
+            raise Refused(
+                f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
+                if config.degree != "auto"
+                else f"choosing the degree in {config.folds} folds needs at least {least} rows, "
+                f"got {survey.rows}; give --degree"
+            )
+        interaction = config.interaction_degree or len(names)
+        degree = config.top_degree
+        design = Design.fitted(names, survey, degree, interaction)
+        precision = chosen_precision(survey.rows, size, config)
+        weighted = survey.sample.weights is not None
+        problem = cls(
+            config=config,
+            design=design,
+            precision=precision,
+            pilot=np.zeros(size),
+            y_unit=_power_of_two(survey.y_size),
+            weight_unit=_power_of_two(survey.weight_size) if weighted else None,
+            device=device,
+            rows=survey.rows,
+            low=survey.low,
+            high=survey.high,
+            notes=_rounded(survey, names, config),
+        )
+        return problem if precision == "certified" else problem._piloted(survey.sample)
+
+    def _piloted(self, sample: Block) -> "Problem":
+        """With the sample's own fit as pilot: near enough, it need not be exact."""
+        try:
+            return replace(self, pilot=self._of_sample(sample).weights)
+        except NearlySingular:
+            return self
+
+    def in_integers(self, note: str) -> "Problem":
+        """The same problem, summed in integers."""
+        return replace(
+            self,
+            precision="certified",
+            pilot=np.zeros_like(self.pilot),
+            notes=(*self.notes, note),
+        )
+
+    def kernel(self) -> ExactKernel | FastKernel:
+        if self.precision == "certified":
+            return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
+        return FastKernel(self.design, self.pilot, self.device, self.rows)
+
+    def accumulate(self, blocks: Iterable[Block], before: int = 0) -> dict[int, Moments]:
+        """One pass over rows: the sums of each fold, or of them all where none are needed.
+
+        The rows are those that come after the table's first `before`.
+        """
+        choosing = self.config.degree == "auto"
+        rows = (
+            labelled(blocks, self.config.folds, self.config.seed, before)
+            if choosing
+            else ((0, block) for block in blocks)
+        )
+        return totals(self.kernel(), rows)
+
+    def answer(self, parts: dict[int, Moments]) -> Result:
+        """The fit, with how its degree was chosen where that was asked for."""
+        if not parts:
+            raise Refused("the table has no rows")
+        total = reduce(add, parts.values())
+        if self.config.degree != "auto":
+            return self.solve(total)
+        selection = cross_validate(self, parts)
+        found = self.solve(total, self.sizes[selection.chosen])
+        return replace(found, selection=selection)
+
+    def memory(self) -> int:
+        """Bytes of the sums and of the work on them, about."""
+        kernel = self.kernel()
+        size = len(self.pilot) + 1
+        work = kernel.rows * size * 8
+        if self.precision == "fast":
+            return work + 8 * 6 * size**2
+        return 3 * ozaki.LIMBS * work + 150 * 4 * size**2
+
+    def expected_condition(self, sample: Block) -> float:
+        """Of the design matrix, by the sample; inf where float64 cannot tell it from that."""
+        try:
+            return self._of_sample(sample).condition
+        except NearlySingular:
+            return math.inf
+
+    def _of_sample(self, sample: Block) -> Solved:
+        kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
+        sums = totals(kernel, [(0, sample)])[0]
+        return solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """How many terms each degree has; those of lower degrees come first in the design."""
+        degrees = [sum(e) for e in self.design.exponents]
+        first = 0 if self.config.intercept else 1
+        return {d: sum(t <= d for t in degrees) for d in range(first, self.design.degree + 1)}
+
+    @cached_property
+    def constants(self) -> list[Fraction] | None:
+        """The terms' values at 0, which a polynomial without intercept must cancel."""
+        return None if self.config.intercept else self.design.powers.constants()
+
+    def solve(self, moments: Moments, size: int | None = None) -> Result:
+        """The fit of the first `size` terms, all of them by default.
+
+        Raises NearlySingular where `fast` cannot tell the rank.
+        """
+        design = self.design if size is None else self.design.prefix(size)
+        constants = self.constants and self.constants[: len(design.exponents)]
+        if self.precision == "certified":
+            sums = self._sums(moments).prefix(len(design.exponents))
+            solution = solve_exact.solution(sums, design, self.config.ridge, constants)
+        else:
+            normal = self.centred(moments)
+            solution = solve_float.solution(normal, design, self.config.ridge, constants)
+        found = Result(
+            design=design,
+            solution=solution,
+            target=self.config.target,
+            intercept=self.config.intercept,
+            ridge=self.config.ridge,
+            level=self.config.level,
+            precision=self.precision,
+            nobs=moments.count,
+            log_weights=moments.log_weights,
+            low=self.low,
+            high=self.high,
+        )
+        return replace(found, notes=(*self.notes, *_notes(found)))
+
+    def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
+        """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
+        if self.precision == "fast":
+            return Normal.of(moments.gram, self.pilot)
+        return self._sums(moments).normal(centre)
+
+    def _sums(self, moments: Moments) -> solve_exact.Sums:
+        return solve_exact.Sums.of(moments, self.y_unit, self.weight_unit)
+
+    def solve_float(self, sums: Normal, size: int) -> Solved:
+        scaled = None if self.constants is None else solve_float.unit_scaled(self.constants[:size])
+        return solve(sums, size, self.config.ridge, scaled)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes over a table, here and now."""
+
+    table: Table | InMemory
+
+    def survey(self, seed: int) -> Survey:
+        return self.table.survey(seed)
+
+    def sums(
+        self, problem: Problem, advance: Callable[[int], Any] = lambda rows: None
+    ) -> dict[int, Moments]:
+        """Those of all rows; advance(rows) is told of progress."""
+
+        def told() -> Iterator[Block]:
+            for block in self.table.blocks():
+                yield block
+                advance(len(block.x[0]))
+
+        return problem.accumulate(told())
+
+
+def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Result:
+    """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
+    passes = Passes(table)
+    survey = passes.survey(config.seed)
+    return run(Problem.of(survey, table.names, config, device), passes.sums)
+
+
+def run(problem: Problem, sums: Callable[[Problem], dict[int, Moments]]) -> Result:
+    """Solve by one pass, sums(problem), and by one more in integers where float64 hides the rank.
+
+    `sums` is `accumulate` over all rows, by whoever reads them.
+    """
+    try:
+        return problem.answer(sums(problem))
+    except NearlySingular:
+        exactly = problem.in_integers(escalation(problem))
+        return exactly.answer(sums(exactly))
+
+
+def escalation(problem: Problem) -> str:
+    """Why a fast fit is done again with integers; raises Refused where there are too many terms."""
+    size = len(problem.design.exponents)
+    if size > CERTIFIED_TERMS:
+        raise Refused(
+            f"float64 cannot tell whether the {size} terms depend on each other, and certified "
+            f"fits have at most {CERTIFIED_TERMS}; lower --degree or --interaction-degree, leave "
+            "out features that follow from others, or give --ridge"
+        )
+    return "float64 could not tell whether the terms depend on each other: certified took over"
+
+
+def term_count(names: Sequence[str], config: FitConfig) -> int:
+    """Raises Refused above MAX_TERMS."""
+    interaction = config.interaction_degree or len(names)
+    size = terms.count(len(names), config.top_degree, interaction)
+    if size > MAX_TERMS:
+        raise Refused(
+            f"{len(names)} variables at degree {config.top_degree} make {size:,} terms, more than "
+            f"{MAX_TERMS:,}; lower --degree, set --interaction-degree, or name fewer --features"
+        )
+    if size > CERTIFIED_TERMS and config.precision == "certified":
+        raise Refused(
+            f"--precision certified has at most {CERTIFIED_TERMS} terms, got {size:,}; use fast, "
+            "or lower --degree"
+        )
+    return size
+
+
+def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
+    if config.precision != "auto":
+        return config.precision
+    small = rows * size <= CERTIFIED_VALUES and size <= CERTIFIED_TERMS
+    return "certified" if small else "fast"
+
+
+def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
+    degree = max(1, config.top_degree)
+    for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
+        if low == high and config.intercept and config.top_degree:
+            raise Refused(
+                f"feature {name} is constant ({low:g} on every row), as the constant term already "
+                "is; leave it out of --features"
+            )
+        sizes = {max(abs(low), abs(high)), high / 2 - low / 2} - ({0.0} if low == high else set())
+        if any(not size or degree * abs(math.log10(size)) > POWER_DECADES for size in sizes):
+            raise Refused(
+                f"feature {name} runs from {low:g} to {high:g}, whose powers up to {degree} leave "
+                "float64; rescale it, or lower the degree"
+            )
+    if survey.weight_size > WEIGHT_SPAN * survey.weight_low:
+        raise Refused(
+            f"the weights run from {survey.weight_low:g} to {survey.weight_size:g}: rows of less "
+            f"than 1/{WEIGHT_SPAN:g} of the largest leave no trace; drop them"
+        )
+    for what, size, decades in (
+        (f"target {config.target}", survey.y_size, TARGET_DECADES),
+        (f"weight {config.weights}", survey.weight_size, WEIGHT_DECADES),
+    ):
+        if size and abs(math.log10(size)) > decades:
+            raise Refused(
+                f"the {what} reaches {size:g} in size, whose squares leave float64; rescale it"
+            )
+
+
+def _notes(found: Result) -> Iterator[str]:
+    """What has to be known of a fit beside its numbers."""
+    solution, terms = found.solution, found.terms
+    if solution.dependent:
+        yield (
+            f"rank {found.rank} of {len(terms)}: on these rows {'; '.join(solution.dependent)}. "
+            "The coefficients are the minimum-norm ones in the scaled basis, without standard "
+            "errors; what the model says is determined only where the same holds"
+        )
+    if found.ridge:
+        yield "ridge biases the coefficients: they have no standard errors, and no intervals"
+    elif solution.exact_fit:
+        yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
+    elif not found.df_resid:
+        yield "as many terms as rows leave no residuals to tell errors from"
+    poor = [t for t, digits in zip(terms, found.digits, strict=True) if digits < FEW_DIGITS]
+    if poor and not solution.dependent:
+        yield (
+            f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {', '.join(poor[:5])}"
+            f"{', ...' if len(poor) > 5 else ''}: most rows fill a small part of the range, or the "
+            "powers of x cancel; the fitted values are better than the coefficients"
+        )
+
+
+def _rounded(survey: Survey, names: Sequence[str], config: FitConfig) -> tuple[str, ...]:
+    sizes = np.maximum(np.abs(survey.low), np.abs(survey.high))
+    large = [name for name, size in zip(names, sizes, strict=True) if size >= INTEGERS]
+    if survey.y_size >= INTEGERS:
+        large.append(config.target)
+    if not large:
+        return ()
+    names = ", ".join(" ".join(name.split()) for name in large)
+    return (
+        f"{names} reaches 2^53: larger integers are rounded when they are read; "
+        "subtract an offset before, if they are exact",
+    )
+
+
+def _power_of_two(size: float) -> float:
+    """At least twice the size."""
+    return 2.0 ** (math.frexp(size)[1] + 1) if size else 1.0

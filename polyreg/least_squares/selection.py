@@ -1,0 +1,165 @@
+"""Which degree? K-fold cross-validation of all degrees, from one pass of sums a fold.
+
+A fold's held-out error needs its rows no more: with the fold's sums G, b, s about a centre, the
+residuals of weights w have the mean square (s - 2 d.b + d.G d) / mass, d = w - centre; and what was
+trained on is the total minus the fold. Lower degrees are leading blocks of the same sums.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares.gram import Moments
+from polyreg.least_squares.solve_float import Normal
+from polyreg.polynomials.solution import EXACT_FIT, information
+from polyreg.tables.rows import Block
+
+GROUPS = 4096  # of one row a fold, drawn at once
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What cross-validation found, by degree; the arrays are as long as `degrees`.
+
+    mse is the mean over the folds of the (weighted) mean squared error on held-out rows, std_error
+    its standard error over the folds.
+    """
+
+    degrees: list[int]
+    mse: np.ndarray
+    std_error: np.ndarray
+    aic: np.ndarray
+    bic: np.ndarray
+    folds: int
+    tried: int  # the largest degree that was asked for
+
+    @property
+    def best(self) -> int:
+        """The degree with the least error."""
+        return self.degrees[int(self.mse.argmin())]
+
+    @property
+    def chosen(self) -> int:
+        """The lowest degree within one standard error of the best (Breiman et al. 1984)."""
+        best = int(self.mse.argmin())
+        within = self.mse <= self.mse[best] + self.std_error[best]
+        return self.degrees[int(within.argmax())]
+
+    @property
+    def chosen_mse(self) -> float:
+        return float(self.mse[self.degrees.index(self.chosen)])
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """By the names under which they are tracked."""
+        return {
+            "cv/mse": self.mse,
+            "cv/std_error": self.std_error,
+            "cv/aic": self.aic,
+            "cv/bic": self.bic,
+        }
+
+    def sentence(self) -> str:
+        mse = dict(zip(self.degrees, self.mse, strict=True))
+        best = int(self.mse.argmin())
+        said = f"degree {self.chosen} has the least cross-validated mean squared error, "
+        said += f"{mse[self.chosen]:.4g}"
+        if self.chosen != self.best:
+            said = (
+                f"degree {self.chosen} is the lowest whose cross-validated mean squared error, "
+                f"{mse[self.chosen]:.4g}, is within one standard error "
+                f"({self.std_error[best]:.2g}) "
+                f"of the least, {mse[self.best]:.4g} at degree {self.best}"
+            )
+        if self.degrees[-1] < self.tried:
+            said += f"; degrees above {self.degrees[-1]} cannot be told apart on these rows"
+        elif self.chosen == self.tried > 0:
+            said += f"; --max-degree {self.tried} may be too low"
+        return said
+
+
+def labelled(
+    blocks: Iterable[Block], folds: int, seed: int, before: int = 0
+) -> Iterator[tuple[int, Block]]:
+    """The rows by fold: of every `folds` rows in file order, one goes to each, at random.
+
+    A row's fold depends on its place alone; the first block comes after `before` rows.
+    """
+    chunk, skipped = divmod(before, GROUPS * folds)
+    left = _labels(folds, seed, chunk)[skipped:]
+    for block in blocks:
+        assert block.y is not None
+        size = len(block.y)
+        while len(left) < size:
+            chunk += 1
+            left = np.concatenate([left, _labels(folds, seed, chunk)])
+        label, left = left[:size], left[size:]
+        order = np.argsort(label, kind="stable")
+        bounds = np.searchsorted(label[order], np.arange(folds + 1))
+        x, y = [column[order] for column in block.x], block.y[order]
+        weights = None if block.weights is None else block.weights[order]
+        for fold in range(folds):
+            rows = slice(bounds[fold], bounds[fold + 1])
+            if rows.start < rows.stop:
+                yield (
+                    fold,
+                    Block(
+                        tuple(column[rows] for column in x),
+                        y[rows],
+                        None if weights is None else weights[rows],
+                    ),
+                )
+
+
+def _labels(folds: int, seed: int, chunk: int) -> np.ndarray:
+    groups = np.tile(np.arange(folds, dtype=np.uint16), (GROUPS, 1))
+    return np.random.default_rng([seed, chunk]).permuted(groups, axis=1).ravel()
+
+
+def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
+    """Compare all degrees of `problem` by the sums of each fold."""
+    total: Moments = reduce(add, parts.values())
+    whole = problem.centred(total)
+    folds = [problem.centred(part, whole.centre) for part in parts.values()]
+    degrees, mse, aic, bic = [], [], [], []
+    # Below, errors are y's own rounding, and which is less is chance.
+    floor = EXACT_FIT * whole.total(intercept=False) / whole.mass
+    for degree, size in problem.sizes.items():
+        try:
+            errors = [max(floor, _held_out(problem, whole, fold, size)) for fold in folds]
+            rss = problem.solve_float(whole, size).rss
+        except NearlySingular:
+            break
+        degrees.append(degree)
+        mse.append(errors)
+        free = size if problem.config.intercept else size - 1
+        criteria = information(total.count, free, rss, total.log_weights)
+        aic.append(criteria[0])
+        bic.append(criteria[1])
+    if not degrees:
+        raise Refused(
+            "no degree can be told apart by cross-validation: the features depend on each other, "
+            "or on too few rows; give --degree, or leave out --features"
+        )
+    found = np.array(mse)
+    return Selection(
+        degrees=degrees,
+        mse=found.mean(1),
+        std_error=found.std(1, ddof=1) / np.sqrt(len(folds)),
+        aic=np.array(aic),
+        bic=np.array(bic),
+        folds=len(folds),
+        tried=problem.config.top_degree,
+    )
+
+
+def _held_out(problem, whole: Normal, fold: Normal, size: int) -> float:
+    trained = Normal(
+        whole.gram - fold.gram, whole.right - fold.right, whole.rss - fold.rss, whole.centre
+    )
+    weights = np.zeros_like(whole.centre)
+    weights[:size] = problem.solve_float(trained, size).weights
+    return fold.about(weights).rss / fold.mass

@@ -1,0 +1,77 @@
+"""The models: raw x in, y out, features inside."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polyreg.polynomials import families
+from polyreg.polynomials.design import products
+
+
+class PolynomialModel(nn.Module):
+    """y = bias + sum_{k=1}^{degree} weight_k phi_k(x), one `nn.Linear` on the features.
+
+    x (N, 1), any real dtype  ->  (N, 1) in the weights' dtype
+    """
+
+    def __init__(self, config):
+        super().__init__()
+        self.degree, self.family = config.degree, config.family
+        with warnings.catch_warnings():
+            # Degree 0, the constant alone, has no features to initialize, and torch warns of it.
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            self.linear = nn.utils.skip_init(
+                nn.Linear, config.degree, 1, dtype=getattr(torch, config.dtype)
+            )
+
+    def initialize(self, generator: np.random.Generator) -> "PolynomialModel":
+        self.set_weights(initial_weights(self.degree, generator))
+        return self
+
+    def weights(self) -> Tensor:
+        """(K,): the bias, then the linear layer's weights."""
+        return torch.cat([self.linear.bias, self.linear.weight[0]]).detach()
+
+    @torch.no_grad()
+    def set_weights(self, weights: Tensor) -> None:
+        self.linear.bias.copy_(weights[:1])
+        self.linear.weight.copy_(weights[None, 1:])
+
+    def features(self, x: Tensor) -> Tensor:
+        """phi_1 ... phi_degree of x (..., 1)  ->  (..., degree); the bias is phi_0."""
+        return families.design_matrix(x[..., 0], self.family, self.degree)[..., 1:]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.features(_wide(x)).to(self.linear.bias.dtype))
+
+
+def initial_weights(degree: int, generator: np.random.Generator) -> Tensor:
+    """As nn.Linear's: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).   ->  (K,), float64"""
+    bound = 1 / np.sqrt(max(degree, 1))
+    return torch.from_numpy(generator.uniform(-bound, bound, size=degree + 1))
+
+
+class FittedModel(nn.Module):
+    """y = sum_t weight_t term_t(x) of an exact fit, its scaling inside.
+
+    x (N, D), any real dtype  ->  (N, 1), float64
+    """
+
+    places: Tensor
+
+    def __init__(self, result):
+        super().__init__()
+        self.recurrences = result.design.recurrences
+        self.register_buffer("places", result.design.places)
+        self.weights = nn.Parameter(torch.from_numpy(result.solution.weights))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return products(self.recurrences, self.places, _wide(x)) @ self.weights[:, None]
+
+
+def _wide(x: Tensor) -> Tensor:
+    # The product with a float64 one promotes whatever arrives. A plain `.to(float64)` would
+    # make torch.export freeze the example's dtype, and the reloaded model refuse all others.
+    return x * torch.ones(1, dtype=torch.float64, device=x.device)

@@ -1,0 +1,163 @@
+"""A polynomial's answers to new rows, from its document alone.
+
+This file travels with a logged model, where there is no polyreg, no torch and no scipy: it imports
+nothing but numpy and pandas. It is the second way to the numbers of Result.predict; tests compare
+them.
+
+A term is a product over the variables, each of its own three-term recurrence (design.py),
+which the document describes:
+
+    p_0 = 1,   p_{k+1} = scale_k (z - shift_k) p_k - decay_k p_{k-1},   z = (x - centre) / radius
+    term(e_1, ..., e_D) = unit prod_d p_{e_d}(x_d)
+
+N rows, D variables, K terms.
+"""
+
+import base64
+import decimal
+import math
+import numbers
+
+import numpy as np
+import pandas as pd
+
+INTERVALS = ("prediction", "confidence")
+CELLS = 2**20  # of the design matrix at a time
+
+
+class Predictions(pd.DataFrame):
+    """Its nan and inf are None in a dict: MLflow's server would write NaN, which is no JSON."""
+
+    def to_dict(self, *arguments, **options):
+        finite = np.isfinite(self.to_numpy(dtype=float))
+        return pd.DataFrame(self.astype(object).where(finite, None)).to_dict(*arguments, **options)
+
+
+class Predictor:
+    """The polynomial of a fit or of a training, at rows of a DataFrame.
+
+    document: what polyreg's Result.to_dict gives
+    """
+
+    def __init__(self, document: dict):
+        basis = document["basis"]
+        self.unit, self.names = basis.get("unit", 0.5), basis["variables"]
+        self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
+        self.weights = np.array(basis["weights"])
+        ranges = [document["domain"][name] for name in self.names]
+        has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
+        self.low, self.high = np.array(ranges, dtype=float).T
+        self.inverse, self.half = None, math.nan
+        if has_errors and basis["inverse"] and document["residual_sd"] is not None:
+            self.inverse = unpacked(basis["inverse"], len(self.weights))
+            self.half = document["quantile"] * document["residual_sd"]
+
+    def predict(self, frame, interval: str = "prediction") -> Predictions:
+        """Columns prediction, low, high and extrapolated for the rows of `frame`.
+
+        frame: a table of pandas, or x (N, D) without names, in the order of the variables
+
+        Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
+        level; nan where the model knows no errors. What overflows is inf or nan. extrapolated:
+        some variable is outside the range that was fitted. Other columns are ignored. Raises
+        ValueError with the name of a column that is missing or holds what is no finite number.
+        """
+        if interval not in INTERVALS:
+            raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        frame = with_names(frame, self.names)
+        x = np.stack([column(frame, name, self.names) for name in self.names], axis=1)
+        found, half = np.empty((2, len(x)))
+        step = max(1, CELLS // len(self.weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
+            for start in range(0, len(x), step):
+                part = slice(start, start + step)
+                found[part], half[part] = self._rows(x[part], interval)
+            columns = {"prediction": found, "low": found - half, "high": found + half}
+        columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
+        return Predictions(columns, index=frame.index)
+
+    def _rows(self, x: np.ndarray, interval: str) -> tuple[np.ndarray, np.ndarray | float]:
+        """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,)."""
+        terms = self._terms(x)
+        found = terms @ self.weights
+        if self.inverse is None:
+            return found, math.nan
+        variance = np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
+        return found, self.half * np.sqrt(variance + (interval == "prediction"))
+
+    def _terms(self, x: np.ndarray) -> np.ndarray:
+        """x (N, D)  ->  (N, K)"""
+        result = np.full((len(x), len(self.weights)), self.unit)
+        for d, recurrence in enumerate(self.recurrences):
+            result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
+        return result
+
+
+def with_names(data, names):
+    """An array (N, D), or a list of N rows, as a table whose columns are the variables in order.
+
+    In one variable (N,) is taken as well. Whatever else it is, a table, rows that bear names, is
+    given back as it is. Raises ValueError where a row is not of D numbers.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.names is None:
+        data = pd.DataFrame(data)  # ValueError where there are more dimensions than two
+        widths = {len(data.columns)}
+    elif isinstance(data, list) and not any(isinstance(row, dict | pd.Series) for row in data):
+        widths = {len(r) if isinstance(r, list | tuple | np.ndarray) else 1 for r in data}
+    else:
+        return data
+    if wrong := widths - {len(names)}:
+        found = "a row of 1 number" if wrong == {1} else f"a row of {max(wrong)} numbers"
+        raise ValueError(f"{found}; x is (N, {len(names)}), its columns {', '.join(names)}")
+    columns = None if len(data) else range(len(names))
+    return pd.DataFrame(data, columns=columns).set_axis(list(names), axis=1)
+
+
+def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
+    """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables."""
+    places = np.flatnonzero(frame.columns == name)
+    if len(places) != 1:
+        what = "no column" if not len(places) else f"{len(places)} columns"
+        raise ValueError(f"{what} {name!r}; the variables are {', '.join(names)}")
+    found = frame.iloc[:, places[0]]
+    if found.dtype.kind in "fiub":
+        values = found.to_numpy(dtype=float, na_value=math.nan)
+    else:
+        values = np.array([_number(value) for value in found], dtype=float)
+    if bad := np.flatnonzero(~np.isfinite(values)).tolist():
+        value, row = found.iloc[bad[0]], bad[0] + 1
+        said = repr(value.item() if isinstance(value, np.generic) else value)[:80]
+        raise ValueError(f"column {name!r}, row {row}: {said} is no finite number")
+    return values
+
+
+def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
+    """p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
+    z = (x - recurrence["centre"]) / recurrence["radius"]
+    found = [np.ones_like(z)]
+    steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
+    for shift, scale, decay in zip(*steps, strict=True):
+        column = scale * (z - shift) * found[-1]
+        found.append(column - decay * found[-2] if decay else column)
+    return np.stack(found, axis=1)
+
+
+def _number(value) -> float:
+    """nan for what is none, text that looks like one included."""
+    if isinstance(value, list | np.ndarray) and len(value) == 1:
+        value = value[0]  # a row of one variable
+    if not isinstance(value, numbers.Real | decimal.Decimal | np.bool_):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def unpacked(packed: str, size: int) -> np.ndarray:
+    """A symmetric matrix from the base64 of its upper triangle  ->  (size, size)"""
+    result = np.empty((size, size))
+    upper = np.triu_indices(size)
+    result[upper] = np.frombuffer(base64.b64decode(packed), dtype="<f8")
+    result.T[upper] = result[upper]
+    return result

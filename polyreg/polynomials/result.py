@@ -1,0 +1,365 @@
+"""Result of a fit or of a training: coefficients, and what is known of their errors.
+
+Conventions are those of statsmodels: s^2 = rss / (N - rank), Student's t with N - rank degrees of
+freedom, AIC = 2 rank - 2 log L and BIC = rank log N - 2 log L of the Gaussian likelihood.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import stdtr, stdtrit
+
+from polyreg.polynomials import document, families, summary, terms
+from polyreg.polynomials.design import Design
+from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
+from polyreg.polynomials.predictor import column
+from polyreg.polynomials.solution import Solution, information
+
+ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
+INTERVALS = ("confidence", "prediction")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """Polynomial in D variables that a fit or a training found; K terms, in powers of x.
+
+    Standard errors, t and p values, intervals and bands are nan where they are not known: of a
+    training, of a fit with ridge, and where the rank is below the number of terms, or there are as
+    many terms as rows. Names are statsmodels' wherever it has one.
+    """
+
+    design: Design
+    solution: Solution
+    low: np.ndarray  # (D,) smallest and
+    high: np.ndarray  # (D,) largest x of the data
+    nobs: int  # rows of the table, or samples that the training drew; 0: not known
+    precision: str  # fast or certified; of a training its dtype
+    method: str = LEAST_SQUARES  # or the training's optimizer
+    target: str = "y"
+    intercept: bool = True
+    ridge: float = 0.0
+    level: float = 0.95  # confidence level of the intervals, unless another is given
+    log_weights: float = 0.0  # sum of the logarithms of the rows' weights
+    notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
+    truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
+    selection: Any = None  # how `degree auto` chose: a Selection
+
+    @classmethod
+    def trained(
+        cls,
+        weights: np.ndarray,
+        family: str,
+        domain: tuple[float, float],
+        condition: float,
+        *,
+        truth: Sequence[float] | np.ndarray | None = None,
+        nobs: int = 0,
+        method: str = "sgd",
+        precision: str = "float32",
+    ) -> "Result":
+        """Result of a training in x: weights (K,) of a family's phi_0 ... phi_{K-1}.
+
+        The x of the training lay in `domain`; `condition` is that of its design matrix. `truth`,
+        constant first, may be of another degree: where it is lower, zeros follow. Coefficients are
+        exact, rounded once.
+        """
+        weights = np.array(weights, dtype=float)
+        size = len(weights)
+        unknown = np.full(size, np.nan)
+        return cls(
+            design=families.design(family, size - 1),
+            solution=Solution(
+                weights=weights,
+                coefficients=families.to_powers(weights, family),
+                inverse=np.full((size, size), np.nan),
+                spread=unknown,
+                errors=unknown,
+                rss=math.nan,
+                tss=math.nan,
+                rank=size,
+                condition=condition,
+            ),
+            low=np.array(domain[:1], dtype=float),
+            high=np.array(domain[1:], dtype=float),
+            nobs=nobs,
+            precision=precision,
+            method=method,
+            notes=(NO_ERRORS,),
+            truth=None if truth is None else np.array([*truth, *[0.0] * (size - len(truth))]),
+        )
+
+    @property
+    def _shown(self) -> slice:
+        # Without an intercept the constant is 0 by definition, and no term of the model.
+        return slice(0 if self.intercept else 1, None)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables (D,), in the order of x's columns."""
+        return self.design.names
+
+    @property
+    def exponents(self) -> list[tuple[int, ...]]:
+        """Power of each variable in each term: K tuples of D, low total degrees first."""
+        return list(self.design.exponents[self._shown])
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms (K,): 1, x, x^2, a^2*b."""
+        return self.design.terms[self._shown]
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Coefficients of `terms` (K,), float64: of powers of x, in the data's own units."""
+        return self.solution.coefficients[self._shown]
+
+    @property
+    def domain(self) -> dict[str, tuple[float, float]]:
+        """Range of each variable in the data: {name: (low, high)}."""
+        ends = zip(self.variables, self.low.tolist(), self.high.tolist(), strict=True)
+        return {name: (low, high) for name, low, high in ends}
+
+    @property
+    def rank(self) -> int:
+        """How many terms the rows can tell apart, at most K."""
+        return self.solution.rank
+
+    @property
+    def condition(self) -> float:
+        """2-norm condition number of the design matrix, its columns at unit length."""
+        return self.solution.condition
+
+    @property
+    def df_resid(self) -> int:
+        """Degrees of freedom of the residuals, N - rank; 0 of a training, which keeps none."""
+        return 0 if math.isnan(self.solution.rss) else self.nobs - self.rank
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether standard errors, intervals and bands are known."""
+        return self.df_resid > 0 and not self.ridge and self.rank == len(self.coefficients)
+
+    @property
+    def residual_sd(self) -> float:
+        """sqrt(rss / (N - rank)), in units of y (of y sqrt(weight)); nan without freedom."""
+        return math.sqrt(self.solution.rss / self.df_resid) if self.df_resid else math.nan
+
+    @property
+    def std_errors(self) -> np.ndarray:
+        """Standard errors of the coefficients (K,), in their units: what the noise of y leaves."""
+        if not self.has_errors:
+            return np.full(len(self.coefficients), np.nan)
+        return self.solution.spread[self._shown] * self.residual_sd
+
+    @property
+    def t_values(self) -> np.ndarray:
+        """coefficients / std_errors (K,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.coefficients / self.std_errors
+
+    @property
+    def p_values(self) -> np.ndarray:
+        """P(>|t|), two-sided (K,), of the hypothesis that the coefficient is 0."""
+        return 2 * stdtr(max(self.df_resid, 1), -np.abs(self.t_values))
+
+    def conf_int(self, level: float | None = None) -> np.ndarray:
+        """Confidence intervals of the coefficients, low and high  ->  (K, 2).
+
+        `level`, between 0 and 1, by default the fit's; ValueError with any other.
+        """
+        half = self.quantile(level) * self.std_errors
+        return np.stack([self.coefficients - half, self.coefficients + half], axis=1)
+
+    def quantile(self, level: float | None = None) -> float:
+        """Half an interval's width in standard errors: Student's t; nan without freedom.
+
+        `level`, between 0 and 1, by default the fit's; ValueError with any other.
+        """
+        level = self.level if level is None else level
+        if not 0 < level < 1:
+            raise ValueError(f"level must be between 0 and 1; got {level}")
+        # The lower tail: (1 + level) / 2 can be 1.
+        return float(-stdtrit(self.df_resid, (1 - level) / 2)) if self.df_resid else math.nan
+
+    def covariance(self) -> np.ndarray:
+        """Covariance of the coefficients (K, K); the diagonal is std_errors^2."""
+        if not self.has_errors:
+            return np.full((len(self.coefficients),) * 2, np.nan)
+        rows, largest = self.design.powers.scaled()
+        values, vectors = np.linalg.eigh(self.solution.inverse)
+        half = rows @ (vectors * np.sqrt(np.maximum(values, 0)))
+        half *= np.array([float(c) for c in largest])[:, None] * self.residual_sd
+        return (half @ half.T)[self._shown, self._shown]
+
+    @property
+    def digits(self) -> np.ndarray:
+        """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.95.
+
+        They belong to the table's float64 numbers as they are: what the table's own rounding and
+        noise leave uncertain, the standard errors say. nan where terms depend on each other, and
+        of a training.
+        """
+        if self.rank < len(self.coefficients):
+            return np.full(len(self.coefficients), np.nan)
+        found = []
+        pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
+        for value, error in pairs:
+            relative = error / abs(value) if value else (math.inf if error else 0.0)
+            digits = math.nan if math.isnan(error) else -math.log10(relative + ROUNDING)
+            found.append(0.0 if digits < 0 else digits)
+        return np.array(found)
+
+    @property
+    def r2(self) -> float:
+        """1 - rss / tss, tss about the mean where there is an intercept, else about 0."""
+        if self.solution.tss <= 0:
+            return math.nan
+        return 1 - self.solution.rss / self.solution.tss
+
+    @property
+    def adjusted_r2(self) -> float:
+        """1 - (1 - r2) M / df_resid, M = N - 1 with an intercept, else N; nan without freedom."""
+        rows = self.nobs - (1 if self.intercept else 0)
+        return 1 - rows / self.df_resid * (1 - self.r2) if self.df_resid else math.nan
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 rank - 2 log L; nan of an exact fit and of a training."""
+        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[0]
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, rank log N - 2 log L; nan of an exact fit and of a training."""
+        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[1]
+
+    def __call__(self, x):
+        """The polynomial at x, as `predict` takes it."""
+        return self.predict(x)
+
+    def predict(self, x, interval: str | None = None, level: float | None = None):
+        """Evaluate the polynomial, in the basis that did the work.
+
+        x (N, D), (N,) where D is 1, (D,) one row of several, or a DataFrame by its names  ->  (N,);
+        of one variable, a number  ->  a number. float64, in units of y.
+
+        With interval "confidence" (of the mean) or "prediction" (of one new y, of weight 1), at
+        `level`, by default the fit's:  ->  prediction (N,), low (N,), high (N,)
+
+        Raises ValueError where x has another shape or lacks a variable, or interval or level is
+        none. What overflows, far outside the domain, is inf or nan.
+        """
+        found, *bounds = self._predicted(self._rows(x), interval, level)
+        if not hasattr(x, "columns") and np.ndim(x) == 0:
+            found, *bounds = (values[0] for values in (found, *bounds))
+        return found if interval is None else (found, *bounds)
+
+    def _predicted(self, x: np.ndarray, interval, level) -> tuple[np.ndarray, ...]:
+        q = self._matrix(x)
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
+            found = q @ self.solution.weights
+        if interval is None:
+            return (found,)
+        if interval not in INTERVALS:
+            raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
+            if self.ridge or self.rank < len(self.coefficients):
+                variance = np.full_like(variance, np.nan)
+            half = self.quantile(level) * self.residual_sd
+            half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
+            return found, found - half, found + half
+
+    def extrapolated(self, x) -> np.ndarray:
+        """Which rows of x, as `predict` takes it, lie outside the domain  ->  (N,) bool."""
+        x = self._rows(x)
+        return ((x < self.low) | (x > self.high)).any(axis=1)
+
+    def _rows(self, x) -> np.ndarray:
+        if hasattr(x, "columns"):
+            x = by_name(x, self.variables)
+        # A copy: torch takes neither views in reverse nor read-only memory.
+        x = np.array(x, dtype=float, order="C")
+        size = len(self.variables)
+        if x.ndim < 2:
+            x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
+        if x.ndim != 2 or x.shape[1] != size:
+            raise ValueError(f"x must be (N, {size}): {', '.join(self.variables)}")
+        return x
+
+    def _matrix(self, x) -> np.ndarray:
+        return self.design.matrix(torch.from_numpy(self._rows(x))).numpy()
+
+    def against_truth(self) -> list[tuple[str, float, float]]:
+        """(term, truth, estimate) of every term that either has; one that is missing is 0.
+
+        Raises ValueError where no truth is known.
+        """
+        if self.truth is None:
+            raise ValueError("the true coefficients are not known: only those of a training are")
+        size = max(len(self.truth), len(self.coefficients))
+        truth, estimate = np.zeros(size), np.zeros(size)
+        truth[: len(self.truth)] = self.truth
+        estimate[: len(self.coefficients)] = self.coefficients
+        return list(zip(terms.powers(size - 1), truth.tolist(), estimate.tolist(), strict=True))
+
+    def max_error(self) -> float:
+        """The largest |estimate - truth| of a coefficient; a term the model lacks counts as 0.
+
+        Raises ValueError where no truth is known.
+        """
+        return max(abs(estimate - truth) for _, truth, estimate in self.against_truth())
+
+    def equation(self) -> str:
+        """The polynomial, every digit of it: y = 0.9 + 0.5*x + 3*x^2"""
+        return terms.equation(self.target, self.terms, self.coefficients)
+
+    def summary(self) -> str:
+        """The figures, the table of coefficients and the notes, as statsmodels' summary has them.
+
+        At most 100 columns wide: long names are shortened. Of a training the table has truth and
+        error, where the truth is known, in place of standard errors.
+        """
+        return summary.text(self)
+
+    def _repr_html_(self) -> str:
+        """What `summary` says, as tables for a notebook; every name escaped."""
+        return summary.html(self)
+
+    def __repr__(self) -> str:
+        """The equation, every digit of it, and a line of figures."""
+        return f"{self.equation()}\n{summary.line(self)}"
+
+    def to_numpy(self) -> np.polynomial.Polynomial:
+        """The same coefficients as numpy's series in powers of x, to derive, integrate, find roots.
+
+        Of one variable; ValueError of several.
+        """
+        if len(self.variables) != 1:
+            names = ", ".join(self.variables)
+            raise ValueError(f"numpy's Polynomial has one variable; this one has several: {names}")
+        return np.polynomial.Polynomial(self.solution.coefficients)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that coefficients.json holds, all of it finite JSON.
+
+        A row a term, the figures, and under `basis` what it takes to predict from it. How the
+        degree was chosen (`selection`) is not in it.
+        """
+        return document.write(self)
+
+    @classmethod
+    def from_dict(cls, written: dict[str, Any]) -> "Result":
+        """The result that `to_dict` wrote down, or what polyreg 0.1 wrote of fits and trainings.
+
+        Raises KeyError, TypeError, AttributeError or ValueError where it is no such document.
+        """
+        return cls(**document.read(written))
+
+
+def by_name(frame, names: Sequence[str]) -> np.ndarray:
+    """The columns of a DataFrame, whatever their order there  ->  (N, D)"""
+    return np.stack([column(frame, name, names) for name in names], axis=1)

@@ -1,0 +1,1 @@
+"""What runs leave to be read: metrics, figures, tables, pages."""

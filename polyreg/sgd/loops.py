@@ -1,0 +1,163 @@
+"""Steps of SGD and Adam: a prefix scan of many at once, and torch.optim's one by one."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from polyreg.config import TrainConfig
+from polyreg.device import float64, workspace
+from polyreg.polynomials import families
+from polyreg.polynomials.module import PolynomialModel
+from polyreg.sgd import affine
+from polyreg.sgd.rates import Rates
+from polyreg.sgd.training import Training
+
+
+class Scan:
+    """SGD, all steps of a chunk at once.
+
+    With a batch's G = Phi^T Phi / B and g = Phi^T (Phi w0 - y) / B, its rate lr and the momentum m,
+    the distance d = w - w0 from some weights goes, from v = 0,
+
+        v <- m v + 2 lr (G d + g),    d <- d - v
+
+    G and g are sums in the run's own dtype, the recurrence is float64: in float32, 1 - 2 lr G keeps
+    too few digits of a small rate (MPS has no float64, and has that fault). In float64, w0 is the
+    optimum, near which nothing cancels then. It may be far larger than the weights on their way,
+    so that float32 starts from the initial weights: its Phi d is rounded as the loop's Phi w is.
+
+    The rate is applied to the gradient, not to what the momentum has gathered: where the rate
+    changes, that differs, and outside, degree 8 with momentum 0.9 diverged although no single
+    step could.
+    """
+
+    def __init__(self, trainings: Sequence[Training]):
+        self._rates = Rates(trainings)
+        self._momentum = trainings[0].config.momentum
+        self._family = trainings[0].config.family
+        weights = torch.stack([t.weights for t in trainings])
+        self._terms, self._origin = weights.shape[1], weights
+        if weights.dtype == torch.float64:
+            optima = np.stack([t.optimum.weights for t in trainings])
+            self._origin = torch.from_numpy(optima).to(weights.device)
+        self._exact = torch.float32 if weights.device.type == "mps" else torch.float64
+        distance = (weights - self._origin).to(self._exact)
+        still = [torch.zeros_like(distance)] if self._momentum else []
+        self._state = torch.cat([*still, distance], dim=1)  # v, where there is momentum, and d
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
+        terms, m, dtype = self._terms, self._momentum, x.dtype
+        rows = workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
+        families.fill(rows[..., :terms, :], x, self._family)
+        _plus(torch.neg(y, out=rows[..., terms, :]), rows, self._origin[:, None])
+        products = (rows[..., :terms, :] @ rows.mT).to(self._exact) / x.shape[-1]
+        trace = products.diagonal(dim1=-2, dim2=-1).sum(-1)
+        rates = self._rates(float64(trace), first)
+        twice = torch.from_numpy(2 * rates).to(products)
+        products *= twice[..., None, None]
+        pull, push = products[..., :terms], products[..., terms]
+        eye = torch.eye(terms, dtype=self._exact, device=x.device)
+        if m:
+            inert = (m * eye).expand_as(pull)
+            above, below = (torch.cat(p, -1) for p in ((inert, pull), (-inert, eye - pull)))
+            matrix, offset = torch.cat([above, below], -2), torch.cat([push, -push], -1)
+        else:
+            matrix, offset = eye - pull, -push
+        states = affine.states(matrix, offset, self._state)
+        distance = states[..., -terms:]
+        before = torch.cat([self._state[:, None, -terms:], distance[:, :-1]], dim=1)
+        self._state = states[:, -1]
+        residual = _plus(rows[..., terms, :].clone(), rows, before.to(dtype))
+        loss = torch.linalg.vector_norm(residual, dim=-1).to(self._exact).square()
+        weights = (self._origin[:, None] + distance).to(dtype)
+        return rates, float64(loss / x.shape[-1]), weights
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next step depends on, besides weights and samples."""
+        return {"state": self._state.cpu().numpy(), "origin": self._origin.cpu().numpy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._state = torch.from_numpy(state["state"]).to(self._state)
+        self._origin = torch.from_numpy(state["origin"]).to(self._origin)
+
+    def select(self, runs: list[int]) -> None:
+        """Continue with these of the runs only."""
+        self._state, self._origin = self._state[runs], self._origin[runs]
+        self._rates.select(runs)
+
+
+def _plus(residual: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """residual (M, T, B) + Phi weights, in place; Phi^T the rows, weights (M, T or 1, K)"""
+    for k in range(weights.shape[-1]):
+        residual.addcmul_(rows[..., k, :], weights[..., k, None])
+    return residual
+
+
+class Loop:
+    """torch.optim, step by step."""
+
+    def __init__(self, trainings: Sequence[Training]):
+        self._rates = Rates(trainings)
+        self._models = [t.model for t in trainings]
+        self._optimizers = [_optimizer(model, trainings[0].config) for model in self._models]
+        self._config = trainings[0].config
+
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """As Scan's."""
+        features = families.design_matrix(x, self._config.family, self._config.degree)
+        trace = features.square().sum((-1, -2)) / x.shape[-1]
+        rates = self._rates(float64(trace), first)
+        loss = x.new_empty(x.shape[:2])
+        weights = x.new_empty((*x.shape[:2], features.shape[-1]))
+        for m, model in enumerate(self._models):
+            for t, rate in enumerate(rates[m].tolist()):
+                loss[m, t], weights[m, t] = self._step(m, model, features[m, t], y[m, t], rate)
+        return rates, float64(loss), weights
+
+    def _step(self, m: int, model, features: Tensor, y: Tensor, rate: float):
+        optimizer = self._optimizers[m]
+        optimizer.zero_grad()
+        loss = F.mse_loss(model.linear(features[:, 1:]), y[:, None])
+        if self._config.optimizer == "adam":
+            optimizer.param_groups[0]["lr"] = rate
+            loss.backward()
+        else:
+            (loss * rate).backward()  # on the gradient: see Scan
+        optimizer.step()
+        return loss.detach(), model.weights()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """As Scan's: what the one run's optimizer has gathered of each of its parameters."""
+        if not self._optimizers:
+            return {}  # the run has ended
+        gathered = self._optimizers[0].state_dict()["state"]
+        return {
+            f"{parameter}.{name}": value.cpu().numpy()
+            for parameter, values in gathered.items()
+            for name, value in values.items()
+            if value is not None  # SGD's momentum where there is none
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        gathered: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            parameter, name = key.split(".")
+            gathered.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
+        groups = self._optimizers[0].state_dict()["param_groups"]
+        self._optimizers[0].load_state_dict({"state": gathered, "param_groups": groups})
+
+    def select(self, runs: list[int]) -> None:
+        self._models = [self._models[m] for m in runs]
+        self._optimizers = [self._optimizers[m] for m in runs]
+        self._rates.select(runs)
+
+
+def _optimizer(model: PolynomialModel, config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters())
+    return torch.optim.SGD(model.parameters(), lr=1, momentum=config.momentum)

@@ -1,0 +1,258 @@
+"""Many runs at once: those of one shape in blocks, the blocks in threads."""
+
+import itertools
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from polyreg.config import SweepConfig, TrainConfig
+from polyreg.options import from_params
+from polyreg.polynomials import terms
+from polyreg.sgd import descend
+from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.recovery import Recovery, recovery
+from polyreg.sgd.training import Training
+
+BLOCK = 8  # runs at once on a CPU, where their chunks are what caches hold (LOG.md)
+GPU_BLOCK = 256
+TRIALS_AT_ONCE, ASKED_AT_MOST = 8, 64
+
+
+def train_all(
+    configs: Sequence[TrainConfig],
+    device: str = "cpu",
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Training]:
+    """Train them all, and give each as it ends, in their order.
+
+    What a run comes to does not depend on which others there are. On a CPU there is a thread a
+    core; `stopped`, or a caller that stops listening, stops them: of those under way then, the
+    runs that have come to their own end are given still.
+    """
+    workers = torch.get_num_threads() if device == "cpu" else 1
+    left = threading.Event()  # nobody listens
+
+    def halted() -> bool:
+        return left.is_set() or stopped()
+
+    pending: deque[Future[list[Training]]] = deque()
+    # Each with one of torch's own threads: two pools on the same cores wait for each other.
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for block in itertools.takewhile(lambda _: not halted(), blocks(configs, device)):
+            pending.append(pool.submit(train, block, device, halted))
+            if len(pending) > 2 * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    finally:
+        left.set()
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(torch.get_num_threads())  # MKL's count is the process's
+
+
+def blocks(configs: Iterable[TrainConfig], device: str) -> Iterator[list[TrainConfig]]:
+    """The runs in their order, as many at a time as are best trained together."""
+    for _, alike in itertools.groupby(configs, _shape):
+        yield from _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
+
+
+def _shape(config: TrainConfig) -> TrainConfig:
+    """What runs that train together have in common."""
+    return replace(config, learning_rate="auto", coefficients=(0.0,), noise=0.0, seed=0)
+
+
+def _pieces(items: Iterator, size: int) -> Iterator[list]:
+    while piece := list(itertools.islice(items, size)):
+        yield piece
+
+
+def train(
+    configs: Sequence[TrainConfig], device: str, halted: Callable[[], bool] = lambda: False
+) -> list[Training]:
+    """Train a block; of one that is halted, the runs that have come to their own end."""
+    start = time.perf_counter()
+    trainings = [Training(config, device) for config in configs]
+    for _ in descend.descend_together(trainings):
+        if halted():
+            break
+    seconds = time.perf_counter() - start
+    steps = sum(training.curve.steps for training in trainings)
+    for training in trainings:  # its share
+        training.seconds = seconds * max(training.curve.steps, 1) / max(steps, 1)
+    return [training for training in trainings if training.ended]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of a sweep. Of a run that diverged, gap is nan and there are no coefficients."""
+
+    id: str
+    config: TrainConfig
+    converged: bool
+    steps: int
+    rate: float  # the first step's
+    gap: float
+    coefficients: np.ndarray | None  # of the powers of x (K,)
+
+    @classmethod
+    def of(cls, run_id: str, training: Training) -> "Row":
+        curve = training.curve
+        learned = None if training.diverged else training.result()
+        return cls(
+            id=run_id,
+            config=training.config,
+            converged=curve.converged,
+            steps=curve.steps,
+            rate=curve.rate,
+            gap=float(curve.gap[-1]) if learned else math.nan,
+            coefficients=learned.coefficients if learned else None,
+        )
+
+    @classmethod
+    def from_run(
+        cls,
+        run_id: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> "Row":
+        """Read back from what MLflow holds of it."""
+        config = from_params(TrainConfig, params)
+        names = [f"coef/{key}" for key in terms.keys(terms.powers(config.degree))]
+        learned = all(name in metrics for name in names)
+        return cls(
+            id=run_id,
+            config=config,
+            converged=tags["converged"] == "true",
+            steps=int(metrics["steps"]),
+            rate=metrics.get("learning_rate", math.nan),
+            gap=metrics["loss/gap"] if learned else math.nan,
+            coefficients=np.array([metrics[name] for name in names]) if learned else None,
+        )
+
+    @property
+    def diverged(self) -> bool:
+        return self.coefficients is None
+
+    @property
+    def error(self) -> float:
+        """E (learned(x) - p(x))^2: the gap, and what the best polynomial of its degree leaves."""
+        return self.gap + Optimum.of(self.config).residual_variance - self.config.noise**2
+
+    @property
+    def score(self) -> float:
+        """The steps that it took, times how many tolerances it ended from the truth, if over one.
+
+        What diverged is a million times as bad as all steps taken in vain: finite, for a search.
+        """
+        if self.diverged:
+            return 1e6 * self.config.max_steps
+        return self.steps * max(1.0, self.error / self.config.tolerance)
+
+
+def best(rows: Iterable[Row]) -> Row | None:
+    """The run of the least score, if any did not diverge."""
+    return min((r for r in rows if not r.diverged), key=lambda r: r.score, default=None)
+
+
+class Summary(NamedTuple):
+    """The seeds of one combination."""
+
+    varied: dict[str, Any]
+    rows: list[Row]
+
+    @property
+    def converged(self) -> int:
+        return sum(row.converged for row in self.rows)
+
+    @property
+    def kept(self) -> list[Row]:
+        """Those that did not diverge."""
+        return [row for row in self.rows if not row.diverged]
+
+    @property
+    def score(self) -> float:
+        """The mean of log10 of the scores."""
+        return float(np.mean([math.log10(row.score) for row in self.rows]))
+
+    def recovery(self) -> Recovery:
+        """How the seeds that did not diverge lie about the optimum; at least two.
+
+        Where a stop rule ended runs, it made their spread, which no theory here predicts.
+        """
+        coefficients = np.array([row.coefficients for row in self.kept])
+        steps = np.array([row.steps for row in self.kept])
+        study = recovery(self.rows[0].config, coefficients, steps)
+        unknown = np.full(len(study.terms), np.nan)
+        return replace(study, predicted=unknown) if self.converged else study
+
+    def mean(self, quantity: str) -> float:
+        values = [getattr(row, quantity) for row in self.kept]
+        return float(np.mean(values)) if values else math.nan
+
+    def spread(self, quantity: str) -> float:
+        """The standard deviation over the seeds; nan for fewer than two."""
+        values = [getattr(row, quantity) for row in self.kept]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def summaries(
+    config: SweepConfig, rows: Mapping[TrainConfig, Row], combinations: Iterable[dict[str, Any]]
+) -> list[Summary]:
+    """Of the combinations whose seeds have all been trained."""
+    found = []
+    for varied in combinations:
+        runs = config.runs(varied)
+        if all(run in rows for run in runs):
+            found.append(Summary(varied, [rows[run] for run in runs]))
+    return found
+
+
+def grid(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
+    """All combinations, at once."""
+    yield config.combinations()
+
+
+def search(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
+    """Combinations to try next, by Optuna's tree-structured Parzen estimator; send their scores.
+
+    Each is tried once; where Optuna asks for one again, it is told the score that it had. Equal
+    seeds and scores give equal trials.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed % 2**32))
+    untried = {tuple(varied.values()): varied for varied in config.combinations()}
+    known: dict[tuple, float] = {}
+    wanted = min(config.trials, len(untried))
+    while len(known) < wanted:
+        asked: dict[tuple, optuna.Trial] = {}
+        for _ in range(ASKED_AT_MOST):
+            if len(asked) == min(TRIALS_AT_ONCE, wanted - len(known)):
+                break
+            trial = study.ask()
+            values = tuple(
+                trial.suggest_categorical(name, list_) for name, list_ in config.lists().items()
+            )
+            if values in untried and values not in asked:
+                asked[values] = trial
+            elif values in known:
+                study.tell(trial, known[values])
+        if not asked:  # it has made up its mind: the next ones in order
+            for varied in itertools.islice(untried.values(), TRIALS_AT_ONCE):
+                study.enqueue_trial(varied)
+            continue
+        scores = yield [untried.pop(values) for values in asked]
+        for (values, trial), score in zip(asked.items(), scores, strict=True):
+            known[values] = score
+            study.tell(trial, score)

@@ -1,0 +1,128 @@
+"""A training in the making: its optimum, data, weights and curve."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from polyreg.config import TrainConfig
+from polyreg.device import float64
+from polyreg.errors import Diverged
+from polyreg.polynomials.module import PolynomialModel, initial_weights
+from polyreg.polynomials.result import Result
+from polyreg.sgd.curve import Curve
+from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.stream import Randomness, Stream
+
+# A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
+# in runs that then converged: see LOG.md; growth past this factor was never seen to come back.
+DIVERGED = 1e6
+
+
+class Stepper(Protocol):
+    """Steps of several trainings of one shape, and all that the next one depends on."""
+
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]: ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None: ...
+
+    def select(self, runs: list[int]) -> None:
+        """Continue with these of the trainings only."""
+        ...
+
+
+class Training:
+    """A run in the making: its optimum, data, weights and curve; `diverged` is the error if it did.
+
+    Its weights (K,) are those after the last step, of a run that diverged the last before.
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu"):
+        random = Randomness.of(config.seed)
+        self.config, self.device = config, device
+        self.optimum = Optimum.of(config)
+        self.stream = Stream(config, random, device)
+        weights = initial_weights(config.degree, random.weights)
+        self.weights = weights.to(device, getattr(torch, config.dtype))
+        start = float(self.optimum.gap(weights.numpy()))
+        self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
+        self.curve = Curve()
+        self.seconds = math.nan  # what it took, set by who trains it
+        self.diverged: Diverged | None = None
+        self.stepper: Stepper | None = None  # of a run that trains alone
+        self._before: Mapping[str, np.ndarray] | None = None  # what an earlier stepper left
+
+    @property
+    def model(self) -> PolynomialModel:
+        """A model of these weights, on their device."""
+        made = PolynomialModel(self.config).to(self.device)
+        made.set_weights(self.weights)
+        return made
+
+    def result(self) -> Result:
+        """What it came to so far: a Result without standard errors, beside the truth.
+
+        Its domain is that of the x drawn, `nobs` how many were. Of a run that diverged, the weights
+        are the last finite ones; of one that took no step, there is no domain, and none to give.
+        """
+        config, curve = self.config, self.curve
+        return Result.trained(
+            float64(self.weights),
+            config.family,
+            curve.domain,
+            self.optimum.condition(),
+            truth=config.coefficients,
+            nobs=curve.steps * config.batch_size,
+            method=config.optimizer,
+            precision=config.dtype,
+        )
+
+    @property
+    def ended(self) -> bool:
+        """By its own stop rule, by its steps being used up, or by diverging."""
+        used_up = self.curve.steps >= self.config.max_steps
+        return self.curve.converged or used_up or self.diverged is not None
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All that going on depends on, between two chunks of a run that trains alone."""
+        assert self.stepper
+        curve, facts = self.curve.state()
+        arrays = {"weights": self.weights.cpu().numpy()}
+        arrays |= {f"curve/{name}": array for name, array in curve.items()}
+        arrays |= {f"way/{name}": array for name, array in self.stepper.state().items()}
+        return arrays, {"curve": facts, "stream": self.stream.state}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        """Go on from there: `descend` then takes the steps that it would have taken."""
+
+        def part(of: str) -> dict[str, np.ndarray]:
+            own = f"{of}/"
+            return {k.removeprefix(own): v for k, v in arrays.items() if k.startswith(own)}
+
+        self.weights = torch.from_numpy(arrays["weights"]).to(self.weights)
+        self.curve.restore(part("curve"), facts["curve"])
+        self.stream.state = facts["stream"]
+        self._before = part("way")
+
+    def attach(self, stepper: Stepper) -> None:
+        """Take these steps from here on, with what an earlier stepper left."""
+        self.stepper = stepper
+        if self._before is not None:
+            stepper.restore(self._before)
+
+
+def require_headroom(optimum, config: TrainConfig) -> None:
+    """Refuse data whose squares the dtype cannot hold, tails and excursions included."""
+    if optimum.second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
+        raise click.UsageError(
+            f"--coefficients and --noise make the mean of y^2 {optimum.second_moment:.2g}, too "
+            f"large to square in {config.dtype}; rescale y, or use --dtype float64"
+        )

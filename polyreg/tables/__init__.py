@@ -1,0 +1,6 @@
+"""The user's data as a stream of blocks."""
+
+from polyreg.tables.rows import Block, InMemory, Survey
+from polyreg.tables.table import Table
+
+__all__ = ["Block", "InMemory", "Survey", "Table"]

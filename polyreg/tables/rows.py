@@ -1,0 +1,270 @@
+"""Rows as clean blocks of float64 columns: missing values, bounds, a uniform sample.
+
+A row is missing where a column that is used is null, nan or infinite. Rows are counted from 1 in
+each file, a CSV's header not among them.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from polyreg.errors import BadTable
+from polyreg.tables.files import BLOCK_ROWS
+from polyreg.text import listed
+
+SAMPLE = 16_384
+
+
+class Block(NamedTuple):
+    """Consecutive clean rows: D arrays (n,), and y and weights (n,), float64, maybe read-only."""
+
+    x: tuple[np.ndarray, ...]
+    y: np.ndarray | None
+    weights: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known before the main pass; low and high are (D,).
+
+    From Parquet's metadata, rows and bounds may include rows that turn out to be missing.
+    y_size is max |y| (0 without a target), weight_size the largest weight and weight_low the least
+    (1 without weights).
+    """
+
+    rows: int
+    low: np.ndarray
+    high: np.ndarray
+    y_size: float
+    weight_size: float
+    weight_low: float
+    sample: Block
+
+
+class Place(NamedTuple):
+    """Where a block begins: in which file, after how many of its rows."""
+
+    file: str
+    number: int  # of the file
+    before: int
+
+    def row(self, index: int) -> str:
+        return f"row {self.before + index + 1:,} of {self.file}"
+
+    def random(self, seed: int) -> np.random.Generator:
+        """A number a row, whatever was read before."""
+        bits = np.random.PCG64([seed, self.number])
+        return np.random.Generator(bits.advance(self.before))
+
+
+class Profile:
+    """Bounds and a sample of rows, which merge by addition.
+
+    The sample is uniform: the rows with the SAMPLE smallest random keys, in order.
+    """
+
+    def __init__(self, seed: int, width: int):
+        self.seed, self.rows = seed, 0
+        self.low, self.high = np.full((2, width), [[math.inf], [-math.inf]])
+        self._keys, self._rows, self._bound = np.empty(0), np.empty((0, width)), math.inf
+
+    def add(self, place: Place, arrays: list[np.ndarray], kept: np.ndarray | slice) -> None:
+        """Those of a block's rows that are `kept`."""
+        keys = place.random(self.seed).random(len(arrays[0]))[kept]
+        arrays = [a[kept] for a in arrays]
+        if len(keys):
+            self.rows += len(keys)
+            self.low = np.minimum(self.low, [a.min() for a in arrays])
+            self.high = np.maximum(self.high, [a.max() for a in arrays])
+            near = np.flatnonzero(keys < self._bound)
+            self._draw(keys[near], np.column_stack([a[near] for a in arrays]))
+
+    def __add__(self, later: "Profile") -> "Profile":
+        made = Profile(self.seed, len(self.low))
+        made.rows = self.rows + later.rows
+        made.low, made.high = np.minimum(self.low, later.low), np.maximum(self.high, later.high)
+        for profile in (self, later):
+            made._draw(profile._keys, profile._rows)
+        return made
+
+    def _draw(self, keys: np.ndarray, rows: np.ndarray) -> None:
+        self._keys = np.concatenate([self._keys, keys])
+        self._rows = np.concatenate([self._rows, rows])
+        if len(self._keys) > SAMPLE:
+            kept = np.sort(np.argpartition(self._keys, SAMPLE)[:SAMPLE])  # stays in file order
+            self._keys, self._rows = self._keys[kept], self._rows[kept]
+            self._bound = self._keys.max()
+
+    def sample(self) -> list[np.ndarray]:
+        return list(np.ascontiguousarray(self._rows.T))
+
+
+@dataclass
+class MissingRows:
+    """The rows so far, those of them with a missing value, and where the first is."""
+
+    rows: int = 0
+    missing: int = 0
+    first: str = ""
+
+    @property
+    def clean(self) -> int:
+        return self.rows - self.missing
+
+    def __add__(self, later: "MissingRows") -> "MissingRows":
+        rows, missing = self.rows + later.rows, self.missing + later.missing
+        return MissingRows(rows, missing, self.first or later.first)
+
+
+class Rows:
+    """Named columns as clean blocks; a child says in `_read` where they come from."""
+
+    title: str
+    names: tuple[str, ...]
+    target: str | None
+    weights: str | None
+    missing = "refuse"
+    missing_rows = 0  # of the last complete pass
+
+    @property
+    def columns(self) -> list[str]:
+        return [c for c in (*self.names, self.target, self.weights) if c is not None]
+
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        raise NotImplementedError
+
+    def blocks(self) -> Iterator[Block]:
+        """One pass over the clean rows, in order.
+
+        Raises BadTable at the first weight that is not positive, and at the end where rows were
+        missing that are not to be dropped.
+        """
+        gaps = MissingRows()
+        for place, arrays in self._read():
+            kept = self._kept(gaps, place, arrays)
+            clean = [a[kept] for a in arrays]
+            if len(clean[0]):
+                yield self._block(clean)
+        self.check_missing(gaps)
+
+    def profile(self, seed: int) -> Profile:
+        """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
+        gaps, profile = MissingRows(), Profile(seed, len(self.columns))
+        for place, arrays in self._read():
+            profile.add(place, arrays, self._kept(gaps, place, arrays))
+        self.check_missing(gaps)
+        return profile
+
+    def check_missing(self, gaps: MissingRows) -> None:
+        """What a whole pass found missing is counted, or refused."""
+        self.missing_rows = gaps.missing
+        if gaps.missing and self.missing != "drop":
+            raise BadTable(
+                f"{gaps.missing:,} of {gaps.rows:,} rows of {self.title} "
+                f"{'has' if gaps.missing == 1 else 'have'} a missing or infinite value, the first "
+                f"in {gaps.first}; use --missing drop to leave them out"
+            )
+
+    def _kept(
+        self, gaps: MissingRows, place: Place, arrays: list[np.ndarray]
+    ) -> np.ndarray | slice:
+        """The rows of a block without a missing value; refuses weights <= 0."""
+        gaps.rows += len(arrays[0])
+        if self.weights is not None and (arrays[-1] <= 0).any():  # nan is not: it is missing
+            row = int((arrays[-1] <= 0).argmax())
+            raise BadTable(
+                f"the weight in {place.row(row)} (column {self.columns[-1]}) is "
+                f"{arrays[-1][row]:g} and must be positive; drop the rows that are not to count"
+            )
+        # One sum instead of n tests; where finite numbers overflow it, the tests decide.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if all(math.isfinite(a.sum()) for a in arrays):
+                return slice(None)
+        holes = ~np.isfinite(arrays)
+        missing = np.logical_or.reduce(holes)
+        if not missing.any():
+            return slice(None)
+        if not gaps.missing:
+            row = int(missing.argmax())
+            gaps.first = f"{place.row(row)} (column {self.columns[holes[:, row].argmax()]})"
+        gaps.missing += int(missing.sum())
+        return ~missing
+
+    def survey(self, seed: int = 0) -> Survey:
+        """Bounds and a sample, by one whole pass."""
+        return self.surveyed(self.profile(seed))
+
+    def surveyed(self, profile: Profile) -> Survey:
+        """What a whole pass found."""
+        if not profile.rows:
+            lost = f" without a missing value in {listed(self.columns)}" * bool(self.missing_rows)
+            raise BadTable(f"{self.title} has no rows{lost}; a fit needs some")
+        return self._survey(profile.rows, profile.low, profile.high, profile.sample())
+
+    def _survey(
+        self, rows: int, low: np.ndarray, high: np.ndarray, sample: list[np.ndarray]
+    ) -> Survey:
+        D, size = len(self.names), np.maximum(abs(low), abs(high))
+        return Survey(
+            rows=rows,
+            low=low[:D],
+            high=high[:D],
+            y_size=0.0 if self.target is None else float(size[D]),
+            weight_size=1.0 if self.weights is None else float(high[-1]),
+            weight_low=1.0 if self.weights is None else float(low[-1]),
+            sample=self._block(sample),
+        )
+
+    def _block(self, arrays: list[np.ndarray]) -> Block:
+        D = len(self.names)
+        return Block(
+            tuple(arrays[:D]),
+            None if self.target is None else arrays[D],
+            None if self.weights is None else arrays[-1],
+        )
+
+
+class InMemory(Rows):
+    """Arrays as a table: x holds D arrays (N,), y and weights are (N,)."""
+
+    def __init__(
+        self,
+        x: Sequence[np.ndarray],
+        y: np.ndarray | None,
+        weights: np.ndarray | None = None,
+        names: Sequence[str] | None = None,
+    ):
+        default = ["x"] if len(x) == 1 else [f"x{d}" for d in range(1, len(x) + 1)]
+        self.title, self.names = "the arrays", tuple(default if names is None else names)
+        self.target = None if y is None else "y"
+        self.weights = None if weights is None else "weights"
+        given = (a for a in (*x, y, weights) if a is not None)
+        self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
+        shapes = [a.shape for a in self._arrays]
+        if not x or len(self.names) != len(x) or len({*shapes}) > 1 or len(shapes[0]) != 1:
+            raise BadTable(
+                f"arrays of shapes {shapes} under {len(self.names)} names are no table; give all "
+                "of them one shape (N,), and a name for each x"
+            )
+        self.rows = len(self._arrays[0])
+
+    def survey(self, seed: int = 0) -> Survey:
+        with np.errstate(over="ignore", invalid="ignore"):
+            clean = all(math.isfinite(a.sum()) for a in self._arrays)
+        if not (self.rows and clean) or (self.weights and self._arrays[-1].min() <= 0):
+            return super().survey(seed)
+        arrays = self._arrays
+        if self.rows > SAMPLE:
+            random = np.random.default_rng(seed)
+            chosen = np.sort(random.choice(self.rows, SAMPLE, replace=False, shuffle=False))
+            arrays = [a[chosen] for a in arrays]
+        low, high = (np.array([f(a) for a in self._arrays]) for f in (np.min, np.max))
+        return self._survey(self.rows, low, high, arrays)
+
+    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        for start in range(0, self.rows, BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            yield Place(self.title, 0, start), [a[part] for a in self._arrays]
