@@ -54,8 +54,8 @@ def main() -> None:
             "--help": lambda: seconds(*train, "--help", folder=folder),
             "a wrong option": lambda: seconds(*train, "--degree", "-1", folder=folder, ends=2),
             "train --degree 3": lambda: seconds(*train, "--degree", "3", folder=folder),
-            "bare": lambda: seconds(str(ROOT / "benchmarks/bare.py"), folder=folder),
-            "naive": lambda: seconds(str(ROOT / "benchmarks/naive.py"), folder=folder),
+            "bare": lambda: seconds(str(ROOT / "benchmarks/peers/bare.py"), folder=folder),
+            "naive": lambda: seconds(str(ROOT / "benchmarks/peers/naive.py"), folder=folder),
         }
         sides["bare"]()  # makes the store, warms the disk's cache
         rounds = [{name: run() for name, run in sides.items()} for _ in range(ROUNDS)]

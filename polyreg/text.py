@@ -1,5 +1,7 @@
 """Numbers, names and addresses as people read them: short, on one line, without secrets."""
 
+import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -14,7 +16,9 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(text(v) for v in value)
+        line = io.StringIO()  # of CSV, so that a name with a comma in it stays one
+        csv.writer(line, lineterminator="").writerow([text(v) for v in value])
+        return line.getvalue()
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.tracking import fluent
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("unit", "runs", "system")  # the slowest last
@@ -63,8 +64,10 @@ def folder(tmp_path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def store(folder, made_store) -> Path:
+def store(folder, made_store, monkeypatch) -> Path:
     """That folder with an empty store in it."""
+    # What an earlier test said to set_experiment is of its own store.
+    monkeypatch.setattr(fluent, "_active_experiment_id", None)
     shutil.copy(made_store, folder / "mlflow.db")
     return folder
 

@@ -108,19 +108,19 @@ def test_pyproject_declares_every_direct_import():
 
 @pytest.mark.parametrize("name", ["speed", "fit", "descent", "sweeping", "reliability", "cluster"])
 def test_readmes_figures_are_what_the_benchmark_printed(name):
-    printed = (ROOT / "benchmarks" / f"{name}.md").read_text().strip()
+    printed = (ROOT / "benchmarks" / "results" / f"{name}.md").read_text().strip()
     assert printed.count("\n|") > 2  # a head and two rows at least
     assert printed in (ROOT / "README.md").read_text()
 
 
 def test_every_training_arrives_as_readme_says():
-    rows = (ROOT / "benchmarks" / "convergence.md").read_text().strip().splitlines()[2:]
+    rows = (ROOT / "benchmarks" / "results" / "convergence.md").read_text().strip().splitlines()[2:]
     assert len(rows) > 20
     assert [row for row in rows if "| 20 of 20 |" not in row] == []
 
 
 def test_every_fit_has_the_digits_that_readme_says():
-    rows = (ROOT / "benchmarks" / "accuracy.md").read_text().strip().splitlines()[2:]
+    rows = (ROOT / "benchmarks" / "results" / "accuracy.md").read_text().strip().splitlines()[2:]
     assert len(rows) == 23
     for row in rows:
         certified, fast, *peers = row.strip("| ").split(" | ")[1:]

@@ -239,7 +239,7 @@ def hits() -> dict[str, int]:
         noise = rng.normal(scale=0.5, size=ROWS + 1)
         y = np.polynomial.polynomial.polyval(x, truth) + noise[:-1]
         answer = fit(InMemory(x=[x], y=y), config)
-        low, high = np.asarray(answer.intervals(level=0.95)).T
+        low, high = np.asarray(answer.conf_int(level=0.95)).T
         for name, inside in zip(counts, (low <= truth) & (truth <= high), strict=False):
             counts[name] += int(inside)
         for kind, value in [("confidence", mean), ("prediction", mean + noise[-1])]:

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import polyreg.result
 import pytest
 import torch
 
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.least_squares.problem import fit
 from polyreg.polynomials import document as document_module
-from polyreg.polynomials import predictor
+from polyreg.polynomials import predictor, result
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
@@ -247,7 +246,7 @@ def test_a_column_that_is_missing_or_there_twice_is_named():
 
 def test_an_interval_that_is_none_is_refused():
     ours = Predictor(document(answered(variables=1)))
-    assert set(predictor.INTERVALS) == set(polyreg.result.INTERVALS)
+    assert set(predictor.INTERVALS) == set(result.INTERVALS)
     with pytest.raises(ValueError, match="prediction, confidence; got 'wide'"):
         ours.predict(pd.DataFrame({"a": [1.0]}), "wide")
 
