@@ -20,8 +20,8 @@ from experiments.lifecycle import exit_codes, patience, to_artifacts
 from polyreg.config import CompareConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
-from polyreg.reports.comparison import Seen, compared, report
-from polyreg.reports.runs import chosen
+from polyreg.reports.comparison import compared, report
+from polyreg.reports.runs import Seen, chosen
 
 
 @command(CompareConfig, help=__doc__)

@@ -6,7 +6,6 @@ and a wrong option answer at once.
 
 import itertools
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, get_args
@@ -14,164 +13,26 @@ from typing import Any, Literal, get_args
 import click
 
 from polyreg.errors import Refused
-from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
-from polyreg.options import (
-    Integer,
-    IntegerOrAuto,
-    ListOf,
-    Names,
-    Number,
-    NumberOrAuto,
-    Numbers,
-    Options,
-    knob,
-    require,
+from polyreg.fields import (
+    BATCH_SIZE,
+    DEGREE,
+    FILES,
+    MAX_COMPARED,
+    MAX_FIT_DEGREE,
+    MAX_PARAM,
+    MAX_RUNS,
+    MAX_SIZE,
+    NOISE,
+    RATE,
+    TOTAL_DEGREE,
+    Basis,
+    Clustered,
+    Learning,
+    Registered,
 )
+from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
+from polyreg.options import Integer, IntegerOrAuto, ListOf, Names, Number, Options, knob, require
 from polyreg.text import text, without_secrets
-
-MAX_DEGREE = 20
-MAX_FIT_DEGREE = 40
-# Of coefficients, noise and rate: their squares and moments stay far from overflow.
-MAX_SIZE = 1e15
-MAX_RUNS = 100_000  # of a sweep
-MAX_COMPARED = 50  # runs on one page
-MAX_PARAM, MAX_TAG = 6000, 8000  # characters: MLflow cuts the rest
-
-Inputs = Literal["normal", "uniform"]
-Basis = Literal["auto", "monomial", "hermite", "legendre", "chebyshev"]
-Optimizer = Literal["sgd", "adam"]
-Stop = Literal["gap", "batch"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Dtype = Literal["float32", "float64"]
-Engine = Literal["local", "ray"]
-
-DEGREE = Integer(0, MAX_DEGREE)
-NOISE = Number(0, MAX_SIZE)
-RATE = NumberOrAuto(0, MAX_SIZE, min_open=True)
-BATCH_SIZE = Integer(1, 10**6)
-FILES = "A CSV or Parquet file, a folder of them, or a glob in quotes."
-
-
-def is_model_name(name: str) -> bool:
-    """Whether MLflow's registry takes the name; "" is none."""
-    return (
-        not set(name) & set("/:@\n")
-        and name == name.strip()
-        and name not in (".", "..")
-        and len(name) <= 200
-    )
-
-
-def is_cluster_address(address: str) -> bool:
-    host = r"(\[[^\]\s]+\]|[^:/\s]+)"
-    return address == "auto" or bool(
-        re.fullmatch(rf"ray://{host}(:\d{{1,5}})?", address)
-        or re.fullmatch(rf"{host}:\d{{1,5}}", address)
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registered(Options):
-    """An experiment that logs a model."""
-
-    register_as: str = knob(
-        "",
-        "Name under which MLflow's registry takes the model; by default it is not registered.",
-        group="Record",
-        holds=is_model_name,
-        refused="must be a name without / : @, of at most 200 characters",
-        is_new=True,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clustered(Options):
-    """An experiment that a Ray cluster can do the work of."""
-
-    engine: Engine = knob(
-        "local",
-        "Where the work is done: in this process (local), or on a Ray cluster (ray).",
-        group="Where it runs",
-        is_new=True,
-    )
-    address: str = knob(
-        "auto",
-        "Address of the Ray cluster: host:port or ray://host:port; auto: RAY_ADDRESS, else the "
-        "cluster on this machine.",
-        group="Where it runs",
-        holds=is_cluster_address,
-        refused="must be auto, host:port or ray://host:port",
-        is_new=True,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learning(Options):
-    """What one training and a sweep of them have in common."""
-
-    coefficients: tuple[float, ...] = knob(
-        (0.9, 0.5, 3.0, 2.4),
-        "True coefficients of 1, x, x^2, ..., comma list, constant first.",
-        Numbers(),
-        group="Data",
-    )
-    inputs: Inputs = knob(
-        "normal",
-        "Distribution of x: standard normal, or uniform on [-1, 1].",
-        group="Data",
-    )
-    optimizer: Optimizer = knob(
-        "sgd", "Optimizer, as in torch.optim: SGD or Adam.", group="Training"
-    )
-    momentum: float = knob(0.0, "Momentum of SGD.", Number(0, 1, max_open=True), group="Training")
-    tolerance: float = knob(
-        1e-3,
-        "Training stops when the gap or a batch's loss (see --stop) is below this, in squared "
-        "units of y.",
-        Number(0, math.inf, min_open=True, max_open=True),
-        group="Training",
-    )
-    stop: Stop = knob(
-        "gap",
-        "What has to fall below the tolerance: the expected loss minus that of the best polynomial "
-        "of this degree (gap), or the loss of a single batch (batch).",
-        group="Training",
-    )
-    max_steps: int = knob(
-        100_000,
-        "Stop after this many steps, even if the tolerance is not reached.",
-        Integer(1, 10**9),
-        group="Training",
-    )
-    dtype: Dtype = knob("float32", "Floating-point type.", group="Training")
-    seed: int = knob(
-        0,
-        "Seed of the random numbers: inputs, noise and initial weights.",
-        Integer(0),
-        group="Training",
-    )
-    device: Device = knob("auto", "auto: a GPU if there is one.", group="Where it runs")
-
-    def __post_init__(self):
-        super().__post_init__()
-        require(
-            1 <= len(self.coefficients) <= MAX_DEGREE + 1,
-            "coefficients",
-            f"{len(self.coefficients)} numbers",
-            f"must be 1 to {MAX_DEGREE + 1} numbers, constant first",
-        )
-        require(
-            all(abs(c) <= MAX_SIZE for c in self.coefficients),  # nan is not
-            "coefficients",
-            self.coefficients,
-            f"must be finite numbers up to {MAX_SIZE:g}; rescale y if they are larger",
-        )
-        require(
-            self.momentum == 0 or self.optimizer == "sgd",
-            "momentum",
-            self.momentum,
-            "belongs to --optimizer sgd; Adam has its own",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,10 +203,6 @@ LISTS = {
     "basis": "bases",
 }
 
-TOTAL_DEGREE = (
-    "must be {bounds}; above that no power of x has a digit left, and a spline serves better"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Registered, Clustered):
@@ -448,10 +305,9 @@ class FitConfig(Registered, Clustered):
 
         chosen: the degree that auto became
         """
-        few = " + ".join(features[:4]) or "1"
         more = f" + {len(features) - 4} more" if features[4:] else ""
         degree = f"degree {self.degree}" + ("" if chosen is None else f" → {chosen}")
-        variables = f"{self.target} ~ {few}{more}"
+        variables = f"{self.target} ~ {' + '.join(features[:4]) or '1'}{more}"
         return run_name(last_part(self.data), variables, degree, *telling(self, FIT_WORDS))
 
     @property

@@ -1,19 +1,14 @@
 """Runs side by side as plain data, which page and figure draw."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from polyreg.config import MAX_COMPARED, TrainConfig
-from polyreg.reports.runs import kind_of
+from polyreg.reports.runs import SAMPLE, Seen, started
 from polyreg.text import INFINITE, aligned, number, plural, short
 
-SAMPLE = 400  # points of a training's data
 GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
 LEARNING = 300  # points of a learning curve
 TERMS = 60  # of a table of coefficients
@@ -24,103 +19,6 @@ HIGH = ("r2", "adjusted_r2", "digits/", "steps_per_s")
 FIRST = ("loss/gap", "loss/train", "coef_error/max", "steps", "r2", "adjusted_r2", "residual_sd")
 ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics
 CURVES = ("cv/mse", "cv/std_error", "cv/aic", "cv/bic")  # whose last value is no result
-
-
-class Seen(NamedTuple):
-    """A run with all that it left to draw."""
-
-    past: Any
-    kind: str
-    config: Any
-    polynomial: Any  # its Result; None: it left none
-    target: str
-    sample: Any  # x (n, D) and y (n,), None where there is none
-    learning: dict[str, tuple]
-    notes: list[str]
-
-    @classmethod
-    def of(cls, past: Any) -> "Seen":
-        from polyreg import tracking
-        from polyreg.polynomials.result import Result
-
-        kind, config = kind_of(past.params)
-        notes: list[str] = []
-        if past.status != "FINISHED":
-            notes.append(f"{past.status.lower()}: shown with what it has")
-        polynomial = None
-        if kind in ("training", "fit", "other"):
-            document = tracking.text(past.id, "coefficients.json")
-            try:
-                if document is None:
-                    notes.append("no coefficients.json, so no curve")
-                else:
-                    polynomial = Result.from_dict(json.loads(document))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                notes.append("its coefficients.json is not polyreg's, so no curve")
-        sample = None
-        if polynomial is not None:
-            sample = read_sample(past, kind, config, polynomial)
-            if sample is None:
-                notes.append("no sample of its data, so no points")
-        learning = {
-            key: tracking.curve(past.id, key)
-            for key in ("loss/gap", "loss/train", "cv/mse")
-            if key in past.metrics and not (key == "loss/train" and "loss/gap" in past.metrics)
-        }
-        if kind == "sweep":
-            notes.append("a sweep: its results are in its nested runs")
-        target = getattr(polynomial, "target", None) or past.params.get("target", "y")
-        return cls(past, kind, config, polynomial, target, sample, learning, notes)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return self.polynomial.variables
-
-    @property
-    def domain(self) -> tuple[float, float]:
-        """Of one variable: where its curve is drawn."""
-        if self.kind == "training" and self.sample is not None:
-            x = self.sample[0]
-            return float(x.min()), float(x.max())
-        return float(self.polynomial.low[0]), float(self.polynomial.high[0])
-
-    @property
-    def truth(self) -> tuple[float, ...] | None:
-        if self.kind == "training" and self.config is not None:
-            return self.config.coefficients
-        if self.polynomial is None or self.polynomial.truth is None:
-            return None
-        return tuple(self.polynomial.truth.tolist())
-
-
-def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
-    """x (n, D) in the order of the polynomial's variables, and y (n,)."""
-    import numpy as np
-
-    from polyreg import tracking
-
-    if kind == "training" and config is not None:
-        x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
-        return x[:, None], y
-    stored = tracking.text(past.id, "sample.json")
-    if stored is None:
-        return None
-    try:
-        read = json.loads(stored)
-        x, y = np.array(read["x"], float), np.array(read["y"], float)
-        x = x.reshape(len(y), -1)[:, [read["names"].index(v) for v in polynomial.variables]]
-        return x[:SAMPLE], y[:SAMPLE]
-    except (ValueError, KeyError, TypeError, IndexError):
-        return None
-
-
-@lru_cache(maxsize=MAX_COMPARED)
-def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, seed: int) -> tuple:
-    """The first samples of a training's stream: what it saw depends on these four options."""
-    from polyreg.sgd import stream
-
-    config = TrainConfig(coefficients=coefficients, noise=noise, inputs=inputs, seed=seed)
-    return stream.Stream(config, stream.Randomness.of(seed)).samples(SAMPLE)
 
 
 def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
@@ -152,10 +50,6 @@ def compared(seen: Sequence[Seen], notes: Sequence[str]) -> Any:
         coefficients=[coefficients(seen, group) for group in groups],
         tables=list(tables(seen)),
     )
-
-
-def started(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
 
 
 def data_letters(seen: Sequence[Seen]) -> dict[str, str]:

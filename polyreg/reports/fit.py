@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from polyreg.config import MAX_TAG
+from polyreg.fields import MAX_TAG
 from polyreg.text import aligned
 
 POINTS = 2000  # of the sample in the plots

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from polyreg.config import MAX_TAG
+from polyreg.fields import MAX_TAG
 from polyreg.polynomials.result import Result
 
 TAG = MLFLOW_RUN_NOTE

@@ -297,8 +297,8 @@ def test_runs_of_an_earlier_version_are_drawn_beside_todays(store):
             assert cells[row["term"]][run] == page.number(row["estimate"])
     # The same training, now and then; float32 sums differ in their last bits between CPUs.
     assert len(cells) == 5
-    now, then = (np.array([float(row[k]) for row in cells.values()]) for k in (-3, -2))
-    np.testing.assert_allclose(now[:4], then[:4], rtol=1e-5)
+    now, then = (np.array([float(row[k]) for row in list(cells.values())[:4]]) for k in (-3, -2))
+    np.testing.assert_allclose(now, then, rtol=1e-5)
     cells = shown(found, "Coefficients of y by a")
     for row in documents[2]["terms"]:
         value, low, high = (page.number(row[key]) for key in ("estimate", "low", "high"))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from experiments import fit, sweep, train
 from polyreg import tracking
-from polyreg.config import MAX_TAG
+from polyreg.fields import MAX_TAG
 from polyreg.polynomials.result import Result
 from polyreg.tracking import description
 from tests.conftest import only_run

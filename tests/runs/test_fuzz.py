@@ -36,8 +36,9 @@ from hypothesis import strategies as st
 
 import polyreg
 from experiments import fit, predict, sweep, train
-from polyreg.config import Basis, FitConfig, PredictConfig, SweepConfig, TrainConfig
+from polyreg.config import FitConfig, PredictConfig, SweepConfig, TrainConfig
 from polyreg.errors import Refused
+from polyreg.fields import Basis
 from polyreg.least_squares import problem
 from polyreg.options import command, from_params, params
 from polyreg.polynomials.predictor import Predictor

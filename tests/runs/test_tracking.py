@@ -413,7 +413,7 @@ def test_somebodys_own_run_takes_what_ours_do_and_stays_theirs(store):
     assert found.data.params == {"degree": "theirs", "noise": "0.5"}
     assert found.data.metrics["coef/x.2"] == 3 and found.data.tags["basis"] == "monomial"
     assert mlflow.get_logged_model(theirs.model_id).name == "model"  # it was not replaced
-    assert polyreg.load(f"runs:/{run.id}/predictor").coefficients.tolist() == [0.9, 0.5, 3.0]
+    assert polyreg.load(f"runs:/{run.id}/model").coefficients.tolist() == [0.9, 0.5, 3.0]
 
 
 def test_what_somebodys_own_run_cannot_take_is_one_line_at_once(store):
