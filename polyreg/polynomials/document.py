@@ -49,7 +49,7 @@ def write(result: Any) -> dict[str, Any]:
         "notes": list(result.notes),
         "basis": design.to_dict()
         | {
-            "weights": solution.weights.tolist(),
+            "weights": result.weights.tolist(),
             "spread": list(map(_finite, solution.spread.tolist())),
             "errors": list(map(_finite, solution.errors.tolist())),
             "inverse": _packed(solution.inverse) if known else None,

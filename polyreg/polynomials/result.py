@@ -118,6 +118,19 @@ class Result:
         return self.solution.coefficients[self._shown]
 
     @property
+    def weights(self) -> np.ndarray:
+        """Weights (K,), float64, of the basis functions that did the work: `design` has those.
+
+        Without an intercept they are one more than the coefficients: the constant is among them.
+        """
+        return self.solution.weights
+
+    @property
+    def basis(self) -> str:
+        """Name of the basis that did the work: of a family, or of the one made for a table."""
+        return self.design.basis
+
+    @property
     def domain(self) -> dict[str, tuple[float, float]]:
         """Range of each variable in the data: {name: (low, high)}."""
         ends = zip(self.variables, self.low.tolist(), self.high.tolist(), strict=True)

@@ -63,7 +63,7 @@ def _training_figures(result: Any) -> list[tuple[str, str]]:
     return [
         ("Dep. Variable", result.target),
         ("Method", result.method),
-        ("Basis", result.design.basis),
+        ("Basis", result.basis),
         ("Precision", result.precision or "-"),
         ("No. Observations", f"{result.nobs:,}" if result.nobs else "-"),
         ("Degree", str(result.design.degree)),
@@ -123,7 +123,7 @@ def line(result: Any) -> str:
         drawn = f" on {result.nobs:,} samples" if result.nobs else ""
         known = result.truth is not None
         errs = f", max. error of a coefficient {number(result.max_error(), 3)}" if known else ""
-        return f"{result.method}{drawn} in the {result.design.basis} basis{errs}, {condition}"
+        return f"{result.method}{drawn} in the {result.basis} basis{errs}, {condition}"
     if result.rank < len(result.terms):
         condition = f"rank {result.rank} of {len(result.terms)}"
     figures = {"residual SD": (result.residual_sd, 6), "R2": (result.r2, 10)}

@@ -154,8 +154,8 @@ def test_it_predicts_what_a_training_found(family, degree):
     lengths = [length(k) for k in range(degree + 1)]
     members = np.stack([lengths[k] * kind.basis(k)(x) for k in range(degree + 1)], axis=1)
     # Clenshaw's way and the recurrence's, each a few roundings a step.
-    near = 300 * EPS * (np.abs(members) @ np.abs(found.solution.weights))
-    assert (np.abs(predicted.prediction - members @ found.solution.weights) <= near).all()
+    near = 300 * EPS * (np.abs(members) @ np.abs(found.weights))
+    assert (np.abs(predicted.prediction - members @ found.weights) <= near).all()
     assert (np.abs(predicted.prediction - found.predict(x)) <= near).all()
     assert predicted.low.isna().all() and predicted.high.isna().all()
     assert predicted.extrapolated.tolist() == (x > 0.75).tolist()

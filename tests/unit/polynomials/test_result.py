@@ -286,9 +286,9 @@ def test_a_training_survives_json():
     found = trained([1.0, 2.0, 3.0])
     back = again(found)
     assert back.coefficients.tolist() == found.coefficients.tolist()
-    assert back.solution.weights.tolist() == found.solution.weights.tolist() == [1, 2, 3]
+    assert back.weights.tolist() == found.weights.tolist() == [1, 2, 3]
     assert back.domain == found.domain == {"x": (-3, 3)}
-    assert back.design == found.design and back.design.basis == "hermite"
+    assert back.design == found.design and back.basis == "hermite"
     assert back.condition == found.condition
     assert back.truth.tolist() == found.truth.tolist() == [0.9, 0.5, 3.0, 2.4]
     x = np.linspace(-4, 4, 50)
@@ -415,7 +415,7 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
     assert found.coefficients.tolist() == [row["estimate"] for row in old["document"]["terms"]]
     assert found.extrapolated(x).tolist() == old["extrapolated"]
     assert found.condition == old["document"]["condition"]
-    size = np.abs(found._matrix(x)) @ np.abs(found.solution.weights)
+    size = np.abs(found._matrix(x)) @ np.abs(found.weights)
     assert (np.abs(found(x) - old["prediction"]) <= 4 * EPS * size).all()
     # Written anew, it is a document of today, for the predictor too.
     assert again(found).to_dict() == found.to_dict()
@@ -425,10 +425,10 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
         assert (np.abs(served - old["prediction"]) <= 300 * EPS * size).all()
     if path.stem.startswith("training"):
         assert found.domain == {"x": tuple(old["domain"])}
-        assert found.solution.weights.tolist() == old["weights"]
+        assert found.weights.tolist() == old["weights"]
         # Of the truth it held what the model has terms for.
         assert found.truth.tolist() == (old["truth"] + [0.0])[: len(found.terms)]
-        assert found.design.basis == old["document"]["basis"] == path.stem.split("_")[1]
+        assert found.basis == old["document"]["basis"] == path.stem.split("_")[1]
         assert np.isnan(found.std_errors).all() and found.notes == (document.NO_ERRORS,)
         return
     for name in ("std_errors", "t_values", "p_values", "covariance", "conf_int"):
