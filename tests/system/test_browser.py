@@ -115,7 +115,9 @@ def test_mlflow_lists_the_runs(browser, six, ui):
         "a => [a.getAttribute('href').split('/').pop(), a.textContent])"
     )
     listed = {run_id: name for run_id, name in links if run_id in ids}
-    assert listed == {run: f"degree {k}" for k, run in enumerate(ids, 1)}
+    assert listed == {
+        run: f"degree {k} · noise 1 · at most 600 steps" for k, run in enumerate(ids, 1)
+    }
 
 
 def address_of(ids: list[str], page: str, **more) -> str:

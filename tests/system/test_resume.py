@@ -77,7 +77,8 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(store):
         assert f"still going on in process {running.pid} on" in said
         end(running, signal.SIGTERM)
     said = refused("--resume", run.info.run_id, "--degree", "4", "--seed", "9", "--noise", "0.1")
-    assert "--degree 4, where that run has 3; --seed 9, where that run has 0" in said
+    assert "--degree 4, where that run has 3" in said
+    assert "--seed 9, where that run has 0" in said
     assert "--noise" not in said
     assert only_run().info.status == "KILLED"
 
