@@ -15,13 +15,11 @@ from pathlib import Path
 
 import click
 
-from experiments.console import say_abandoned
+from experiments.console import say, say_abandoned
 from experiments.lifecycle import exit_codes, patience, to_artifacts
 from polyreg.config import CompareConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
-from polyreg.reports.comparison import compared, report
-from polyreg.reports.runs import Seen, chosen
 
 
 @command(CompareConfig, help=__doc__)
@@ -31,6 +29,8 @@ def main(config: CompareConfig) -> None:
         with stop.interruptible_imports():
             from polyreg import tracking
             from polyreg.reports import comparison_figure, page
+            from polyreg.reports.comparison import compared, report
+            from polyreg.reports.runs import Seen, chosen
 
         out = None if to_artifacts(config.out) else writable(config.out)
         with stop.interruptible():
@@ -51,7 +51,7 @@ def main(config: CompareConfig) -> None:
             run.text(content, page_name)
             run.figure(figure, "comparison")
             stop.check()
-        report(seen, comparison)
+        say(*report(seen, comparison))
         where = out or f"{page_name}, an artifact of the run,"
         click.echo(f"page    {where} ({len(content.encode()) / 1000:,.0f} kB)")
         click.echo(f"run     {run.id}")

@@ -1,31 +1,11 @@
-"""What experiments say on the way: seconds of each stage, progress, notes."""
+"""What experiments say on the way: progress, notes, where a run is."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from polyreg.errors import Unreachable
-
-
-class Clock:
-    """Seconds of each stage, by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = time.perf_counter() - start
-
-    def metrics(self) -> dict[str, float]:
-        return {f"time/{stage}_s": value for stage, value in self.seconds.items()}
 
 
 def say_abandoned() -> None:
@@ -46,10 +26,18 @@ def say_abandoned() -> None:
         )
 
 
-def say_news(run: Any) -> None:
-    """For once all that a run logged has been sent: only then does a model have its version."""
-    for told in run.news:
-        click.echo(told)
+def say_opened(run: Any, width: int = 8) -> None:
+    """Where a run and its plots are, after labels of this width."""
+    click.echo(f"{'open':<{width}}{run.how_to_open()}")
+    click.echo(f"{'plots':<{width}}{run.where('plots')}")
+
+
+def say(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
+    """What a report has, on stdout, and what there is to mind, on stderr."""
+    for line in lines:
+        click.echo(line)
+    for warning in warnings:
+        click.echo(warning, err=True)
 
 
 def progress_bar(total: int, unit: str):

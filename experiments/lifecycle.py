@@ -38,6 +38,7 @@ class Stop:
         self.number = 0  # of the first signal
         self.run = self.hint = ""
         self._abrupt = False
+        self.seconds_importing = 0.0
 
     def __bool__(self) -> bool:
         return self.number != 0
@@ -63,8 +64,10 @@ class Stop:
     @contextmanager
     def interruptible_imports(self) -> Iterator[None]:
         """Until then there is no run to end, unless `mlflow run` opened one, which needs MLflow."""
+        start = time.perf_counter()
         with nullcontext() if "MLFLOW_RUN_ID" in os.environ else self.interruptible():
             yield
+        self.seconds_importing = time.perf_counter() - start
 
     @contextmanager
     def listening(self) -> Iterator[None]:

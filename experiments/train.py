@@ -10,12 +10,11 @@ run in MLflow: options, curves, coefficients, plots, and the model, which loads 
 
 import click
 
-from experiments.console import Clock, progress_bar, say_abandoned, say_news
+from experiments.console import progress_bar, say, say_abandoned, say_opened
 from experiments.lifecycle import exit_codes, patience
 from polyreg.config import TrainConfig
 from polyreg.errors import Refused
 from polyreg.options import command, extra_option, params, same_options
-from polyreg.reports.training import example, figures, log_curves, outcome, reached, report, tags
 
 
 @command(TrainConfig, help=__doc__)
@@ -23,35 +22,32 @@ from polyreg.reports.training import example, figures, log_curves, outcome, reac
     "--resume", group="Record", default="", help="Id of an interrupted run to go on with."
 )
 def main(config: TrainConfig, resume: str) -> None:
-    clock = Clock()
     with exit_codes() as stop:
         # Here, so that --help and a wrong option need not wait for torch.
-        with stop.interruptible_imports(), clock("import"):
+        with stop.interruptible_imports():
             from polyreg import tracking
             from polyreg.device import available_device
+            from polyreg.reports.training import log_curves, record, report, tags
             from polyreg.sgd.descend import descend
-            from polyreg.sgd.optimum import Optimum
             from polyreg.sgd.training import Training, require_headroom
 
+        clock = tracking.Clock({"import": stop.seconds_importing})
         before = to_go_on(resume) if resume else None
         if before:
             config = same_options(config, before.params)
-        device = available_device(config.device, config.dtype)
-        optimum = Optimum.of(config)
-        require_headroom(optimum, config)
-        training = Training(config, device)
+        require_headroom(config)
+        training = Training(config, available_device(config.device, config.dtype))
         checkpoints = tracking.Checkpoints(training)
         logged = 0, 0
         if before:
             checkpoints.read(before)
             at = tracking.curve(resume, "loss/gap")[0]
             logged = len(at), max(at, default=0)
-        curve = training.curve
-        wait = patience(stop)
+        curve, wait = training.curve, patience(stop)
         with tracking.start_run(config.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
             say_abandoned()
-            run.tag(tags(training, device))
+            run.tag(tags(training))
             try:
                 with clock("train"), progress_bar(config.max_steps, "step") as bar:
                     bar.update(curve.steps)
@@ -70,26 +66,15 @@ def main(config: TrainConfig, resume: str) -> None:
             if stop:
                 checkpoints.write(run)
             if curve.steps:
-                learned = training.result()
-                with clock("plots"):
-                    for name, figure in figures(learned, training):
-                        run.figure(figure, name)
-                run.tag(
-                    tags(training, device)
-                )  # before the model: a registered one takes them over
-                with clock("model"):
-                    register_as = "" if stop else config.register_as
-                    run.model(training.model, learned, example(learned), register_as)
-                run.coefficients(learned)
-                run.log(reached(training, learned) | clock.metrics())
-                run.describe(outcome(training, bool(stop)), learned)
-                report(learned, training, bool(stop))
+                register_as = "" if stop else config.register_as
+                learned = record(run, training, clock, bool(stop), register_as)
+                say(*report(learned, training, bool(stop)))
             click.echo(f"run     {run.id}")
             stop.check()
             checkpoints.clear(run)
-        click.echo(f"open    {run.how_to_open()}")
+        say_opened(run)
         click.echo(f'reload  mlflow.pytorch.load_model("{run.model_uri}")')
-        say_news(run)
+        say(run.news)  # a model has its version once all has been sent
 
 
 def to_go_on(run_id: str):

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
 import numpy as np
 import torch
 from torch import Tensor
+
+from polyreg.errors import Refused
 
 _own = threading.local()
 
@@ -53,9 +54,9 @@ def available_device(device: str, dtype: str) -> str:
         usable = [name for name, there in present.items() if there]
         return next((d for d in usable if d != "mps" or dtype == "float32"), "cpu")
     if not present.get(device, True):
-        raise click.UsageError(f"--device {device}: torch finds none here; use --device auto")
+        raise Refused(f"--device {device}: torch finds none here; use --device auto")
     if device == "mps" and dtype == "float64":
-        raise click.UsageError("--dtype float64: mps has only float32; use --device cpu")
+        raise Refused("--dtype float64: mps has only float32; use --device cpu")
     return device
 
 

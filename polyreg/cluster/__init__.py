@@ -1,5 +1,5 @@
 """The same work as tasks of a Ray cluster."""
 
-from polyreg.cluster.connect import connected
+from polyreg.cluster.connect import cluster_of, connected
 
-__all__ = ["connected"]
+__all__ = ["cluster_of", "connected"]

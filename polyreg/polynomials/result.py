@@ -47,6 +47,7 @@ class Result:
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
     truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
     selection: Any = None  # how `degree auto` chose: a Selection
+    origin: Any = None  # what a fit was made from (an Origin), or a training's options
 
     @classmethod
     def trained(

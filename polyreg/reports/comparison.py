@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import click
-
 from polyreg.reports.runs import SAMPLE, Seen, started
 from polyreg.text import INFINITE, aligned, number, plural, short
 
@@ -331,8 +329,8 @@ def metric(seen: Sequence[Seen], name: str) -> Any:
     return chart.Row(name, values, frozenset(best))
 
 
-def report(seen: Sequence[Seen], comparison: Any) -> None:
-    """Print a line a run."""
+def report(seen: Sequence[Seen], comparison: Any) -> tuple[list[str], list[str]]:
+    """A line a run; and what there is to mind."""
     cells = {"degree": [one.past.params.get("degree", "-") for one in seen]}
     for key in ("steps", "loss/gap", "r2", "residual_sd"):
         if any(key in one.past.metrics for one in seen):
@@ -341,8 +339,6 @@ def report(seen: Sequence[Seen], comparison: Any) -> None:
     names = [f"{k + 1:>2} {short(one.past.name, 40)}" for k, one in enumerate(seen)]
     cells["data"] = [run.data or "-" for run in comparison.runs]
     cells["status"] = [one.past.status for one in seen]
-    click.echo(aligned(["run", *cells], list(zip(names, *cells.values(), strict=True))))
-    for warning in comparison.warnings:
-        click.echo(f"warning: {warning.text} {'; '.join(warning.lines)}", err=True)
-    for note in comparison.notes:
-        click.echo(f"note: {note}", err=True)
+    lines = [aligned(["run", *cells], list(zip(names, *cells.values(), strict=True)))]
+    warnings = [f"warning: {one.text} {'; '.join(one.lines)}" for one in comparison.warnings]
+    return lines, warnings + [f"note: {note}" for note in comparison.notes]

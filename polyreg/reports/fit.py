@@ -1,127 +1,118 @@
 """What a fit leaves in its run and on the terminal: tags, metrics, figures, a table."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
-import click
+import numpy as np
+from scipy.special import ndtri
 
 from polyreg.fields import MAX_TAG
+from polyreg.least_squares import Problem
+from polyreg.polynomials.module import FittedModel
+from polyreg.polynomials.result import Result
+from polyreg.polynomials.terms import keys
+from polyreg.tables import Survey, Table
 from polyreg.text import aligned
+from polyreg.tracking import Clock, Run
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
+MEANING = (
+    "std error: what the noise of the data leaves uncertain; digits: how many of the estimate's "
+    "arithmetic leaves certain, whatever the noise"
+)
 
 
-def sample(answer: Any, drawn: Any) -> dict[str, Any]:
+def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> None:
+    """Log a fit: tags, dataset, plots, model, coefficients, sample, metrics."""
+    describe(run, result)
+    with clock("plots"):
+        for name, figure in figures(result):
+            run.figure(figure, name)
+    with clock("model"):
+        example = np.linspace(result.low, result.high, 3)
+        run.model(FittedModel(result), result, example, register_as)
+    run.coefficients(result)
+    run.describe("; ".join(summary(result)), result)
+    run.text(json.dumps(sample(result)), "sample.json")
+    if result.selection:
+        run.by_degree(result.selection.degrees, result.selection.curves())
+    run.log(metrics(result) | clock.metrics())
+
+
+def title(result: Result) -> str:
+    """A fit's name: table, features and degree, and what was given besides the defaults."""
+    chosen = result.selection.chosen if result.selection else None
+    return result.origin.config.named(result.variables, chosen)
+
+
+def sample(result: Result) -> dict[str, Any]:
     """Some of the rows, to be drawn beside other fits: x (N, D), y (N,)."""
+    drawn = result.origin.sample
     every = -(-len(drawn.y) // SHOWN)
     columns = [column[::every].tolist() for column in drawn.x]
     return {
-        "names": list(answer.design.names),
-        "target": answer.target,
+        "names": list(result.variables),
+        "target": result.target,
         "x": list(zip(*columns, strict=True)),
         "y": drawn.y[::every].tolist(),
     }
 
 
-def describe(run: Any, answer: Any, rows: Any, digest: str, device: str) -> None:
+def describe(run: Run, result: Result) -> None:
     """What was fitted, to what: tags and dataset."""
-    run.dataset(rows.root, digest, rows.schema, answer.nobs + rows.missing_rows)
+    origin = result.origin
+    rows = result.nobs + origin.missing_rows
+    run.dataset(origin.source, origin.sha256, origin.schema, rows)
     run.tag(
         {
-            "data.sha256": digest,
-            "device": device,
+            "data.sha256": origin.sha256,
+            "device": origin.device,
             "basis": "orthogonal under the table",
-            "precision": answer.precision,
-            "full_rank": str(answer.rank == len(answer.terms)).lower(),
+            "precision": result.precision,
+            "full_rank": str(result.rank == len(result.terms)).lower(),
         }
-        | ({"files_skipped": "; ".join(rows.skipped)[:MAX_TAG]} if rows.skipped else {})
+        | ({"files_skipped": "; ".join(origin.skipped)[:MAX_TAG]} if origin.skipped else {})
     )
 
 
-def log_model(run: Any, answer: Any, register_as: str) -> None:
-    import numpy as np
-
-    from polyreg.polynomials.module import FittedModel
-
-    example = np.linspace(answer.low, answer.high, 3)
-    run.model(FittedModel(answer), answer, example, register_as)
-
-
-def metrics(answer: Any, selection: Any, missing: int) -> dict[str, float]:
+def metrics(result: Result) -> dict[str, float]:
     """What is compared between fits; what is not finite is left out."""
-    from polyreg.polynomials.terms import keys
-
-    errors = zip(keys(answer.terms), answer.std_errors, strict=True)
+    errors = zip(keys(result.terms), result.std_errors, strict=True)
+    chosen = {"cv/chosen_mse": result.selection.chosen_mse} if result.selection else {}
     return {
-        "degree": answer.design.degree,
-        "rows": answer.nobs,
-        "rows_missing": missing,
-        "rank": answer.rank,
-        "condition": answer.condition,
-        "residual_sd": answer.residual_sd,
-        "r2": answer.r2,
-        "adjusted_r2": answer.adjusted_r2,
-        "aic": answer.aic,
-        "bic": answer.bic,
-        "digits/min": answer.digits.min(),
+        "degree": result.design.degree,
+        "rows": result.nobs,
+        "rows_missing": result.origin.missing_rows,
+        "rank": result.rank,
+        "condition": result.condition,
+        "residual_sd": result.residual_sd,
+        "r2": result.r2,
+        "adjusted_r2": result.adjusted_r2,
+        "aic": result.aic,
+        "bic": result.bic,
+        "digits/min": result.digits.min(),
         **{f"std_error/{key}": value for key, value in errors},
-        **({"cv/chosen_mse": selection.chosen_mse} if selection else {}),
+        **chosen,
     }
 
 
-def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
+def figures(result: Result) -> Iterator[tuple[str, Any]]:
     """The fit with its bands, the residuals, their quantiles, the choice of the degree; by name."""
-    import numpy as np
-    from scipy.special import ndtri
-
     from polyreg.reports import figures as draw
 
-    every = max(1, len(sample.y) // POINTS)
-    x = np.column_stack([column[::every] for column in sample.x])
-    y = sample.y[::every]
-    fitted, low, _ = answer.predict(x, "prediction")
-    names, level = answer.design.names, answer.level
-    label = "data" if len(y) == answer.nobs else "data (a sample)"
-    if len(names) == 1:
-        grid = np.linspace(answer.low[0], answer.high[0], 400)
-        curve, *confidence = answer.predict(grid, "confidence")
-        _, *new = answer.predict(grid, "prediction")
-        yield (
-            "fit",
-            draw.band(
-                (x[:, 0], y),
-                grid,
-                curve,
-                tuple(confidence),
-                tuple(new),
-                level=level,
-                names=(names[0], answer.target),
-                title=title,
-                label=label,
-            ),
-        )
-    else:
-        yield (
-            "fit",
-            draw.observed(
-                fitted,
-                y,
-                fitted - low,
-                level=level,
-                name=answer.target,
-                title=title,
-                label=label,
-            ),
-        )
-    if answer.residual_sd > 0:  # nan where there are as many terms as rows
-        weights = 1 if sample.weights is None else sample.weights[::every]
-        residual = (y - fitted) * np.sqrt(weights) / answer.residual_sd
-        across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {answer.target}")
-        yield "residuals", draw.fit_residuals(across[0], residual, across[1], title)
+    yield "fit", fit_figure(result)
+    x, y, weights = points(result)
+    if result.residual_sd > 0:  # nan where there are as many terms as rows
+        names = result.variables
+        fitted = result.predict(x)
+        residual = (y - fitted) * np.sqrt(weights) / result.residual_sd
+        across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {result.target}")
+        yield "residuals", draw.fit_residuals(across[0], residual, across[1], title(result))
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
-        yield "quantiles", draw.quantiles(normal, np.sort(residual), title, label)
-    if selection:
+        yield "quantiles", draw.quantiles(normal, np.sort(residual), title(result), label(result))
+    if selection := result.selection:
         yield (
             "selection",
             draw.selection(
@@ -131,22 +122,53 @@ def figures(answer: Any, selection: Any, sample: Any, title: str) -> Iterator:
                 {"AIC": selection.aic, "BIC": selection.bic},
                 chosen=selection.chosen,
                 best=selection.best,
-                title=title,
+                title=title(result),
             ),
         )
 
 
-def report_plan(problem: Any, rows: Any, survey: Any, engine: Any) -> None:
-    """What a fit would do."""
+def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows that are drawn: x (n, D), y (n,), weights (n,)."""
+    sample = result.origin.sample
+    every = max(1, len(sample.y) // POINTS)
+    x = np.column_stack([column[::every] for column in sample.x])
+    y = sample.y[::every]
+    return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
+
+
+def label(result: Result) -> str:
+    """How the points are named in a legend."""
+    return "data" if len(points(result)[1]) == result.nobs else "data (a sample)"
+
+
+def fit_figure(result: Result) -> Any:
+    """The fit with its bands over the rows; of several variables, observed against fitted."""
+    from polyreg.reports import figures as draw
+
+    x, y, _ = points(result)
+    about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
+    if len(result.variables) > 1:
+        fitted, low, _ = result.predict(x, "prediction")
+        return draw.observed(fitted, y, fitted - low, name=result.target, **about)
+    grid = np.linspace(result.low[0], result.high[0], 400)
+    curve, *confidence = result.predict(grid, "confidence")
+    _, *new = result.predict(grid, "prediction")
+    names = (result.variables[0], result.target)
+    return draw.band((x[:, 0], y), grid, curve, tuple(confidence), tuple(new), names=names, **about)
+
+
+def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str]:
+    """What a fit would do, a line each."""
     terms = problem.design.terms
     shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
     condition = problem.expected_condition(survey.sample)
     dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
     left_out = f", and {len(rows.skipped)} left out" if rows.skipped else ""
-    plan = {
+    used = {*rows.names, rows.target, rows.weights}
+    told = {
         "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes{left_out}",
         "rows": f"{survey.rows:,}{dropped}",
-        "features": features(rows),
+        "features": features(rows.names, [name for name, _ in rows.schema if name not in used]),
         "terms": f"{len(terms):,}: {shown}",
         "precision": problem.precision,
         "memory": f"{problem.memory() / 1e6:,.0f} MB, whatever the rows",
@@ -156,63 +178,55 @@ def report_plan(problem: Any, rows: Any, survey: Any, engine: Any) -> None:
         if condition < float("inf")
         else "beyond float64, by the sample: terms may depend on each other",
     }
-    for what, value in plan.items():
-        click.echo(f"{what:<11}{value}")
+    return [f"{what:<11}{value}" for what, value in told.items()]
 
 
-def features(rows: Any) -> str:
+def features(names: tuple[str, ...], unused: list[str]) -> str:
     """The columns that are used, and those that are not."""
-    used = {*rows.names, rows.target, rows.weights}
-    left = [name for name, _ in rows.schema if name not in used]
-    return ", ".join(rows.names) + (f"; not used: {', '.join(left)}" if left else "")
+    return ", ".join(names) + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
-def report(answer: Any, selection: Any, rows: Any) -> None:
-    """Print the equation, the table of coefficients, and what is known of the fit."""
-    click.echo(answer.equation())
-    click.echo("")
-    header = ["term", "estimate", "std error", f"{100 * answer.level:g} % low", "high", "digits"]
+def report(result: Result) -> tuple[list[str], list[str]]:
+    """Equation, table of coefficients, what is known of the fit, in lines; and what to mind."""
+    header = ["term", "estimate", "std error", f"{100 * result.level:g} % low", "high", "digits"]
     columns = zip(
-        answer.terms,
-        answer.coefficients,
-        answer.std_errors,
-        answer.conf_int(),
-        answer.digits,
+        result.terms,
+        result.coefficients,
+        result.std_errors,
+        result.conf_int(),
+        result.digits,
         strict=True,
     )
-    lines = [
+    rows = [
         [
             term,
             f"{estimate:.10g}",
             *(
                 [f"{error:.3g}", f"{low:.6g}", f"{high:.6g}"]
-                if answer.has_errors
+                if result.has_errors
                 else ["-", "-", "-"]
             ),
             f"{digits:.1f}" if digits == digits else "-",  # nan where terms depend
         ]
         for term, estimate, error, (low, high), digits in columns
     ]
-    click.echo(aligned(header, lines))
-    click.echo("")
-    for line in summary(answer, selection, rows):
-        click.echo(line)
-    for note in answer.notes:
-        click.echo(f"note: {note}", err=True)
-    for skipped in rows.skipped:
-        click.echo(f"warning: left out: {skipped}", err=True)
+    meaning = [MEANING] if result.has_errors else []
+    lines = [result.equation(), "", aligned(header, rows), *meaning, "", *summary(result)]
+    notes = [f"note: {note}" for note in result.notes]
+    return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]
 
 
-def summary(answer: Any, selection: Any, rows: Any) -> Iterator[str]:
+def summary(result: Result) -> Iterator[str]:
     """What is known of the fit, in a few lines."""
-    dropped = f" ({rows.missing_rows:,} dropped)" if rows.missing_rows else ""
-    spread = f"residual SD {answer.residual_sd:.6g}, " if answer.df_resid else ""
-    if answer.r2 == answer.r2:  # not nan, which it is of a constant target
-        spread += f"R2 {answer.r2:.10g}, "
-    determined = f"condition {answer.condition:.3g}"
-    if answer.rank < len(answer.terms):
-        determined = f"rank {answer.rank} of {len(answer.terms)}"
-    yield f"{answer.nobs:,} rows{dropped}, {spread}{determined}, {answer.precision}"
-    yield f"features {features(rows)}"
-    if selection:
-        yield selection.sentence()
+    missing = result.origin.missing_rows
+    dropped = f" ({missing:,} dropped)" if missing else ""
+    spread = f"residual SD {result.residual_sd:.6g}, " if result.df_resid else ""
+    if result.r2 == result.r2:  # not nan, which it is of a constant target
+        spread += f"R2 {result.r2:.10g}, "
+    determined = f"condition {result.condition:.3g}"
+    if result.rank < len(result.terms):
+        determined = f"rank {result.rank} of {len(result.terms)}"
+    yield f"{result.nobs:,} rows{dropped}, {spread}{determined}, {result.precision}"
+    yield f"features {features(result.variables, result.origin.unused)}"
+    if result.selection:
+        yield result.selection.sentence()

@@ -9,9 +9,8 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import click
-
 from polyreg.config import CompareConfig, FitConfig, SweepConfig, TrainConfig
+from polyreg.errors import Refused
 from polyreg.fields import MAX_COMPARED
 from polyreg.options import from_params
 from polyreg.text import plural, text
@@ -49,7 +48,7 @@ def chosen(config: CompareConfig) -> tuple[list, list[str]]:
             try:
                 found += tracking.past([run_id])
             except tracking.Unreachable as error:
-                raise click.UsageError(
+                raise Refused(
                     f"--runs: {error}; ids are in MLflow's page, or `mlflow runs list`"
                 ) from error
         return found, []
@@ -60,7 +59,7 @@ def chosen(config: CompareConfig) -> tuple[list, list[str]]:
             past = tracking.search(config.experiment, asked, condition)
         except tracking.Unreachable as error:
             asked_for = f"--filter {config.filter}: " if config.filter else ""
-            raise click.UsageError(f"{asked_for}{error}") from error
+            raise Refused(f"{asked_for}{error}") from error
         met = [one for one in past if all(bound.holds(one.params) for bound in bounds)]
         useful = [one for one in met if kind_of(one.params)[0] in ("training", "fit")]
         if len(useful) >= config.last or len(past) < asked or asked >= SEARCHED:
@@ -69,7 +68,7 @@ def chosen(config: CompareConfig) -> tuple[list, list[str]]:
     kept = useful[-config.last :]
     if not kept:
         that = f" that meets {config.filter!r}" if config.filter else ""
-        raise click.UsageError(
+        raise Refused(
             f"--experiment {config.experiment} has no training or fit{that}; "
             "see what there is with `mlflow ui`, or name runs by --runs"
         )
@@ -115,7 +114,7 @@ def split(condition: str) -> tuple[str, list[Bound]]:
         try:
             bounds.append(Bound(name, sign, float(value)))
         except ValueError as error:
-            raise click.UsageError(
+            raise Refused(
                 f"--filter {clause}: {value!r} is no number; texts are compared by = and !="
             ) from error
     return " and ".join(rest), bounds

@@ -2,34 +2,65 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import click
+import numpy as np
 
-from polyreg.config import LISTS, SweepConfig
+from polyreg.config import LISTS, SweepConfig, TrainConfig
 from polyreg.errors import Unreachable
 from polyreg.options import params
 from polyreg.reports import training as one
+from polyreg.sgd import Training
+from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.sweep import Row, Summary
 from polyreg.text import aligned, plural, text
+from polyreg.tracking import Run
+from polyreg.tracking.run import RunHandle
+
+SHOWN = 20  # combinations in the report
+ENOUGH = 10  # seeds for a study of recovery
+OTHERS = ("batch_size", "noise", "basis")  # that are no axes of a heat map
+PLOTTED = 6  # combinations of them in the heat maps
 
 
-def track_there(handle, config: SweepConfig, device: str, trainings: list) -> list:
+def record(
+    run: Run, config: SweepConfig, rows: Iterable[Row], found: Sequence[Summary], whole: bool = True
+) -> None:
+    """Log the table of a sweep's runs, and its figures: all of them, where it is whole."""
+    run.table(runs_table(rows), "runs")
+    for name, figure in figures(config, found, whole):
+        run.figure(figure, name)
+
+
+def record_best(run: Run, config: SweepConfig, rows: Iterable[Row], training: Training) -> None:
+    """Log the best run's plots and model to it, and to the sweep what it came to."""
+    [best] = [row for row in rows if row.config == training.config]
+    child, learned = run.at(best.id), training.result()
+    for name, figure in one.figures(learned, training):
+        child.figure(figure, name)
+    if config.save_models == "best" or config.register_as:
+        child.model(training.model, learned, one.example(learned), config.register_as)
+    run.describe(told(config, rows, best), learned)
+
+
+def track_there(
+    handle: RunHandle, config: SweepConfig, device: str, trainings: list[Training]
+) -> list[Any]:
     """The rows of trainings that were tracked where they were trained, or else the trainings."""
-    done: list = []
+    done: list[Any] = []
     try:
         with handle.open() as run:
-            for training in trainings if run else []:
-                done.append(track(run, config, training, device))
+            if run:
+                for training in trainings:
+                    done.append(track(run, config, training, device))
     except Unreachable:
         pass
     return done + trainings[len(done) :]
 
 
-def track(run, config: SweepConfig, training, device: str):
+def track(run: Run, config: SweepConfig, training: Training, device: str) -> Row:
     """Log one run, as `train` does, and give its row."""
-    from polyreg.sgd.sweep import Row
-
     own, curve = training.config, training.curve
     metrics, curves, at = one.measured(curve)
     learned = model = None
@@ -42,12 +73,12 @@ def track(run, config: SweepConfig, training, device: str):
         if config.save_models == "all":
             model = (training.model, one.example(learned))
     name = run_name(config, own)
-    told = str(training.diverged or one.outcome(training))
-    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, told)
+    ended = str(training.diverged or one.outcome(training))
+    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, ended)
     return Row.of(run_id, training)
 
 
-def run_name(config: SweepConfig, own) -> str:
+def run_name(config: SweepConfig, own: TrainConfig) -> str:
     """`train`'s name, with all that the sweep varies."""
     varied = [option for option, values in config.lists().items() if len(values) > 1]
     return own.named([*varied, "seed"] if config.seeds > 1 else varied)
@@ -63,13 +94,7 @@ def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:
     ]
 
 
-SHOWN = 20  # combinations in the report
-ENOUGH = 10  # seeds for a study of recovery
-OTHERS = ("batch_size", "noise", "basis")  # that are no axes of a heat map
-PLOTTED = 6  # combinations of them in the heat maps
-
-
-def runs_table(rows) -> dict[str, list]:
+def runs_table(rows: Iterable[Row]) -> dict[str, list]:
     """All runs, a column a quantity."""
     rows = list(rows)
     columns = {"run_id": [row.id for row in rows]}
@@ -81,13 +106,14 @@ def runs_table(rows) -> dict[str, list]:
     return columns
 
 
-def outcome(row) -> str:
+def outcome(row: Row) -> str:
     if row.diverged:
         return "diverged"
     return "converged" if row.converged else "not converged"
 
 
-def totals(rows, best) -> dict[str, float]:
+def totals(rows: Iterable[Row], best: Row | None) -> dict[str, float]:
+    """A sweep's own metrics."""
     rows = list(rows)
     return {
         "runs": len(rows),
@@ -99,7 +125,22 @@ def totals(rows, best) -> dict[str, float]:
     }
 
 
-def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
+def told(config: SweepConfig, rows: Iterable[Row], best: Row) -> str:
+    """What the sweep came to, in a sentence: whose the equation is, and of how many."""
+    rows = list(rows)
+    converged, diverged = (
+        sum(getattr(row, how) for row in rows) for how in ("converged", "diverged")
+    )
+    return (
+        f"best of {plural(len(rows), 'run')}: {run_name(config, best.config)}, "
+        f"{best.steps:,} steps, expected loss {best.gap:.2g} above the optimum, run {best.id}; "
+        f"{converged:,} converged, {diverged:,} diverged"
+    )
+
+
+def figures(
+    config: SweepConfig, found: Sequence[Summary], whole: bool
+) -> Iterator[tuple[str, Any]]:
     """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
     from polyreg.reports import sweep_figures
 
@@ -129,10 +170,8 @@ def figures(config: SweepConfig, found: Sequence, whole: bool) -> Iterator:
         )
 
 
-def panels(config: SweepConfig, found: Sequence) -> list:
+def panels(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
     """Gap and steps over learning rate and degree, for each choice of the other options."""
-    import numpy as np
-
     from polyreg.reports.sweep_figures import Panel
 
     lists = config.lists()
@@ -166,10 +205,8 @@ def panels(config: SweepConfig, found: Sequence) -> list:
     return made
 
 
-def parallel(config: SweepConfig, found: Sequence):
+def parallel(config: SweepConfig, found: Sequence[Summary]) -> Any:
     """Every run as a line through what the sweep varies and what it came to."""
-    import numpy as np
-
     from polyreg.reports import sweep_figures
 
     runs = [row for summary in found for row in summary.rows]
@@ -184,8 +221,8 @@ def parallel(config: SweepConfig, found: Sequence):
     return sweep_figures.parallel(axes, np.array(axes["steps"]), "steps", config.name)
 
 
-def report(config: SweepConfig, found: Sequence, best) -> None:
-    """Print what each combination came to, the best run, and how well it recovers the truth."""
+def report(config: SweepConfig, found: Sequence[Summary]) -> list[str]:
+    """What each combination came to, and how well the best recovers the truth, in lines."""
     lists = config.lists()
     varied = [option for option in lists if len(lists[option]) > 1] or ["degree"]
     ranked = sorted(found, key=lambda summary: summary.score)
@@ -208,35 +245,34 @@ def report(config: SweepConfig, found: Sequence, best) -> None:
         ]
         for summary in ranked[:SHOWN]
     ]
-    click.echo(aligned(header, rows))
+    lines = [aligned(header, rows)]
     if len(ranked) > SHOWN:
-        click.echo(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
-    click.echo(
+        lines.append(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
+    lines.append(
         "means over the seeds that did not diverge; gap is to the optimum, error to the truth, "
         "as E (p - q)^2"
     )
     runs = [row for summary in found for row in summary.rows]
     if short := sum(not (row.converged or row.diverged) for row in runs):
-        click.echo(f"{plural(short, 'run')} used up --max-steps without converging")
+        lines.append(f"{plural(short, 'run')} used up --max-steps without converging")
     lost = [summary for summary in ranked if len(summary.kept) < len(summary.rows)]
     if lost:
         failed = plural(sum(row.diverged for row in runs), "run")
         where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
         more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
-        click.echo(f"{failed} diverged{where and ': '}{where}{more}")
+        lines.append(f"{failed} diverged{where and ': '}{where}{more}")
     if ranked and studied(ranked[0]):
-        report_recovery(config, ranked[0])
+        lines += report_recovery(config, ranked[0])
+    return lines
 
 
-def studied(summary) -> bool:
+def studied(summary: Summary) -> bool:
     """Whether there are seeds enough, and something that makes even least squares err."""
-    from polyreg.sgd.optimum import Optimum
-
     left = Optimum.of(summary.rows[0].config).residual_variance
     return len(summary.kept) >= ENOUGH and left > 0
 
 
-def recovery_title(config: SweepConfig, leader) -> str:
+def recovery_title(config: SweepConfig, leader: Summary) -> str:
     varied = ", ".join(words(config, leader.varied)) or leader.rows[0].config.name
     return f"recovery of the coefficients: {varied}, {len(leader.kept)} seeds"
 
@@ -245,9 +281,9 @@ def shown(value: float, form: str) -> str:
     return "-" if math.isnan(value) else format(value, form)
 
 
-def report_recovery(config: SweepConfig, leader) -> None:
+def report_recovery(config: SweepConfig, leader: Summary) -> list[str]:
+    """How the seeds of the best combination lie about the optimum, in lines."""
     study = leader.recovery()
-    click.echo(f"\n{recovery_title(config, leader)}:")
     columns = {
         "term": study.terms,
         "optimum": [f"{v:.6g}" for v in study.optimum],
@@ -257,9 +293,11 @@ def report_recovery(config: SweepConfig, leader) -> None:
         "least squares": [f"{v:.2g}" for v in study.least_squares],
         "SGD predicted": [shown(v, ".2g") for v in study.predicted],
     }
-    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=True))))
+    table = aligned(list(columns), list(zip(*columns.values(), strict=True)))
+    lines = ["", f"{recovery_title(config, leader)}:", table]
     if leader.converged:
-        click.echo(
+        lines.append(
             f"note: the stop rule ended {leader.converged} of {len(leader.rows)} runs, and sets "
             "their spread; --tolerance 1e-12 with --max-steps shows what the samples allow"
         )
+    return lines

@@ -3,21 +3,44 @@
 from collections.abc import Iterator
 from typing import Any
 
-import click
+import numpy as np
+import torch
 
 from polyreg.config import TrainConfig
+from polyreg.polynomials.result import Result
+from polyreg.sgd import Training, stream
+from polyreg.sgd.curve import Curve
+from polyreg.sgd.optimum import Optimum
 from polyreg.text import aligned, text
+from polyreg.tracking import CURVE_POINTS, Clock, Run, thinned
 
 SAMPLE = 400  # points of the data in the plots
 
 
-def log_curves(run, curve, logged: tuple[int, int], interrupted: bool) -> None:
+def record(
+    run: Run, training: Training, clock: Clock, interrupted: bool = False, register_as: str = ""
+) -> Result:
+    """Log what a training of at least one step came to, besides its curves, and give its result."""
+    learned = training.result()
+    with clock("plots"):
+        for name, figure in figures(learned, training):
+            run.figure(figure, name)
+    run.tag(tags(training))  # before the model: a registered one takes them over
+    with clock("model"):
+        run.model(training.model, learned, example(learned), register_as)
+    run.coefficients(learned)
+    run.log(reached(training, learned) | clock.metrics())
+    run.describe(outcome(training, interrupted), learned)
+    return learned
+
+
+def log_curves(
+    run: Run, curve: Curve, logged: tuple[int, int] = (0, 0), interrupted: bool = False
+) -> None:
     """What comes after so many points that were logged before, the last at that step.
 
     An interruption leaves half of the room to what comes after it.
     """
-    from polyreg.tracking import CURVE_POINTS
-
     points, last = logged
     metrics, curves, at = measured(curve)
     room = max(CURVE_POINTS - points, 2)
@@ -26,26 +49,24 @@ def log_curves(run, curve, logged: tuple[int, int], interrupted: bool) -> None:
     run.log(metrics, curves, at[new], room // 2 if interrupted else room)
 
 
-def tags(training, device: str) -> dict[str, str]:
-    """A run's tags; `converged` is false until it has."""
-    from polyreg.sgd import stream
-
+def tags(training: Training, device: str = "") -> dict[str, str]:
+    """A run's tags; `converged` is false until it has. device: where it trained, if elsewhere"""
     config = training.config
     return {
         "basis": config.family,
-        "device": device,
+        "device": device or str(training.device),
         "data.sha256": stream.sha256(config),
         "converged": str(training.curve.converged).lower(),
     }
 
 
-def measured(curve) -> tuple[dict, dict, Any]:
+def measured(curve: Curve) -> tuple[dict[str, float], dict[str, np.ndarray], np.ndarray]:
     """What every run has, whatever ended it: metrics, curves, and the curves' steps."""
     metrics = {"steps": curve.steps, "learning_rate": curve.rate}
     return metrics, {"loss/train": curve.loss, "loss/gap": curve.gap}, curve.at
 
 
-def reached(training, learned) -> dict[str, float]:
+def reached(training: Training, learned: Result) -> dict[str, float]:
     """What a run that did not diverge came to."""
     return {
         "coef_error/max": learned.max_error(),
@@ -54,31 +75,18 @@ def reached(training, learned) -> dict[str, float]:
     }
 
 
-def example(learned):
+def example(learned: Result) -> np.ndarray:
     """x (3, 1) for the model's signature."""
-    import numpy as np
-
     return np.linspace(learned.low, learned.high, 3)
 
 
-def figures(learned, training) -> Iterator:
+def figures(learned: Result, training: Training) -> Iterator[tuple[str, Any]]:
     """The fit, the curves and the residuals, by name, over a sample of the training's own data."""
-    import numpy as np
-
     from polyreg.reports import figures as draw
-    from polyreg.sgd import stream
-    from polyreg.tracking import thinned
 
     config, curve = training.config, training.curve
-
-    def truth(x):
-        return np.polynomial.polynomial.polyval(x, config.coefficients)
-
-    x, y = stream.Stream(config, stream.Randomness.of(config.seed)).samples(SAMPLE)
-    grid = np.linspace(x.min(), x.max(), 400)
+    yield "fit", fit_figure(learned, config)
     kept = thinned(curve.at)
-    predicted = learned.predict(grid)
-    yield "fit", draw.fit((x, y), grid, truth(grid), predicted, config.name)
     yield (
         "loss",
         draw.loss(
@@ -90,13 +98,31 @@ def figures(learned, training) -> Iterator:
             title=config.name,
         ),
     )
+    x, y, grid, truth = sample(config)
     residual = y - learned.predict(x)
-    error = truth(grid) - predicted
-    yield "residuals", draw.residuals((x, residual), (grid, error), config.name)
+    yield (
+        "residuals",
+        draw.residuals((x, residual), (grid, truth - learned.predict(grid)), config.name),
+    )
 
 
-def report(learned, training, interrupted: bool) -> None:
-    """Print what was learned beside the truth, and how the training ended."""
+def fit_figure(learned: Result, config: TrainConfig) -> Any:
+    """What was learned beside the truth, over a sample of the data."""
+    from polyreg.reports import figures as draw
+
+    x, y, grid, truth = sample(config)
+    return draw.fit((x, y), grid, truth, learned.predict(grid), config.name)
+
+
+def sample(config: TrainConfig) -> tuple[np.ndarray, ...]:
+    """Some of a training's own data x, y (SAMPLE,); a grid over them and the truth there."""
+    x, y = stream.Stream(config, stream.Randomness.of(config.seed)).samples(SAMPLE)
+    grid = np.linspace(x.min(), x.max(), 400)
+    return x, y, grid, np.polynomial.polynomial.polyval(grid, config.coefficients)
+
+
+def report(learned: Result, training: Training, interrupted: bool) -> tuple[list[str], list[str]]:
+    """What was learned beside the truth and how the training ended, in lines; and warnings."""
     config, curve, optimum = training.config, training.curve, training.optimum
     rows = learned.against_truth()
     columns = {
@@ -108,22 +134,23 @@ def report(learned, training, interrupted: bool) -> None:
     }
     if not optimum.misses_terms:
         del columns["best"]  # the best of this degree is the truth itself
-    click.echo(aligned(list(columns), list(zip(*columns.values(), strict=False))))
-
+    lines = [aligned(list(columns), list(zip(*columns.values(), strict=False)))]
+    warnings = []
     gap, tolerance = curve.gap[-1], config.tolerance
     ended = outcome(training, interrupted)
     if curve.converged or interrupted:
-        click.echo(ended)
+        lines.append(ended)
     else:
-        click.echo(f"warning: {ended}; {way_out(gap, optimum, config)}", err=True)
+        warnings.append(f"warning: {ended}; {way_out(gap, optimum, config)}")
     if curve.converged and gap >= tolerance:
-        click.echo(
+        lines.append(
             f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
             "expected loss is"
         )
+    return lines, warnings
 
 
-def outcome(training, interrupted: bool = False) -> str:
+def outcome(training: Training, interrupted: bool = False) -> str:
     """How a training ended, in a sentence."""
     curve, optimum = training.curve, training.optimum
     gap, steps, optimal = curve.gap[-1], curve.steps, "the optimum"
@@ -137,9 +164,8 @@ def outcome(training, interrupted: bool = False) -> str:
     return f"not converged in {steps:,} steps: {above}"
 
 
-def way_out(gap: float, optimum, config: TrainConfig) -> str:
-    import torch
-
+def way_out(gap: float, optimum: Optimum, config: TrainConfig) -> str:
+    """What to try where a training did not converge."""
     eps = torch.finfo(getattr(torch, config.dtype)).eps
     if config.stop == "batch" and optimum.residual_variance >= config.tolerance:
         return "a batch cannot get below the noise floor; use --stop gap, or raise --tolerance"

@@ -222,6 +222,33 @@ def grid(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
     yield config.combinations()
 
 
+def explore(
+    config: SweepConfig,
+    rows: dict[TrainConfig, Row],
+    train: Callable[[list[TrainConfig]], Iterable[Row]],
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[dict[str, Any]]:
+    """Add to `rows` the runs of a sweep that they lack; the combinations that were tried.
+
+    train: the rows of these runs, as each ends
+    """
+    plan = search(config) if config.trials else grid(config)
+    tried: list[dict[str, Any]] = []
+    scores = None
+    while True:
+        try:
+            combinations = plan.send(scores)
+        except StopIteration:
+            return tried
+        runs = [run for varied in combinations for run in config.runs(varied)]
+        for row in train([run for run in dict.fromkeys(runs) if run not in rows]):
+            rows[row.config] = row
+        if stopped():
+            return [*tried, *combinations]
+        scores = [s.score for s in summaries(config, rows, combinations)]
+        tried += [varied for varied in combinations if varied not in tried]
+
+
 def search(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
     """Combinations to try next, by Optuna's tree-structured Parzen estimator; send their scores.
 

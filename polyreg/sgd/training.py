@@ -4,14 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import click
 import numpy as np
 import torch
 from torch import Tensor
 
 from polyreg.config import TrainConfig
 from polyreg.device import float64
-from polyreg.errors import Diverged
+from polyreg.errors import Diverged, Refused
 from polyreg.polynomials.module import PolynomialModel, initial_weights
 from polyreg.polynomials.result import Result
 from polyreg.sgd.curve import Curve
@@ -119,10 +118,11 @@ class Training:
             stepper.restore(self._before)
 
 
-def require_headroom(optimum, config: TrainConfig) -> None:
+def require_headroom(config: TrainConfig) -> None:
     """Refuse data whose squares the dtype cannot hold, tails and excursions included."""
-    if optimum.second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
-        raise click.UsageError(
-            f"--coefficients and --noise make the mean of y^2 {optimum.second_moment:.2g}, too "
+    second_moment = Optimum.of(config).second_moment
+    if second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
+        raise Refused(
+            f"--coefficients and --noise make the mean of y^2 {second_moment:.2g}, too "
             f"large to square in {config.dtype}; rescale y, or use --dtype float64"
         )

@@ -4,6 +4,7 @@ A row is missing where a column that is used is null, nan or infinite. Rows are 
 each file, a CSV's header not among them.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,9 @@ class Rows:
     """Named columns as clean blocks; a child says in `_read` where they come from."""
 
     title: str
+    root: str  # where the table is
+    schema: list[tuple[str, str]]  # name and Arrow type of each column
+    skipped: list[str]  # why each of the files that cannot be read is left out
     names: tuple[str, ...]
     target: str | None
     weights: str | None
@@ -249,7 +253,8 @@ class InMemory(Rows):
                 f"arrays of shapes {shapes} under {len(self.names)} names are no table; give all "
                 "of them one shape (N,), and a name for each x"
             )
-        self.rows = len(self._arrays[0])
+        self.rows, self.root = len(self._arrays[0]), self.title
+        self.schema, self.skipped = [(name, "double") for name in self.columns], []
 
     def survey(self, seed: int = 0) -> Survey:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -263,6 +268,14 @@ class InMemory(Rows):
             arrays = [a[chosen] for a in arrays]
         low, high = (np.array([f(a) for a in self._arrays]) for f in (np.min, np.max))
         return self._survey(self.rows, low, high, arrays)
+
+    def sha256(self) -> str:
+        """Of the columns' names and float64 values."""
+        found = hashlib.sha256()
+        for name, array in zip(self.columns, self._arrays, strict=True):
+            found.update(f"{name}\0{len(array)}\0".encode())
+            found.update(array.astype("<f8", copy=False).data)
+        return found.hexdigest()
 
     def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
         for start in range(0, self.rows, BLOCK_ROWS):

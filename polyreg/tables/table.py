@@ -35,7 +35,7 @@ class Table(Rows):
     def __init__(self, root: str, files: list[File], target, features, weights, missing, each):
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights, self.missing = target, weights, missing
-        self.skipped: list[str] = []  # why each of the files that cannot be read is left out
+        self.skipped = []
         self._each = each
         # A column that starts empty, or a part that is only a header, tells no types.
         telling = next((f for f in files if set(f.schema.types) - {pa.null()}), files[0])

@@ -2,7 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,6 +13,24 @@ from polyreg.polynomials.terms import keys
 
 CURVE_POINTS = 1000  # a curve of 10,000 points freezes MLflow's page
 Points = list[tuple[str, float, int, int]]  # (key, value, milliseconds, step) each
+
+
+class Clock:
+    """Seconds of each stage, by name."""
+
+    def __init__(self, seconds: Mapping[str, float] = MappingProxyType({})) -> None:
+        self.seconds = dict(seconds)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = time.perf_counter() - start
+
+    def metrics(self) -> dict[str, float]:
+        return {f"time/{stage}_s": value for stage, value in self.seconds.items()}
 
 
 def now() -> int:

@@ -54,11 +54,16 @@ class Run:
     """
 
     def __init__(
-        self, run_id: str, experiment_id: str, box: Outbox | Unbuffered, ours: bool = True
+        self,
+        run_id: str,
+        experiment_id: str,
+        box: Outbox | Unbuffered,
+        ours: bool = True,
+        artifact_uri: str = "",
     ):
         self.id, self.experiment_id = run_id, experiment_id
         self.model_uri = f"runs:/{run_id}/model"
-        self._box, self._ours = box, ours
+        self._box, self._ours, self._artifact_uri = box, ours, artifact_uri
 
     def at(self, run_id: str) -> "Run":
         """Another run of this store, a nested one, to add to it."""
@@ -70,7 +75,7 @@ class Run:
 
     def rename(self, old: str, new: str) -> None:
         """Only where the name is still `old`: one that somebody gave is kept."""
-        if self._ours:
+        if self._ours and new != old:
             self._box.put(Rename(self.id, old, new))
 
     def describe(self, outcome: str, result: Result | None = None) -> None:
@@ -254,6 +259,14 @@ class Run:
         )
         store = "" if here else f" --backend-store-uri {uri}"
         return f"mlflow ui{store}    then http://127.0.0.1:5000/{page}"
+
+    def where(self, folder: str) -> str:
+        """A folder of the run's artifacts: its path, where they are on this machine."""
+        kept = local_path(self._artifact_uri) if self._artifact_uri else None
+        if kept is None:
+            return f"{folder}/ in the run's artifacts"
+        here = Path.cwd()
+        return str((kept.relative_to(here) if kept.is_relative_to(here) else kept) / folder)
 
 
 class RunHandle(NamedTuple):

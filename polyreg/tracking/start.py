@@ -73,7 +73,8 @@ def start_run(
     box.put(LogBatch(run_id, params=fresh, tags=owner.tag()))
     status, reason = "FINISHED", ""
     try:
-        yield Run(run_id, opened.info.experiment_id, box)
+        kept = opened.info.artifact_uri
+        yield Run(run_id, opened.info.experiment_id, box, artifact_uri=kept)
     except discard as error:
         if "MLFLOW_RUN_ID" not in os.environ and not resume:
             status = "DELETED"

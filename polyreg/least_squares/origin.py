@@ -1,0 +1,62 @@
+"""What a fit was made from, for its record in MLflow and for its plot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from polyreg.config import FitConfig
+from polyreg.polynomials.result import Result
+from polyreg.tables import Block, InMemory, Table
+
+
+@dataclass
+class Origin:
+    """Options, a sample of the rows, and what tells the table apart from others.
+
+    The rows are kept only to be hashed when somebody asks; pickled is their hash.
+    """
+
+    config: FitConfig
+    sample: Block
+    device: str
+    source: str  # path or address of the table, or what it is
+    names: tuple[str, ...]  # of the features
+    schema: list[tuple[str, str]]  # name and Arrow type of each column
+    missing_rows: int
+    skipped: list[str]  # files that were left out, and why
+    digest: Callable[[], str]
+
+    @property
+    def sha256(self) -> str:
+        """Of the files as they are, or of the columns in memory as float64."""
+        found = self.digest()
+        self.digest = partial(str, found)
+        return found
+
+    @property
+    def unused(self) -> list[str]:
+        """Columns that are neither feature, target nor weight."""
+        used = {*self.names, self.config.target, self.config.weights}
+        return [name for name, _ in self.schema if name not in used]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"digest": partial(str, self.sha256)}
+
+
+def originated(
+    result: Result, rows: Table | InMemory, config: FitConfig, sample: Block, device: str
+) -> Result:
+    """The result with what it was made from."""
+    made = Origin(
+        config=config,
+        sample=sample,
+        device=device,
+        source=rows.root,
+        names=rows.names,
+        schema=list(rows.schema),
+        missing_rows=rows.missing_rows,
+        skipped=list(rows.skipped),
+        digest=rows.sha256,
+    )
+    return replace(result, origin=made)
