@@ -1,5 +1,6 @@
 """The exact least-squares answer on a table, from one pass of sums."""
 
+from polyreg.least_squares.origin import Origin
 from polyreg.least_squares.problem import Passes, Problem, fit, run
 
-__all__ = ["Passes", "Problem", "fit", "run"]
+__all__ = ["Origin", "Passes", "Problem", "fit", "run"]

@@ -21,6 +21,7 @@ from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
 from polyreg.least_squares import ozaki, solve_exact, solve_float
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, totals
+from polyreg.least_squares.origin import originated
 from polyreg.least_squares.selection import cross_validate, labelled
 from polyreg.least_squares.solve_float import Normal, Solved, solve
 from polyreg.polynomials import terms
@@ -230,11 +231,18 @@ class Passes:
         return problem.accumulate(told())
 
 
-def fit(table: Table | InMemory, config: FitConfig, device: str = "cpu") -> Result:
-    """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused."""
-    passes = Passes(table)
+def fit(
+    table: Table | InMemory, config: FitConfig, device: str = "cpu", passes: Any = None
+) -> Result:
+    """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused.
+
+    passes: who reads the table, by default this process
+    """
+    term_count(table.names, config)
+    passes = passes or Passes(table)
     survey = passes.survey(config.seed)
-    return run(Problem.of(survey, table.names, config, device), passes.sums)
+    found = run(Problem.of(survey, table.names, config, device), passes.sums)
+    return originated(found, table, config, survey.sample, device)
 
 
 def run(problem: Problem, sums: Callable[[Problem], dict[int, Moments]]) -> Result:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.special import stdtr, stdtrit
 
+from polyreg.errors import PolyregError
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
@@ -61,6 +62,7 @@ class Result:
         nobs: int = 0,
         method: str = "sgd",
         precision: str = "float32",
+        origin: Any = None,
     ) -> "Result":
         """Result of a training in x: weights (K,) of a family's phi_0 ... phi_{K-1}.
 
@@ -90,6 +92,7 @@ class Result:
             precision=precision,
             method=method,
             notes=(NO_ERRORS,),
+            origin=origin,
             truth=None if truth is None else np.array([*truth, *[0.0] * (size - len(truth))]),
         )
 
@@ -195,7 +198,7 @@ class Result:
         """
         level = self.level if level is None else level
         if not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1; got {level}")
+            raise PolyregError(f"level must be between 0 and 1; got {level}")
         # The lower tail: (1 + level) / 2 can be 1.
         return float(-stdtrit(self.df_resid, (1 - level) / 2)) if self.df_resid else math.nan
 
@@ -278,7 +281,7 @@ class Result:
         if interval is None:
             return (found,)
         if interval not in INTERVALS:
-            raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+            raise PolyregError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         with np.errstate(over="ignore", invalid="ignore"):
             variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
             if self.ridge or self.rank < len(self.coefficients):
@@ -301,7 +304,7 @@ class Result:
         if x.ndim < 2:
             x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
         if x.ndim != 2 or x.shape[1] != size:
-            raise ValueError(f"x must be (N, {size}): {', '.join(self.variables)}")
+            raise PolyregError(f"x must be (N, {size}): {', '.join(self.variables)}")
         return x
 
     def _matrix(self, x) -> np.ndarray:
@@ -313,7 +316,7 @@ class Result:
         Raises ValueError where no truth is known.
         """
         if self.truth is None:
-            raise ValueError("the true coefficients are not known: only those of a training are")
+            raise PolyregError("the true coefficients are not known: only those of a training are")
         size = max(len(self.truth), len(self.coefficients))
         truth, estimate = np.zeros(size), np.zeros(size)
         truth[: len(self.truth)] = self.truth
@@ -347,6 +350,16 @@ class Result:
         """The equation, every digit of it, and a line of figures."""
         return f"{self.equation()}\n{summary.line(self)}"
 
+    def plot(self) -> Any:
+        """The figure that its run logs: data, polynomial and bands, or the truth of a training.
+
+        A matplotlib Figure, of one variable over x, of several observed against fitted; what was
+        loaded has no data left to draw. `.savefig(path)` writes it.
+        """
+        from polyreg.reports.plot import plot  # what draws is above, and comes when it is asked for
+
+        return plot(self)
+
     def to_numpy(self) -> np.polynomial.Polynomial:
         """The same coefficients as numpy's series in powers of x, to derive, integrate, find roots.
 
@@ -354,7 +367,9 @@ class Result:
         """
         if len(self.variables) != 1:
             names = ", ".join(self.variables)
-            raise ValueError(f"numpy's Polynomial has one variable; this one has several: {names}")
+            raise PolyregError(
+                f"numpy's Polynomial has one variable; this one has several: {names}"
+            )
         return np.polynomial.Polynomial(self.solution.coefficients)
 
     def to_dict(self) -> dict[str, Any]:

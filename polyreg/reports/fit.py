@@ -41,6 +41,14 @@ def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> Non
     run.log(metrics(result) | clock.metrics())
 
 
+def record_loaded(run: Run, result: Result, register_as: str = "") -> None:
+    """Log a result whose data are not there: coefficients, description and model."""
+    run.coefficients(result)
+    example = np.linspace(result.low, result.high, 3)
+    run.model(FittedModel(result), result, example, register_as)
+    run.describe("", result)
+
+
 def title(result: Result) -> str:
     """A fit's name: table, features and degree, and what was given besides the defaults."""
     chosen = result.selection.chosen if result.selection else None

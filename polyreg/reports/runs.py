@@ -3,17 +3,26 @@
 import json
 import operator
 import re
+import time
 from collections import Counter
 from dataclasses import MISSING, fields
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from polyreg import tracking
 from polyreg.config import CompareConfig, FitConfig, SweepConfig, TrainConfig
 from polyreg.errors import Refused
 from polyreg.fields import MAX_COMPARED
-from polyreg.options import from_params
+from polyreg.least_squares import Origin
+from polyreg.options import from_params, params
+from polyreg.polynomials.result import Result
+from polyreg.reports import fit, training
+from polyreg.sgd import Training, stream
 from polyreg.text import plural, text
+from polyreg.tracking.history import Past
 
 SEARCHED = 1000  # runs at most, for those that can be compared
 KINDS: dict[str, tuple[type, tuple[str, ...]]] = {  # by the params that only such a run has
@@ -40,8 +49,6 @@ def kind_of(params: Any) -> tuple[str, Any]:
 
 def chosen(config: CompareConfig) -> tuple[list, list[str]]:
     """The runs to compare, and what to say of those left out."""
-    from polyreg import tracking
-
     if config.runs:
         found = []
         for run_id in config.ids:
@@ -137,9 +144,6 @@ class Seen(NamedTuple):
 
     @classmethod
     def of(cls, past: Any) -> "Seen":
-        from polyreg import tracking
-        from polyreg.polynomials.result import Result
-
         kind, config = kind_of(past.params)
         notes: list[str] = []
         if past.status != "FINISHED":
@@ -169,6 +173,39 @@ class Seen(NamedTuple):
         target = getattr(polynomial, "target", None) or past.params.get("target", "y")
         return cls(past, kind, config, polynomial, target, sample, learning, notes)
 
+    @classmethod
+    def of_item(cls, item: Any, number: int) -> "Seen":
+        """Of a run's id, a Result or a Training, the `number`-th of those to compare."""
+        if isinstance(item, str):
+            return cls.of(tracking.past([item])[0])
+        if isinstance(item, Training):
+            result, learning = item.result(), {"loss/gap": (item.curve.at, item.curve.gap)}
+            metrics = training.measured(item.curve)[0] | {"loss/gap": float(item.curve.gap[-1])}
+        elif isinstance(item, Result):
+            result, learning, metrics = item, {}, {}
+        else:
+            raise Refused(
+                f"item {number} is a {type(item).__name__}; give a Result, a Training or a run id"
+            )
+        config, tags, name, sample = result.origin, {}, f"result {number}", None
+        kind = "training" if isinstance(config, TrainConfig) else "other"
+        if isinstance(config, Origin):
+            kind, name, sample = "fit", fit.title(result), fit.points(result)[:2]
+            metrics, tags = fit.metrics(result), {"data.sha256": config.sha256}
+            config = config.config
+        elif kind == "training":
+            name, tags = config.name, {"data.sha256": stream.sha256(config)}
+            metrics = {
+                "coef_error/max": result.max_error(),
+                "condition": result.condition,
+            } | metrics
+        past = Past(
+            "", name, "FINISHED", time.time(), params(config) if config else {}, metrics, tags
+        )
+        if kind == "training":
+            sample = read_sample(past, kind, config, result)
+        return cls(past, kind, config, result, result.target, sample, learning, [])
+
     @property
     def variables(self) -> tuple[str, ...]:
         return self.polynomial.variables
@@ -192,10 +229,6 @@ class Seen(NamedTuple):
 
 def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
     """x (n, D) in the order of the polynomial's variables, and y (n,)."""
-    import numpy as np
-
-    from polyreg import tracking
-
     if kind == "training" and config is not None:
         x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
         return x[:, None], y
@@ -214,8 +247,6 @@ def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
 @lru_cache(maxsize=MAX_COMPARED)
 def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, seed: int) -> tuple:
     """The first samples of a training's stream: what it saw depends on these four options."""
-    from polyreg.sgd import stream
-
     config = TrainConfig(coefficients=coefficients, noise=noise, inputs=inputs, seed=seed)
     return stream.Stream(config, stream.Randomness.of(seed)).samples(SAMPLE)
 

@@ -82,6 +82,7 @@ class Training:
             nobs=curve.steps * config.batch_size,
             method=config.optimizer,
             precision=config.dtype,
+            origin=config,
         )
 
     @property

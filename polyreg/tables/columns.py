@@ -1,28 +1,38 @@
 """Which columns are features: those named, or all that are numbers; refusals of the others."""
 
 import difflib
+from collections.abc import Sequence
+from typing import Protocol
 
 import pyarrow as pa
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import File, format_of
 from polyreg.text import listed, quoted
 
 INDEX = ("", "__index_level_0__")  # what pandas calls an index that it writes: no feature
 
 
-def require_columns(files: list[File], asked: list[str]) -> None:
+class Columns(Protocol):
+    """What is known of a file, or of a frame, before its numbers are read."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_csv(self) -> bool: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+
+def require_columns(files: Sequence[Columns], asked: list[str]) -> None:
     twice = next((c for c in asked if asked.count(c) > 1), None)
     if twice is not None:
         raise BadTable(f"column {twice!r} is chosen twice; a target, feature or weight is one only")
     first = files[0].schema.names
     for file in files:
         names = file.schema.names
-        if (
-            format_of(file.found.path) == "csv"
-            and not {*asked} & {*names}
-            and all(map(_is_numeral, names))
-        ):
+        if file.is_csv and not {*asked} & {*names} and all(map(_is_numeral, names)):
             raise BadTable(
                 f"the first line of {file.name} is data, not names: {quoted(','.join(names))}; "
                 "put a line of column names first"
@@ -45,7 +55,7 @@ def require_columns(files: list[File], asked: list[str]) -> None:
             )
 
 
-def require_numbers(files: list[File], columns: list[str]) -> None:
+def require_numbers(files: Sequence[Columns], columns: list[str]) -> None:
     for file in files:
         for column in columns:
             kind = file.schema.field(column).type
@@ -56,7 +66,7 @@ def require_numbers(files: list[File], columns: list[str]) -> None:
                 )
 
 
-def other_numbers(file: File, asked: list[str]) -> tuple[str, ...]:
+def other_numbers(file: Columns, asked: list[str]) -> tuple[str, ...]:
     taken = {*asked, *INDEX}
     found = [f.name for f in file.schema if f.name not in taken and is_number(f.type)]
     if not found and set(file.schema.types) == {pa.null()}:

@@ -104,6 +104,10 @@ class File(NamedTuple):
     def name(self) -> str:
         return self.found.name
 
+    @property
+    def is_csv(self) -> bool:
+        return format_of(self.found.path) == "csv"
+
     def require_unchanged(self) -> None:
         self.found.require_unchanged(self.stamp)
 

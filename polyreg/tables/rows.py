@@ -232,7 +232,7 @@ class Rows:
 
 
 class InMemory(Rows):
-    """Arrays as a table: x holds D arrays (N,), y and weights are (N,)."""
+    """Arrays as a table: x holds D arrays (N,); y, named target, and weights, `weighed`, (N,)."""
 
     def __init__(
         self,
@@ -240,11 +240,17 @@ class InMemory(Rows):
         y: np.ndarray | None,
         weights: np.ndarray | None = None,
         names: Sequence[str] | None = None,
+        *,
+        target: str = "y",
+        weighed: str = "weights",
+        title: str = "the arrays",
+        missing: str = "refuse",
     ):
         default = ["x"] if len(x) == 1 else [f"x{d}" for d in range(1, len(x) + 1)]
-        self.title, self.names = "the arrays", tuple(default if names is None else names)
-        self.target = None if y is None else "y"
-        self.weights = None if weights is None else "weights"
+        self.title, self.names = title, tuple(default if names is None else names)
+        self.target = None if y is None else target
+        self.weights = None if weights is None else weighed
+        self.missing = missing
         given = (a for a in (*x, y, weights) if a is not None)
         self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
         shapes = [a.shape for a in self._arrays]

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 # Who may import whom: those before, in the order of the line, and their own wing.
 ORDER = """
     errors text naming device polynomials < options < fields < config < tables sgd < least_squares
-    < tracking < reports cluster < __init__ < experiments < benchmarks
+    < tracking < reports cluster < api < log regressor < __init__ < experiments < benchmarks
 """
 HOMES = {"mlflow": "tracking", "matplotlib": "reports", "jinja2": "reports", "ray": "cluster"}
 
@@ -56,6 +56,8 @@ def wing_of(name: str) -> str:
 def test_nobody_imports_what_is_above():
     ranks = {wing: k for k, level in enumerate(ORDER.split("<")) for wing in level.split()}
     assert ranks.keys() == wings().keys()
+    # Result.plot() draws when it is asked to, and `import polyreg` hands on what is below it.
+    known = [("polyreg/polynomials/result.py", "polyreg.reports.plot.plot")]
     above = [
         (module.relative_to(ROOT).as_posix(), name)
         for wing, modules in wings().items()
@@ -64,7 +66,7 @@ def test_nobody_imports_what_is_above():
         if (other := wing_of(name)) not in ("", wing)
         if ranks[other] >= max(ranks[wing], 1)  # the first level is one family
     ]
-    assert above == []
+    assert above == known
 
 
 @pytest.mark.parametrize("package, home", HOMES.items())
@@ -98,7 +100,7 @@ def project() -> dict:
 def test_pyproject_declares_every_direct_import():
     extras = project()["optional-dependencies"]
     wanted = [*project()["dependencies"], *extras["search"], *extras["ray"]]
-    names = {re.match(r"\w+", line)[0] for line in wanted}
+    names = {re.match(r"[\w-]+", line)[0].replace("scikit-learn", "sklearn") for line in wanted}
     sources = [f for d in ("polyreg", "experiments") for f in (ROOT / d).rglob("*.py")]
     found = {
         m for f in sources for m in re.findall(r"^\s*(?:import|from) (\w+)", f.read_text(), re.M)

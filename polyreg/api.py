@@ -1,0 +1,366 @@
+"""What `import polyreg` offers: fits, trainings and sweeps as functions of data and options.
+
+The work is that of the command line, and so are the numbers, to the last digit. Nothing here
+imports MLflow but `compare`, which may be asked for its runs.
+"""
+
+import difflib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from os import PathLike
+from typing import Any, TypeVar
+
+import numpy as np
+
+from polyreg import least_squares
+from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.device import available_device, device_of
+from polyreg.errors import PolyregError, Refused
+from polyreg.polynomials.result import Result
+from polyreg.sgd import Training
+from polyreg.sgd import sweep as sweeps
+from polyreg.sgd.descend import descend
+from polyreg.sgd.recovery import Recovery
+from polyreg.sgd.sweep import Row, Summary
+from polyreg.sgd.training import require_headroom
+from polyreg.tables import Table, in_memory, is_address
+
+Config = TypeVar("Config")
+# How the command line writes an option and its value, in an error that says the way out.
+OPTION = re.compile(
+    r"--([a-z]+(?:-[a-z]+)*)(?: (drop|fast|certified|auto|cpu|cuda|mps|float64|gap)\b)?"
+)
+
+
+@contextmanager
+def in_python() -> Iterator[None]:
+    """Errors that name arguments as Python writes them: degree for --degree."""
+    try:
+        yield
+    except PolyregError as error:
+        told = OPTION.sub(_argument, str(error))
+        raise type(error)(told) from error.__cause__
+
+
+def _argument(found: re.Match[str]) -> str:
+    name = found[1].replace("-", "_")
+    return name if found[2] is None else f"{name}={found[2]!r}"
+
+
+def config_of(kind: type[Config], options: dict[str, Any]) -> Config:
+    """The options of a config, in Python's own types; Refused where one is unknown."""
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+            raise Refused(f"no option {name!r}{hint}")
+    lists = {f.name for f in fields(kind) if str(f.type).startswith("tuple")}  # type: ignore[arg-type]
+    plain = {name: _plain(value) for name, value in options.items()}
+    for name in lists & plain.keys():  # one value is a list of one
+        plain[name] = plain[name] if isinstance(plain[name], tuple) else (plain[name],)
+    return kind(**plain)
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's, lists and arrays as tuples."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def fit(
+    x: Any,
+    y: Any = None,
+    *,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    weights: Any = None,
+    degree: int | str = 3,
+    max_degree: int = 15,
+    folds: int = 10,
+    interaction_degree: int = 0,
+    intercept: bool = True,
+    ridge: float = 0.0,
+    precision: str = "auto",
+    level: float = 0.95,
+    missing: str = "refuse",
+    skip_bad_files: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    engine: str | None = None,
+    address: str = "auto",
+) -> Result:
+    """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
+
+    p(x) = sum_k c_k prod_d x_d^e_kd, over all exponents of total degree at most `degree`; with
+    `ridge`, plus that times the squared weights of the orthogonal polynomials. Conventions are
+    statsmodels'; the arithmetic is described in polyreg.least_squares.problem.
+
+    x: (N,) or (N, D), an array, a torch tensor or a list; a frame of pandas, polars or pyarrow; or
+        the path or address of a table's files (CSV or Parquet; a folder, a glob, s3://...)
+    y: (N,); None where `target` names a column of x
+    features: columns of x to use, by default all other numeric ones; of arrays their names
+    weights: (N,), 1/variance of each y, or the column of x that holds them
+    degree: total degree; "auto" takes the lowest within one standard error of the least
+        cross-validated error, up to `max_degree`, by `folds` folds
+    interaction_degree: variables in one product at most; 0 is no limit
+    precision: "certified" is exact in integers, "fast" float64; "auto" is certified up to 10
+        million values of the design matrix (rows times terms)
+    level: of the intervals, unless another is asked for
+    missing: "refuse" or "drop" rows with a missing or infinite value
+    engine: "ray" reads files on the cluster at `address`; None in this process
+
+    -> Result: coefficients in the units of the data, with standard errors, digits, predictions
+
+    Raises PolyregError, a ValueError of one line, where data or options make no fit.
+
+    >>> import polyreg
+    >>> result = polyreg.fit([0, 1, 2, 3, 4], [1, 3, 9, 19, 33], degree=2)
+    >>> result.equation()
+    'y = 1.0 + 2.0*x^2'
+    >>> float(result(5))
+    51.0
+    """
+    with in_python():
+        options: dict[str, Any] = {
+            "degree": degree,
+            "max_degree": max_degree,
+            "folds": folds,
+            "interaction_degree": interaction_degree,
+            "intercept": intercept,
+            "ridge": ridge,
+            "precision": precision,
+            "level": level,
+            "missing": missing,
+            "skip_bad_files": skip_bad_files,
+            "seed": seed,
+            "device": device,
+            "engine": engine or "local",
+            "address": address,
+        }
+        if is_address(x):
+            return _fit_files(str(x), y, target, features, weights, options)
+        if engine == "ray":
+            raise Refused('engine="ray" reads files; give the path or address of a table as x')
+        # Judged before the data are: a typing error is told before minutes of work.
+        config = config_of(FitConfig, options | {"data": "memory", "target": target or "y"})
+        rows = in_memory(
+            x, y, target=target, features=features, weights=weights, missing=config.missing
+        )
+        named: dict[str, Any] = {
+            "target": rows.target,
+            "features": rows.names,
+            "weights": rows.weights or "",
+        }
+        config = replace(config, **named)
+        return least_squares.fit(rows, config, device_of(config, "float64"))
+
+
+def _fit_files(
+    data: str, y: Any, target: str | None, features: Any, weights: Any, options: dict[str, Any]
+) -> Result:
+    from polyreg.cluster import cluster_of
+
+    if y is not None or not (weights is None or isinstance(weights, str)):
+        raise Refused(f"of the table {data}, y and weights are columns: name them, target='...'")
+    if isinstance(features, str):
+        features = (features,)
+    named = {"data": data, "target": target or "", "features": features, "weights": weights or ""}
+    config = config_of(FitConfig, options | named)
+    device = device_of(config, "float64")
+    with cluster_of(config, device) as engine:
+        rows = Table.of(config, engine and engine.each)
+        return least_squares.fit(rows, config, device, engine and engine.passes(rows))
+
+
+def train(**options: Any) -> Training:
+    """SGD or Adam on samples of a known polynomial, until its stop rule holds: what it learned.
+
+    Minimizes E (w^T phi(x) - y)^2 over batches of y = sum_k c_k x^k + noise, phi the basis; the
+    gap is that loss above its least-squares optimum. options are those of TrainConfig, whose
+    fields are documented in docs/options.md and by `polyreg train --help`.
+
+    -> Training: `.curve` with `.at` (T,), `.loss` and `.gap` (T,), `.steps`, `.converged`;
+    `.result()`, a Result beside the truth; `.model`, a torch.nn.Module of x (N, 1)
+
+    Raises PolyregError where an option is unknown or out of bounds, and Diverged, one of them,
+    with the largest stable rate, where the gap leaves its limit.
+
+    >>> import polyreg
+    >>> training = polyreg.train(degree=3, seed=1)
+    >>> training.curve.converged, bool(training.curve.gap[-1] < 1e-3)
+    (True, True)
+    >>> training.result().max_error() < 0.1
+    True
+    """
+    with in_python():
+        config = config_of(TrainConfig, options)
+        require_headroom(config)
+        training = Training(config, available_device(config.device, config.dtype))
+        start = time.perf_counter()
+        for _ in descend(training):
+            pass
+        training.seconds = time.perf_counter() - start
+        return training
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep:
+    """Trainings of every combination of options with every seed.
+
+    `.runs` is a row a run (config, converged, steps, gap, error, coefficients), `.summaries` one a
+    combination (varied, mean(quantity), spread(quantity)); `.trainings` have the curves.
+
+    >>> import polyreg
+    >>> found = polyreg.sweep(degrees=(1, 3), learning_rates=("auto",), seeds=2)
+    >>> [summary.varied["degree"] for summary in found.summaries], len(found.runs)
+    ([1, 3], 4)
+    """
+
+    config: SweepConfig
+    trainings: list[Training]
+    tried: list[dict[str, Any]]  # combinations
+
+    @cached_property
+    def runs(self) -> list[Row]:
+        return [Row.of("", training) for training in self.trainings]
+
+    @cached_property
+    def summaries(self) -> list[Summary]:
+        return sweeps.summaries(self.config, {row.config: row for row in self.runs}, self.tried)
+
+    @property
+    def best(self) -> Row | None:
+        """The run of the least score: steps, times its distance from the truth in tolerances."""
+        return sweeps.best(self.runs)
+
+    def recovery(self) -> Recovery:
+        """How the seeds of the best combination lie about the optimum, beside least squares.
+
+        Raises PolyregError where fewer than two of its seeds did not diverge.
+        """
+        leader = min(self.summaries, key=lambda summary: summary.score)
+        if len(leader.kept) < 2:
+            raise Refused("recovery needs at least two seeds that did not diverge; raise seeds")
+        return leader.recovery()
+
+    def __repr__(self) -> str:
+        from polyreg.reports.sweep import report
+
+        return "\n".join([self.config.name, *report(self.config, self.summaries)])
+
+
+def sweep(**options: Any) -> Sweep:
+    """Train every combination of degrees, rates, batch sizes, noises and bases with every seed.
+
+    options are those of SweepConfig (`polyreg sweep --help`): lists where `train` has one value,
+    as degrees=(1, 2, 3); `trials` lets Optuna choose the combinations. Runs of one shape are
+    trained together, in threads; what a run comes to does not depend on the others.
+
+    Raises PolyregError where an option is unknown or out of bounds. A run that diverges is among
+    the results, without coefficients.
+
+    >>> import polyreg
+    >>> polyreg.sweep(degrees=(3,), learning_rates=("auto",), seeds=2).best.converged
+    True
+    """
+    from polyreg.cluster import cluster_of
+
+    with in_python():
+        config = config_of(SweepConfig, options)
+        for varied in config.combinations():
+            require_headroom(config.run(config.seed, **varied))
+        device = device_of(config, config.dtype)
+        found: list[Training] = []
+
+        def rows(configs: list[TrainConfig]) -> Iterator[Row]:
+            trained = (
+                engine.train_all(configs, device, lambda: False)
+                if engine
+                else sweeps.train_all(configs, device)
+            )
+            for training in trained:
+                found.append(training)
+                yield Row.of("", training)
+
+        with cluster_of(config, device) as engine:
+            tried = sweeps.explore(config, {}, rows)
+        return Sweep(config, found, tried)
+
+
+class Comparison:
+    """Runs and results side by side: one HTML page, one figure, one table.
+
+    >>> import polyreg
+    >>> results = [polyreg.fit([0, 1, 2, 3], [0, 1, 4, 9], degree=k) for k in (1, 2)]
+    >>> print(polyreg.compare(results).table().splitlines()[0].split()[:3])
+    ['run', 'degree', 'r2']
+    """
+
+    def __init__(self, seen: Sequence[Any]):
+        from polyreg.reports.comparison import compared
+
+        self._seen = seen
+        self._data = compared(seen, [])
+
+    def to_html(self, path: str | PathLike | None = None) -> str:
+        """The page, which needs no network and runs no script but its own; written to `path`."""
+        from polyreg.reports import page
+
+        content = page.render(self._data)
+        if path is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content)
+        return content
+
+    def figure(self) -> Any:
+        """The charts as a matplotlib Figure."""
+        from polyreg.reports import comparison_figure
+
+        return comparison_figure.comparison(self._data)
+
+    def table(self) -> str:
+        """A line a run, and what there is to mind about comparing them."""
+        from polyreg.reports.comparison import report
+
+        lines, warnings = report(self._seen, self._data)
+        return "\n".join([*lines, *warnings])
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(self.table())}</pre>"
+
+
+def compare(items: Any) -> Comparison:
+    """Results, trainings and runs side by side, in any mixture.
+
+    items: Result, Training, or the id of a run in MLflow's store, each; or one Sweep
+
+    -> Comparison: `.to_html(path)`, `.figure()`, `.table()`
+
+    Raises PolyregError where an item is none of these, or the store has no such run.
+
+    >>> import polyreg
+    >>> trained = [polyreg.train(degree=k, seed=2, max_steps=50) for k in (1, 3)]
+    >>> len(polyreg.compare(trained).to_html()) > 10_000
+    True
+    """
+    from polyreg.reports.runs import Seen
+
+    if isinstance(items, Sweep):
+        items = [training for training in items.trainings if not training.diverged]
+    if isinstance(items, Result | Training | str):
+        items = [items]
+    items = list(items)
+    if not items:
+        raise Refused("nothing to compare; give results, trainings or run ids")
+    return Comparison([Seen.of_item(item, k) for k, item in enumerate(items, 1)])

@@ -1,0 +1,93 @@
+"""What results, trainings and sweeps log to somebody's own MLflow run."""
+
+from dataclasses import replace
+
+from polyreg import least_squares, tracking
+from polyreg.api import Sweep, in_python
+from polyreg.errors import Refused
+from polyreg.options import params
+from polyreg.polynomials.result import Result
+from polyreg.reports import fit as fits
+from polyreg.reports import sweep as sweep_reports
+from polyreg.reports import training as trainings
+from polyreg.sgd import Training
+from polyreg.sgd import sweep as sweeps
+
+
+def log_result(result: Result, register_as: str = "") -> None:
+    """Log to the active MLflow run what `polyreg fit` logs to its own: all but its end.
+
+    Params, tags, dataset, coefficients with their errors, metrics, plots, a sample of the rows, and
+    the model, which is registered under `register_as` if that is given. Of a result that was
+    loaded, whose data are not there: coefficients, description and model. The run stays open, and
+    keeps its name, its description and what it has already.
+
+    Raises PolyregError where no run is active, or the store takes nothing.
+
+    >>> import mlflow, polyreg
+    >>> with mlflow.start_run():  # doctest: +SKIP
+    ...     polyreg.log_result(polyreg.fit(x, y))
+    >>> polyreg.log_result(polyreg.fit([0, 1], [0, 1], degree=1))
+    Traceback (most recent call last):
+    polyreg.errors.Refused: no MLflow run is active; call this inside `with mlflow.start_run():`, \
+or open one with polyreg.start_run
+    """
+    with in_python():
+        run = tracking.active_run()
+        if isinstance(result.origin, least_squares.Origin):
+            run.params(params(result.origin.config))
+            fits.record(run, result, tracking.Clock(), register_as)
+        else:
+            fits.record_loaded(run, result, register_as)
+
+
+def log_training(training: Training, register_as: str = "") -> None:
+    """Log to the active MLflow run what `polyreg train` logs to its own: all but its end.
+
+    Params, tags, curves thinned to 1,000 points, coefficients beside the truth, metrics, plots, and
+    the model, which is registered under `register_as` if that is given.
+
+    Raises PolyregError where no run is active, the store takes nothing, or no step was taken.
+
+    >>> import mlflow, polyreg
+    >>> with mlflow.start_run():  # doctest: +SKIP
+    ...     polyreg.log_training(polyreg.train(degree=3))
+    """
+    with in_python():
+        run = tracking.active_run()
+        if not training.curve.steps:
+            raise Refused("a training without a step has nothing to log; train it first")
+        run.params(params(training.config))
+        clock = tracking.Clock({"train": training.seconds})
+        with clock("curves"):
+            trainings.log_curves(run, training.curve)
+        trainings.record(run, training, clock, register_as=register_as)
+
+
+def log_sweep(sweep: Sweep, register_as: str = "") -> None:
+    """Log a sweep to the active MLflow run as `polyreg sweep` does: a nested run for each of its.
+
+    And the table of the runs, the figures, and the best run's plots and model, which is registered
+    under `register_as` if that is given.
+
+    Raises PolyregError where no run is active or the store takes nothing.
+
+    >>> import mlflow, polyreg
+    >>> with mlflow.start_run():  # doctest: +SKIP
+    ...     polyreg.log_sweep(polyreg.sweep(degrees=(1, 2, 3)))
+    """
+    with in_python():
+        run = tracking.active_run()
+        config = replace(sweep.config, register_as=register_as or sweep.config.register_as)
+        run.params(params(config))
+        rows = [sweep_reports.track(run, config, t, str(t.device)) for t in sweep.trainings]
+        best, clock = sweeps.best(rows), tracking.Clock()
+        with clock("report"):
+            found = sweeps.summaries(config, {row.config: row for row in rows}, sweep.tried)
+            sweep_reports.record(run, config, rows, found)
+        if best:
+            [training] = [t for t in sweep.trainings if t.config == best.config]
+            with clock("model"):
+                sweep_reports.record_best(run, config, rows, training)
+            run.tag({"best_run_id": best.id})
+        run.log(sweep_reports.totals(rows, best) | clock.metrics())

@@ -1,0 +1,38 @@
+"""Figure of a Result: the one that its run logs."""
+
+from typing import Any
+
+import numpy as np
+
+from polyreg.config import TrainConfig
+from polyreg.errors import PolyregError
+from polyreg.polynomials.result import Result
+from polyreg.reports import figures, fit, training
+
+
+def plot(result: Result) -> Any:
+    """The fit over its data, of a training the truth beside it; without data the curve alone."""
+    if isinstance(result.origin, TrainConfig):
+        return training.fit_figure(result, result.origin)
+    if result.origin is not None:
+        return fit.fit_figure(result)
+    if len(result.variables) != 1:
+        raise PolyregError(
+            "a result that was loaded has no data to draw, and of several variables no curve; "
+            "fit the data again, or open its run's plots/fit.png"
+        )
+    grid = np.linspace(result.low[0], result.high[0], 400)
+    curve, *confidence = result.predict(grid, "confidence")
+    _, *new = result.predict(grid, "prediction")
+    names = (result.variables[0], result.target)
+    return figures.band(
+        (np.empty(0), np.empty(0)),
+        grid,
+        curve,
+        tuple(confidence),
+        tuple(new),
+        level=result.level,
+        names=names,
+        title=f"{result.target} ~ {result.variables[0]} · degree {result.design.degree}",
+        label="",
+    )
