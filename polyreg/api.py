@@ -1,4 +1,4 @@
-"""What `import polyreg` offers: fits, trainings and sweeps as functions of data and options.
+"""Python API: fits, trainings, sweeps and comparisons as functions of data and options.
 
 The work is that of the command line, and so are the numbers, to the last digit. Nothing here
 imports MLflow but `compare`, which may be asked for its runs.

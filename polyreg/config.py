@@ -1,4 +1,4 @@
-"""What each experiment can be told: one frozen dataclass, whose fields are its options.
+"""Options of each experiment: one frozen dataclass, whose fields they are.
 
 Each default, bound and help text is written here, once. Nothing heavy is imported, so that `--help`
 and a wrong option answer at once.

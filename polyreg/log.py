@@ -1,4 +1,4 @@
-"""What results, trainings and sweeps log to somebody's own MLflow run."""
+"""Logging of results, trainings and sweeps to a run that somebody opened with MLflow."""
 
 from dataclasses import replace
 

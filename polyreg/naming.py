@@ -1,4 +1,4 @@
-"""What a run is called: what was given besides the defaults, in few words."""
+"""Names of runs: what was given besides the defaults, in few words."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields

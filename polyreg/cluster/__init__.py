@@ -1,4 +1,4 @@
-"""The same work as tasks of a Ray cluster."""
+"""Ray: fits and sweeps as tasks of a cluster."""
 
 from polyreg.cluster.connect import cluster_of, connected
 

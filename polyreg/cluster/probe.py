@@ -1,4 +1,4 @@
-"""Whether a Ray cluster answers at an address, in seconds instead of Ray's minutes."""
+"""Probe of an address: whether a Ray cluster answers, in seconds instead of Ray's minutes."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""polyreg's own source, for workers that have only what it imports.
+"""Source of polyreg as a zip, for workers that have only what it imports.
 
 Ray carries `work` by value, so this module imports nothing that a machine of a cluster may lack.
 """

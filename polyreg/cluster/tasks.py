@@ -1,4 +1,4 @@
-"""The same work on a Ray cluster, as tasks.
+"""Tasks of a Ray cluster: passes over tables, and blocks of trainings.
 
 A task is a function of what it is given, and gives back a small state that merges by addition. So
 one whose worker dies is done again elsewhere, and nothing counts twice. States are merged by tasks,

@@ -1,4 +1,4 @@
-"""The exact least-squares answer on a table, from one pass of sums."""
+"""Exact least squares on a table, from one pass of sums."""
 
 from polyreg.least_squares.origin import Origin
 from polyreg.least_squares.problem import Passes, Problem, fit, run

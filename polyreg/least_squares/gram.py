@@ -1,4 +1,4 @@
-"""The one state that an exact fit accumulates: sums over rows, which merge by addition.
+"""Augmented Gram matrix sum w [q; r][q; r]^T, accumulated over rows; mergeable by +.
 
 With q (K,) the basis functions of a row, r = y - q . pilot what a pilot fit leaves of y, and w the
 row's weight (1 without weights), it is the symmetric (K + 1, K + 1) matrix

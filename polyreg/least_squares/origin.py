@@ -1,4 +1,4 @@
-"""What a fit was made from, for its record in MLflow and for its plot."""
+"""Origin of a fit: options, table and sample, for its record in MLflow and its plot."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

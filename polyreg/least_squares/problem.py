@@ -1,4 +1,4 @@
-"""The exact least-squares answer on a table, from one pass of sums.
+"""Exact least squares on a table, from one pass of sums.
 
     survey -> Problem.of -> accumulate -> solve -> Result
 

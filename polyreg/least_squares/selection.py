@@ -1,4 +1,4 @@
-"""Which degree? K-fold cross-validation of all degrees, from one pass of sums a fold.
+"""Choice of the degree: K-fold cross-validation of all degrees, from one pass of sums a fold.
 
 A fold's held-out error needs its rows no more: with the fold's sums G, b, s about a centre, the
 residuals of weights w have the mean square (s - 2 d.b + d.G d) / mass, d = w - centre; and what was

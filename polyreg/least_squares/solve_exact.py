@@ -1,4 +1,4 @@
-"""The answer from integer sums: exact, then rounded once."""
+"""Solution from integer sums: exact, then rounded once."""
 
 import math
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""What a polynomial is: terms, basis families, design, result, module, predictor."""
+"""Polynomials: terms, basis families, design, result, module, predictor."""

@@ -1,4 +1,4 @@
-"""A result as JSON: what coefficients.json holds, and what the predictor reads.
+"""Document of a result: the JSON of coefficients.json, which the predictor reads.
 
 One form for fits and trainings. polyreg 0.1 wrote two others, which are read as well.
 """

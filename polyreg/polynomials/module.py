@@ -1,4 +1,4 @@
-"""The models: raw x in, y out, features inside."""
+"""Models as torch modules: raw x in, y out, features inside."""
 
 import warnings
 

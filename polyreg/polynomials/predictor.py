@@ -1,4 +1,4 @@
-"""A polynomial's answers to new rows, from its document alone.
+"""Predictor of new rows, from a result's document alone.
 
 This file travels with a logged model, where there is no polyreg, no torch and no scipy: it imports
 nothing but numpy and pandas. It is the second way to the numbers of Result.predict; tests compare

@@ -1,4 +1,4 @@
-"""A result in words: as text for a terminal, as tables for a notebook, in one line."""
+"""Summary of a result: as text for a terminal, as tables for a notebook, in one line."""
 
 import html as escaping
 import math

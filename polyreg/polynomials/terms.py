@@ -1,4 +1,4 @@
-"""Which monomials a model has, and their names."""
+"""Monomials of a model, and their names."""
 
 import itertools
 import math

@@ -1,1 +1,1 @@
-"""What runs leave to be read: metrics, figures, tables, pages."""
+"""Reports of runs: metrics, figures, tables, pages."""

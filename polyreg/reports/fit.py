@@ -1,4 +1,4 @@
-"""What a fit leaves in its run and on the terminal: tags, metrics, figures, a table."""
+"""Record of a fit in its run (tags, metrics, figures), and its report on the terminal."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which runs a comparison takes, by id, params, tags and metrics; and what is read of each."""
+"""Choice of the runs to compare, by id, params, tags and metrics; and all that is read of each."""
 
 import json
 import operator

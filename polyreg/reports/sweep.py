@@ -1,4 +1,4 @@
-"""What a sweep leaves: nested runs, a table of them, figures, the ranking."""
+"""Record of a sweep (nested runs, their table, figures), and its report on the terminal."""
 
 import itertools
 import math

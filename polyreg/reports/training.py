@@ -1,4 +1,4 @@
-"""What a training leaves in its run and on the terminal: tags, metrics, figures, a table."""
+"""Record of a training in its run (tags, metrics, figures), and its report on the terminal."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The learning curve, step by step.
+"""Training loop: the learning curve, step by step.
 
 SGD on a linear model is an affine recurrence, so that a chunk of its steps, of many runs at once,
 is a few large products (`Scan`). Adam is none and takes its steps one at a time with torch.optim
@@ -29,7 +29,7 @@ def descend(
 ) -> Iterator[Chunk]:
     """Train until config's stop rule holds or its steps are used up.
 
-    Raises Diverged, naming the largest stable rate, at the first step whose gap is beyond recall;
+    Raises Diverged, naming the largest stable rate, at the first step whose gap exceeds the limit;
     the steps before it have been yielded.
     """
     for _, chunk in descend_together([training], stepper):

@@ -1,4 +1,4 @@
-"""The exact least-squares answer when the distribution of x is known."""
+"""Exact optimum of a training: least squares when the distribution of x is known."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Does SGD recover the truth as well as statistics says it can?
+"""Recovery of the truth by SGD, beside what statistics says is possible.
 
 The learned coefficients of one configuration's seeds lie about the least-squares optimum. How
 widely they should is known twice over: for least squares on as many samples, and for SGD itself.

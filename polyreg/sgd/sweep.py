@@ -1,4 +1,4 @@
-"""Many runs at once: those of one shape in blocks, the blocks in threads."""
+"""Sweeps: many trainings at once, those of one shape in blocks, the blocks in threads."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The user's data as a stream of blocks."""
+"""Tables: the user's data as a stream of blocks."""
 
 from polyreg.tables.memory import in_memory, is_address
 from polyreg.tables.rows import Block, InMemory, Survey

@@ -1,4 +1,4 @@
-"""Which columns are features: those named, or all that are numbers; refusals of the others."""
+"""Choice of the columns: those named, or all that are numbers; refusals of the others."""
 
 import difflib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which files a path, a folder, a glob or an address means."""
+"""Files that a path, a folder, a glob or an address means."""
 
 import copy
 import fnmatch

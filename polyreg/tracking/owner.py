@@ -1,4 +1,4 @@
-"""Whose process a run is, and whether that process is still there."""
+"""Owner of a run: its process, and whether that is still there."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""An open run: what the experiments say to it."""
+"""Open run: params, metrics, artifacts and models that are logged to it."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What is said to runs, as messages, and how each of them is said to MLflow."""
+"""Messages to runs, and how each is sent to MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A run's beginning and its end: what opens it, and the status that it ends with."""
+"""Start and end of a run: what opens it, and the status that it ends with."""
 
 import contextlib
 import os

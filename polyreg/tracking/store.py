@@ -1,4 +1,4 @@
-"""The tracking store: whether it answers, how it is made, and what it complains of, in one line."""
+"""Tracking store: whether it answers, how it is made, and what it complains of, in one line."""
 
 import http.client
 import logging
