@@ -17,7 +17,7 @@ import click
 
 from experiments.console import say, say_abandoned
 from experiments.lifecycle import exit_codes, patience, to_artifacts
-from polyreg.config import CompareConfig
+from polyreg.config_reading import CompareConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
 

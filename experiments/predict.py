@@ -19,7 +19,7 @@ import click
 
 from experiments.console import progress_bar
 from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
-from polyreg.config import PredictConfig
+from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
 

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyreg.api import Comparison, Sweep, compare, fit, sweep, train
-    from polyreg.config import CompareConfig, FitConfig, PredictConfig, SweepConfig, TrainConfig
+    from polyreg.config import FitConfig, SweepConfig, TrainConfig
+    from polyreg.config_reading import CompareConfig, PredictConfig
     from polyreg.errors import PolyregError
     from polyreg.log import log_result, log_sweep, log_training
     from polyreg.polynomials.result import Result
@@ -55,7 +56,8 @@ __all__ = [
 ]
 # Where each is written; it is imported when it is asked for: torch takes a second, MLflow another.
 _HOMES = {
-    "polyreg.config": ("CompareConfig", "FitConfig", "PredictConfig", "SweepConfig", "TrainConfig"),
+    "polyreg.config": ("FitConfig", "SweepConfig", "TrainConfig"),
+    "polyreg.config_reading": ("CompareConfig", "PredictConfig"),
     "polyreg.errors": ("PolyregError",),
     "polyreg.log": ("log_result", "log_sweep", "log_training"),
     "polyreg.polynomials.result": ("Result",),

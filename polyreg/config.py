@@ -17,7 +17,6 @@ from polyreg.fields import (
     BATCH_SIZE,
     DEGREE,
     FILES,
-    MAX_COMPARED,
     MAX_FIT_DEGREE,
     MAX_PARAM,
     MAX_RUNS,
@@ -31,12 +30,19 @@ from polyreg.fields import (
     Registered,
 )
 from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
-from polyreg.options import Integer, IntegerOrAuto, ListOf, Names, Number, Options, knob, require
-from polyreg.text import text, without_secrets
+from polyreg.options import Integer, IntegerOrAuto, ListOf, Names, Number, knob, require
+from polyreg.text import text
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Registered, Learning):
+    """Options of a training. Raises PolyregError where one is out of its bounds.
+
+    >>> from polyreg import TrainConfig
+    >>> TrainConfig(degree=4, noise=0.5).name
+    'degree 4 · noise 0.5'
+    """
+
     degree: int = knob(
         3,
         "Degree of the model.",
@@ -92,6 +98,13 @@ class TrainConfig(Registered, Learning):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig(Registered, Clustered, Learning):
+    """Options of a sweep: a list of values of each option that varies. Raises PolyregError.
+
+    >>> from polyreg import SweepConfig
+    >>> len(SweepConfig(degrees=(1, 2), learning_rates=("auto",), seeds=3).combinations())
+    2
+    """
+
     degrees: tuple[int, ...] = knob(
         (1, 2, 3, 4, 5),
         "Degrees of the model, comma list.",
@@ -206,6 +219,13 @@ LISTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Registered, Clustered):
+    """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
+
+    >>> from polyreg import FitConfig
+    >>> FitConfig(data="calibration.csv", target="y", degree=2).named(["x"])
+    'calibration.csv · y ~ x · degree 2'
+    """
+
     data: str = knob(
         MISSING, FILES, group="Data", holds=bool, refused="must name a file, a folder or a glob"
     )
@@ -313,88 +333,3 @@ class FitConfig(Registered, Clustered):
     @property
     def top_degree(self) -> int:
         return self.max_degree if isinstance(self.degree, str) else self.degree
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictConfig(Options):
-    model: str = knob(
-        MISSING,
-        "The model's address in MLflow: runs:/<run id>/model.",
-        group="Model",
-        holds=bool,
-        refused="must name a model, like runs:/<run id>/model",
-    )
-    data: str = knob(MISSING, FILES, group="Data")
-    out: str = knob(
-        "predictions.parquet",
-        "File to write, .parquet or .csv.",
-        group="Record",
-        holds=lambda name: name.endswith((".parquet", ".csv")),
-        refused="must end in .parquet or .csv",
-    )
-    interval: Literal["prediction", "confidence"] = knob(
-        "prediction",
-        "Interval for one new value (prediction), or for the mean (confidence); at the confidence "
-        "level of the fit.",
-        group="Statistics",
-    )
-
-    @property
-    def name(self) -> str:
-        """As its run is called, where `mlflow run` opens one."""
-        return run_name("predictions", last_part(self.data), without_secrets(self.model))
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareConfig(Options):
-    runs: str = knob(
-        "",
-        "Ids of the runs, comma list; by default the newest runs of --experiment.",
-        group="Data",
-    )
-    experiment: str = knob(
-        "polyreg",
-        "Experiment whose newest runs are compared.",
-        group="Data",
-        holds=bool,
-        refused="must name an experiment, like polyreg",
-    )
-    last: int = knob(10, "How many of the newest runs.", Integer(1, MAX_COMPARED), group="Data")
-    filter: str = knob(
-        "",
-        "Take only runs that meet this condition, in MLflow's words: \"params.degree > '2'\".",
-        group="Data",
-    )
-    out: str = knob(
-        "comparison.html",
-        "File to write the page to; the run has it as an artifact too.",
-        group="Record",
-        holds=lambda name: name.endswith((".html", ".htm")),
-        refused="must end in .html",
-    )
-
-    def __post_init__(self):
-        given = [
-            f"--{f.name} {text(getattr(self, f.name))}"
-            for f in fields(self)
-            if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
-        ]
-        if self.runs and given:
-            raise Refused(
-                f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
-            )
-        if self.runs and not self.ids:
-            raise Refused(f"--runs must be a comma list of run ids; got {self.runs!r}")
-        if len(self.ids) > MAX_COMPARED:
-            raise Refused(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
-        super().__post_init__()
-
-    def named(self, runs: int) -> str:
-        """As its run is called: how many runs it compares, and which were asked for."""
-        given = telling(self, {"experiment": "of {}", "filter": "{}"})
-        return run_name("comparison", f"{runs:,} run{'' if runs == 1 else 's'}", *given)
-
-    @property
-    def ids(self) -> list[str]:
-        """The runs by id, each once."""
-        return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))

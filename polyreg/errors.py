@@ -2,7 +2,15 @@
 
 
 class PolyregError(ValueError):
-    """Base of every error of polyreg's own; its message is one line."""
+    """Base of every error of polyreg's own: one line with the value and the way out.
+
+    >>> import polyreg
+    >>> try:
+    ...     polyreg.fit([1, 2], [3, 4], degree=5)
+    ... except polyreg.PolyregError as error:
+    ...     print(error)
+    6 terms need at least as many rows, got 2; lower degree
+    """
 
     def __init__(self, message: str = ""):
         super().__init__(" ".join(message.splitlines()))

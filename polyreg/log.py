@@ -24,9 +24,12 @@ def log_result(result: Result, register_as: str = "") -> None:
 
     Raises PolyregError where no run is active, or the store takes nothing.
 
-    >>> import mlflow, polyreg
-    >>> with mlflow.start_run():  # doctest: +SKIP
-    ...     polyreg.log_result(polyreg.fit(x, y))
+    >>> import mlflow, polyreg, tempfile
+    >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    >>> with mlflow.start_run() as run:
+    ...     polyreg.log_result(polyreg.fit([0, 1, 2, 3], [1, 2, 5, 9], degree=1))
+    >>> round(mlflow.get_run(run.info.run_id).data.metrics["residual_sd"], 4)
+    1.0724
     >>> polyreg.log_result(polyreg.fit([0, 1], [0, 1], degree=1))
     Traceback (most recent call last):
     polyreg.errors.Refused: no MLflow run is active; call this inside `with mlflow.start_run():`, \
@@ -49,9 +52,12 @@ def log_training(training: Training, register_as: str = "") -> None:
 
     Raises PolyregError where no run is active, the store takes nothing, or no step was taken.
 
-    >>> import mlflow, polyreg
-    >>> with mlflow.start_run():  # doctest: +SKIP
+    >>> import mlflow, polyreg, tempfile
+    >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    >>> with mlflow.start_run() as run:
     ...     polyreg.log_training(polyreg.train(degree=3))
+    >>> round(mlflow.get_run(run.info.run_id).data.metrics["steps"], 4)
+    31.0
     """
     with in_python():
         run = tracking.active_run()
@@ -72,9 +78,12 @@ def log_sweep(sweep: Sweep, register_as: str = "") -> None:
 
     Raises PolyregError where no run is active or the store takes nothing.
 
-    >>> import mlflow, polyreg
-    >>> with mlflow.start_run():  # doctest: +SKIP
-    ...     polyreg.log_sweep(polyreg.sweep(degrees=(1, 2, 3)))
+    >>> import mlflow, polyreg, tempfile
+    >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    >>> with mlflow.start_run() as run:
+    ...     polyreg.log_sweep(polyreg.sweep(degrees=(3,), learning_rates=("auto",), seeds=2))
+    >>> round(mlflow.get_run(run.info.run_id).data.metrics["runs"], 4)
+    2.0
     """
     with in_python():
         run = tracking.active_run()

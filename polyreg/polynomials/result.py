@@ -31,6 +31,11 @@ class Result:
     Standard errors, t and p values, intervals and bands are nan where they are not known: of a
     training, of a fit with ridge, and where the rank is below the number of terms, or there are as
     many terms as rows. Names are statsmodels' wherever it has one.
+
+    >>> import polyreg
+    >>> result = polyreg.fit([0, 1, 2, 3, 4], [0.1, 0.9, 4.1, 8.9, 16.0], degree=2)
+    >>> result.std_errors.round(3).tolist(), result.df_resid
+    ([0.121, 0.144, 0.034], 2)
     """
 
     design: Design

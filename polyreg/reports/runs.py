@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polyreg import tracking
-from polyreg.config import CompareConfig, FitConfig, SweepConfig, TrainConfig
+from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.config_reading import CompareConfig
 from polyreg.errors import Refused
 from polyreg.fields import MAX_COMPARED
 from polyreg.least_squares import Origin

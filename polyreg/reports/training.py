@@ -1,5 +1,6 @@
 """Record of a training in its run (tags, metrics, figures), and its report on the terminal."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from polyreg.polynomials.result import Result
 from polyreg.sgd import Training, stream
 from polyreg.sgd.curve import Curve
 from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.rates import falling
 from polyreg.text import aligned, text
 from polyreg.tracking import CURVE_POINTS, Clock, Run, thinned
 
@@ -135,6 +137,10 @@ def report(learned: Result, training: Training, interrupted: bool) -> tuple[list
     if not optimum.misses_terms:
         del columns["best"]  # the best of this degree is the truth itself
     lines = [aligned(list(columns), list(zip(*columns.values(), strict=False)))]
+    if config.constant_rate is None:
+        lines.append(
+            f"learning rate auto: {curve.rate:.3g} at the first step{rates(config, optimum)}"
+        )
     warnings = []
     gap, tolerance = curve.gap[-1], config.tolerance
     ended = outcome(training, interrupted)
@@ -148,6 +154,15 @@ def report(learned: Result, training: Training, interrupted: bool) -> tuple[list
             "expected loss is"
         )
     return lines, warnings
+
+
+def rates(config: TrainConfig, optimum: Optimum) -> str:
+    """How the rate that `auto` takes goes on."""
+    if config.optimizer == "adam":
+        return ", falling as (1 + step / 100)^-0.75"
+    limit = falling(optimum, config.tolerance)
+    bounded = f", and below {limit:.3g} / step" if math.isfinite(limit) else ""
+    return f", then the largest that is safe for each batch{bounded}"
 
 
 def outcome(training: Training, interrupted: bool = False) -> str:

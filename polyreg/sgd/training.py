@@ -39,9 +39,15 @@ class Stepper(Protocol):
 
 
 class Training:
-    """A run in the making: its optimum, data, weights and curve; `diverged` is the error if it did.
+    """A training: its optimum, data, weights and curve; `diverged` is the error if it did.
 
-    Its weights (K,) are those after the last step, of a run that diverged the last before.
+    Its weights (K,) are those after the last step, of a run that diverged the last before. `curve`
+    has `at`, `loss` and `gap` (T,), `steps`, `rate` (the first step's) and `converged`.
+
+    >>> import polyreg
+    >>> training = polyreg.train(degree=2, max_steps=20)
+    >>> training.curve.gap.shape, training.result().terms
+    ((20,), ['1', 'x', 'x^2'])
     """
 
     def __init__(self, config: TrainConfig, device: torch.device | str = "cpu"):

@@ -16,6 +16,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
+from polyreg.errors import Refused
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
 from polyreg.tracking.store import line, require_store
@@ -177,11 +178,19 @@ def _write(path: Path, text: str) -> Path:
 
 
 def load(model_uri: str) -> Result:
-    """The polynomial behind a logged model: coefficients, domain, prediction.
+    """The Result behind a logged model: coefficients, errors, domain, prediction.
 
-    A fit's has standard errors and intervals besides. Raises ValueError where there is none.
     model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
     models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
+
+    Raises PolyregError, a ValueError, where there is no model, or one of somebody else's.
+
+    >>> import mlflow, polyreg, tempfile
+    >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    >>> with mlflow.start_run() as run:
+    ...     polyreg.log_result(polyreg.fit([0, 1, 2, 3, 4], [1, 2, 5, 10, 17], degree=2))
+    >>> polyreg.load(f"runs:/{run.info.run_id}/model").equation()
+    'y = 1.0 + 1.0*x^2'
     """
     if model_uri.startswith(("runs:", "models:")):
         require_store(mlflow.get_tracking_uri())
@@ -190,9 +199,9 @@ def load(model_uri: str) -> Result:
         try:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
         except Exception as error:  # MLflow's, or that of whatever store the address means
-            raise ValueError(f"no model at {model_uri}: {line(error)}") from error
+            raise Refused(f"no model at {model_uri}: {line(error)}") from error
         known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
         if not known:
-            raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
+            raise Refused(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())
     return Result.from_dict(document)

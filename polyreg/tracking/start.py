@@ -63,6 +63,14 @@ def start_run(
     Raises Unreachable, before there is a run, when the store or the artifact folder cannot take
     one. A store that goes away in between stops nothing: where it does not come back, Unsent names
     the folder that holds what could not be sent.
+
+    >>> import mlflow, polyreg, tempfile
+    >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
+    >>> with polyreg.start_run("a calibration", {"degree": "2"}) as run:
+    ...     run.log({"residual_sd": 0.25})
+    >>> found = mlflow.get_run(run.id)
+    >>> found.info.status, found.data.metrics["residual_sd"]
+    ('FINISHED', 0.25)
     """
     uri = mlflow.get_tracking_uri()
     with reading(make=True) as client:

@@ -36,7 +36,8 @@ from hypothesis import strategies as st
 
 import polyreg
 from experiments import fit, predict, sweep, train
-from polyreg.config import FitConfig, PredictConfig, SweepConfig, TrainConfig
+from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
 from polyreg.fields import Basis
 from polyreg.least_squares import problem

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from experiments import compare, fit, predict, sweep, train
 from experiments.__main__ import EXPERIMENTS, main
 from polyreg import errors
-from polyreg.config import CompareConfig, FitConfig, PredictConfig, SweepConfig, TrainConfig
+from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.config_reading import CompareConfig, PredictConfig
 from polyreg.options import (
     GROUPS,
     Integer,

@@ -1,0 +1,109 @@
+"""Options of the experiments that read runs: predict and compare."""
+
+from dataclasses import MISSING, dataclass, fields
+from typing import Literal
+
+from polyreg.errors import Refused
+from polyreg.fields import FILES, MAX_COMPARED
+from polyreg.naming import last_part, run_name, telling
+from polyreg.options import Integer, Options, knob
+from polyreg.text import text, without_secrets
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig(Options):
+    """Options of predictions for the rows of a table. Raises PolyregError.
+
+    >>> from polyreg import PredictConfig
+    >>> PredictConfig(model="runs:/1f/model", data="new.csv").out
+    'predictions.parquet'
+    """
+
+    model: str = knob(
+        MISSING,
+        "The model's address in MLflow: runs:/<run id>/model.",
+        group="Model",
+        holds=bool,
+        refused="must name a model, like runs:/<run id>/model",
+    )
+    data: str = knob(MISSING, FILES, group="Data")
+    out: str = knob(
+        "predictions.parquet",
+        "File to write, .parquet or .csv.",
+        group="Record",
+        holds=lambda name: name.endswith((".parquet", ".csv")),
+        refused="must end in .parquet or .csv",
+    )
+    interval: Literal["prediction", "confidence"] = knob(
+        "prediction",
+        "Interval for one new value (prediction), or for the mean (confidence); at the confidence "
+        "level of the fit.",
+        group="Statistics",
+    )
+
+    @property
+    def name(self) -> str:
+        """As its run is called, where `mlflow run` opens one."""
+        return run_name("predictions", last_part(self.data), without_secrets(self.model))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig(Options):
+    """Options of a comparison: which runs, and where its page goes. Raises PolyregError.
+
+    >>> from polyreg import CompareConfig
+    >>> CompareConfig(runs="a,b").ids
+    ['a', 'b']
+    """
+
+    runs: str = knob(
+        "",
+        "Ids of the runs, comma list; by default the newest runs of --experiment.",
+        group="Data",
+    )
+    experiment: str = knob(
+        "polyreg",
+        "Experiment whose newest runs are compared.",
+        group="Data",
+        holds=bool,
+        refused="must name an experiment, like polyreg",
+    )
+    last: int = knob(10, "How many of the newest runs.", Integer(1, MAX_COMPARED), group="Data")
+    filter: str = knob(
+        "",
+        "Take only runs that meet this condition, in MLflow's words: \"params.degree > '2'\".",
+        group="Data",
+    )
+    out: str = knob(
+        "comparison.html",
+        "File to write the page to; the run has it as an artifact too.",
+        group="Record",
+        holds=lambda name: name.endswith((".html", ".htm")),
+        refused="must end in .html",
+    )
+
+    def __post_init__(self):
+        given = [
+            f"--{f.name} {text(getattr(self, f.name))}"
+            for f in fields(self)
+            if f.name in ("experiment", "last", "filter") and getattr(self, f.name) != f.default
+        ]
+        if self.runs and given:
+            raise Refused(
+                f"--runs names the runs already; leave out {' and '.join(given)}, or --runs"
+            )
+        if self.runs and not self.ids:
+            raise Refused(f"--runs must be a comma list of run ids; got {self.runs!r}")
+        if len(self.ids) > MAX_COMPARED:
+            raise Refused(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
+        super().__post_init__()
+
+    def named(self, runs: int) -> str:
+        """As its run is called: how many runs it compares, and which were asked for."""
+        given = telling(self, {"experiment": "of {}", "filter": "{}"})
+        return run_name("comparison", f"{runs:,} run{'' if runs == 1 else 's'}", *given)
+
+    @property
+    def ids(self) -> list[str]:
+        """The runs by id, each once."""
+        return list(dict.fromkeys(word.strip() for word in self.runs.split(",") if word.strip()))
