@@ -5,7 +5,7 @@
 Against the exact rational solution for the float64 data, on NIST's sets and on the tests' own
 problems; at most 16, and 0 where not even the first digit is right. "-" where a side has no such
 fit: numpy takes one variable and an intercept. Weights go to all sides (to numpy as square roots,
-to statsmodels by WLS). Needs scikit-learn and statsmodels; the table goes to README.
+to statsmodels by WLS). Needs scikit-learn and statsmodels; the table goes to benchmarks/results.
 """
 
 import sys

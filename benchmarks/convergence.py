@@ -2,7 +2,8 @@
 
     python -m benchmarks.convergence
 
-20 seeds each, all other options at their defaults, without MLflow; the table goes to README.
+20 seeds each, all other options at their defaults, without MLflow; the table goes to
+benchmarks/results.
 """
 
 import sys

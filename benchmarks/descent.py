@@ -6,7 +6,7 @@ The tutorial's setting: x ~ N(0, 1), y = 0.9 + 0.5 x + 3 x^2 + 2.4 x^3, batches 
 a rate of 1e-3, float32. Every side draws its batches while it is timed. Models are made, and steps
 compiled, before; but of many runs, making them is timed too. All sides in one go, in turn; medians
 of the rounds; a ratio is the median of the rounds' own ratios. Prints the tables and draws
-docs/growth.png. Peak memory needs Linux.
+docs/pictures/growth.png. Peak memory needs Linux.
 """
 
 import os
@@ -395,7 +395,7 @@ def draw(found: dict[str, dict[int, float]]) -> None:
     panels[0].set_ylim(0.7 * min(every), 1.4 * max(every))
     panels[0].set_ylabel("µs a step", color=figures.INK)
     figure.subplots_adjust(0.065, 0.15, 0.985, 0.91, 0.08)
-    figure.savefig(ROOT / "docs/growth.png")
+    figure.savefig(ROOT / "docs/pictures/growth.png")
 
 
 def machine() -> str:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.fit [--only memory|parquet|selection]
 
-All sides in one go, in turn; the table goes to README. Medians of the rounds; a ratio is the
+All sides in one go, in turn; the table goes to docs/speed.md. Medians of the rounds; a ratio is the
 median of the rounds' own ratios. Needs scikit-learn, Linux, and 1 GB for temporary files.
 """
 

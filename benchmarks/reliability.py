@@ -2,7 +2,7 @@
 
     python -m benchmarks.reliability
 
-Real processes, signals and servers; the table goes to README. Seconds are medians.
+Real processes, signals and servers; the table goes to docs/reliability.md. Seconds are medians.
 """
 
 import os

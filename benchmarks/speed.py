@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed
 
-All sides in one go, in turn, in a store that is already made; the table goes to README.
+All sides in one go, in turn, in a store that is already made; the table goes to docs/speed.md.
 Medians of the rounds; a ratio is the median of the rounds' own ratios.
 """
 

@@ -4,7 +4,7 @@
 
 A sweep of 200 runs; then its nested runs are read back, and written again to a new store by
 create_run, log_batch and set_terminated alone (and log_dict of the coefficients): no training, no
-thinning, no parent. Both in one process after imports, in turn; the table goes to README.
+thinning, no parent. Both in one process after imports, in turn; the table goes to docs/speed.md.
 """
 
 import os

@@ -36,15 +36,19 @@ INTRODUCTION = """\
 
 <!-- Written by `python -m docs.generate`; change polyreg/config.py or the experiment instead. -->
 
-`python -m experiments.fit` is `polyreg fit` is `mlflow run . -e fit`, and `--max-steps 10` on the
-command line is `-P max_steps=10` of `mlflow run` and the param `max_steps` of the run. `dry_run`,
-`tracking_uri` and the options of `repair` are for the command line only. Wrong options and bad data
-end in one line and exit code 2, and leave no run (of `mlflow run`, a FAILED one).
+An option has the same name everywhere: `--max-steps 10` of `polyreg train` (or of
+`python -m experiments.train`) is `-P max_steps=10` of `mlflow run .`, and the param `max_steps` of
+the run. The other commands are entry points of the project: `polyreg fit` is `mlflow run . -e fit`.
+Three things exist on the command line only: `dry_run`, `tracking_uri`, and all of `repair`.
 
-The tracking store is MLflow's (`MLFLOW_TRACKING_URI`, else `mlflow.db` here). The experiment is
-the one that MLflow is told (`--experiment-name`, `MLFLOW_EXPERIMENT_NAME`), else `polyreg`;
-`mlflow run` without a name opens its runs in MLflow's `Default`. `mlflow run` works in the folder
-of the project: give it absolute paths.
+Wrong options and bad data end in one line and exit code 2. They leave no run (of `mlflow run`, a
+FAILED one).
+
+Runs go to the tracking store that MLflow is told of (`MLFLOW_TRACKING_URI`), else to `mlflow.db` in
+the current folder. Their experiment is the one that MLflow is told of (`MLFLOW_EXPERIMENT_NAME`, or
+`--experiment-name` of `mlflow run`), else `polyreg`. Without that option, `mlflow run` opens its
+runs in MLflow's experiment `Default`. It works in the folder of the project, so give it absolute
+paths.
 """
 
 
