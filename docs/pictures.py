@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from matplotlib.image import imread, imsave
 
-from polyreg import least_squares
-from polyreg.config import FitConfig, SweepConfig, TrainConfig
+import polyreg
+from polyreg.config import SweepConfig, TrainConfig
 from polyreg.reports import fit, training
 from polyreg.reports import sweep as sweeps
 from polyreg.sgd import sweep
-from polyreg.tables import Table
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -40,14 +39,8 @@ def trained() -> Iterator[tuple[str, Any]]:
 
 def fitted() -> Iterator[tuple[str, Any]]:
     """fit --data docs/calibration.csv --target celsius --degree auto"""
-    data = str(ROOT / "docs" / "calibration.csv")
-    config = FitConfig(data=data, target="celsius", degree="auto")
-    passes = least_squares.Passes(rows := Table.of(config))
-    survey = passes.survey(config.seed)
-    problem = least_squares.Problem.of(survey, rows.names, config, "cpu")
-    answer = least_squares.run(problem, passes.sums)
-    title = config.named(rows.names, answer.selection.chosen)
-    figures = dict(fit.figures(answer, answer.selection, survey.sample, title))
+    data = ROOT / "docs" / "calibration.csv"
+    figures = dict(fit.figures(polyreg.fit(data, target="celsius", degree="auto")))
     yield from ((name, figures[name]) for name in ("fit", "selection"))
 
 

@@ -18,10 +18,7 @@ from polyreg.tracking import Clock, Run
 
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
-MEANING = (
-    "std error: what the noise of the data leaves uncertain; digits: how many of the estimate's "
-    "arithmetic leaves certain, whatever the noise"
-)
+MEANING = "std error: the data's uncertainty; digits: those that arithmetic leaves certain"
 
 
 def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> None:
