@@ -27,8 +27,9 @@ from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.problem import Problem
 from polyreg.sgd import sweep
 from polyreg.sgd.training import Training
+from polyreg.tables.missing import MissingRows
 from polyreg.tables.parts import Part
-from polyreg.tables.rows import MissingRows, Profile, Survey
+from polyreg.tables.rows import Profile, Survey
 from polyreg.tables.table import Table, at_once
 
 SECONDS_OF_SILENCE = 5

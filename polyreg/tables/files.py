@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.fs
@@ -265,3 +266,19 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     finally:
         with suppress(OSError):
             half.unlink(missing_ok=True)
+
+
+class Place(NamedTuple):
+    """Where a block begins: in which file, after how many of its rows."""
+
+    file: str
+    number: int  # of the file
+    before: int
+
+    def row(self, index: int) -> str:
+        return f"row {self.before + index + 1:,} of {self.file}"
+
+    def random(self, seed: int) -> np.random.Generator:
+        """A number a row, whatever was read before."""
+        bits = np.random.PCG64([seed, self.number])
+        return np.random.Generator(bits.advance(self.before))

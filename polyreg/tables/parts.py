@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from polyreg.tables.files import BLOCK_ROWS, File
-from polyreg.tables.rows import MissingRows, Place, Rows
+from polyreg.tables.files import BLOCK_ROWS, File, Place
+from polyreg.tables.missing import MissingRows
+from polyreg.tables.rows import Rows
 
 
 class Piece(NamedTuple):

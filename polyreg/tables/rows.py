@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import BLOCK_ROWS
+from polyreg.tables.files import BLOCK_ROWS, Place
+from polyreg.tables.missing import MissingRows
 from polyreg.text import listed
 
 SAMPLE = 16_384
@@ -43,22 +44,6 @@ class Survey:
     weight_size: float
     weight_low: float
     sample: Block
-
-
-class Place(NamedTuple):
-    """Where a block begins: in which file, after how many of its rows."""
-
-    file: str
-    number: int  # of the file
-    before: int
-
-    def row(self, index: int) -> str:
-        return f"row {self.before + index + 1:,} of {self.file}"
-
-    def random(self, seed: int) -> np.random.Generator:
-        """A number a row, whatever was read before."""
-        bits = np.random.PCG64([seed, self.number])
-        return np.random.Generator(bits.advance(self.before))
 
 
 class Profile:
@@ -101,23 +86,6 @@ class Profile:
 
     def sample(self) -> list[np.ndarray]:
         return list(np.ascontiguousarray(self._rows.T))
-
-
-@dataclass
-class MissingRows:
-    """The rows so far, those of them with a missing value, and where the first is."""
-
-    rows: int = 0
-    missing: int = 0
-    first: str = ""
-
-    @property
-    def clean(self) -> int:
-        return self.rows - self.missing
-
-    def __add__(self, later: "MissingRows") -> "MissingRows":
-        rows, missing = self.rows + later.rows, self.missing + later.missing
-        return MissingRows(rows, missing, self.first or later.first)
 
 
 class Rows:
@@ -166,36 +134,19 @@ class Rows:
         """What a whole pass found missing is counted, or refused."""
         self.missing_rows = gaps.missing
         if gaps.missing and self.missing != "drop":
-            raise BadTable(
-                f"{gaps.missing:,} of {gaps.rows:,} rows of {self.title} "
-                f"{'has' if gaps.missing == 1 else 'have'} a missing or infinite value, the first "
-                f"in {gaps.first}; use --missing drop to leave them out"
-            )
+            raise gaps.refusal(self.title)
 
     def _kept(
         self, gaps: MissingRows, place: Place, arrays: list[np.ndarray]
     ) -> np.ndarray | slice:
         """The rows of a block without a missing value; refuses weights <= 0."""
-        gaps.rows += len(arrays[0])
         if self.weights is not None and (arrays[-1] <= 0).any():  # nan is not: it is missing
             row = int((arrays[-1] <= 0).argmax())
             raise BadTable(
                 f"the weight in {place.row(row)} (column {self.columns[-1]}) is "
                 f"{arrays[-1][row]:g} and must be positive; drop the rows that are not to count"
             )
-        # One sum instead of n tests; where finite numbers overflow it, the tests decide.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if all(math.isfinite(a.sum()) for a in arrays):
-                return slice(None)
-        holes = ~np.isfinite(arrays)
-        missing = np.logical_or.reduce(holes)
-        if not missing.any():
-            return slice(None)
-        if not gaps.missing:
-            row = int(missing.argmax())
-            gaps.first = f"{place.row(row)} (column {self.columns[holes[:, row].argmax()]})"
-        gaps.missing += int(missing.sum())
-        return ~missing
+        return gaps.clean_rows(place, arrays, self.columns)
 
     def survey(self, seed: int = 0) -> Survey:
         """Bounds and a sample, by one whole pass."""

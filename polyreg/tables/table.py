@@ -18,10 +18,11 @@ import pyarrow as pa
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, NotNow
 from polyreg.tables.columns import other_numbers, require_columns, require_numbers
-from polyreg.tables.files import File, format_of, sha256
+from polyreg.tables.files import File, Place, format_of, sha256
 from polyreg.tables.listing import find
+from polyreg.tables.missing import MissingRows
 from polyreg.tables.parts import Part, Piece, as_float64
-from polyreg.tables.rows import SAMPLE, MissingRows, Place, Profile, Rows, Survey
+from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
