@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many workers as cores: torch's own threads, and those of its children, would wait for them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import mlflow
 import pytest
 from mlflow.tracking import fluent

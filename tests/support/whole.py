@@ -14,7 +14,7 @@ from polyreg.sgd.training import Training
 from tests.conftest import artifact
 
 EVERYTHING = ["coefficients.json", "plots/fit.png", "plots/loss.png", "plots/residuals.png"]
-LONG = ("--tolerance", "1e-30", "--max-steps", "1500000", "--noise", "0.1")  # some seconds
+LONG = ("--tolerance", "1e-30", "--max-steps", "600000", "--noise", "0.1")  # over a second
 
 
 def runs(**tags: str):

@@ -19,7 +19,7 @@ from tests.support.whole import LONG, all_runs, end, require_whole, runs, traini
 @pytest.mark.parametrize("options", [(), ("--optimizer", "adam"), ("--momentum", "0.9")])
 def test_an_interrupted_training_is_resumed_as_if_it_had_never_stopped(store, blow, options):
     if "adam" in options:
-        options = (*options, "--max-steps", "20000")
+        options = (*options, "--max-steps", "8000")
     with started("train", *LONG, *options, CHECKPOINT_SECONDS=0.2) as running:
         until(lambda: runs(checkpoint=".+"))
         time.sleep(0.3)
