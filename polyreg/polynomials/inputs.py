@@ -1,11 +1,13 @@
 """Numbers as somebody holds them: arrays, tensors, lists, and frames of named columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from polyreg.errors import BadTable
+from polyreg.errors import BadTable, PolyregError
+from polyreg.polynomials.predictor import column
 
 
 def as_numbers(values: Any, what: str) -> np.ndarray:
@@ -74,6 +76,21 @@ def labels(frame: Any) -> list[Any]:
         raise BadTable(f"a {kind} has no rows in memory; give a DataFrame, such as x.collect()")
     named = _fields(frame) or getattr(frame, "column_names", None)  # Arrow's
     return list(getattr(frame, "columns", frame) if named is None else named)
+
+
+def by_name(frame: Any, names: Sequence[str]) -> np.ndarray:
+    """The columns of a frame, whatever their order there  ->  (N, D)
+
+    Raises PolyregError where one is missing, or holds what is no finite number.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
+        frame = pd.DataFrame({name: as_numbers(c, f"column {name}") for name, c in found.items()})
+    frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
+    try:
+        return np.stack([column(frame, name, names) for name in names], axis=1)
+    except ValueError as error:  # of the file that travels without polyreg
+        raise PolyregError(str(error)) from error
 
 
 def _fields(x: Any) -> Any:

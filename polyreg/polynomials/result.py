@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.special import stdtr, stdtrit
 
@@ -18,8 +17,7 @@ from polyreg.errors import PolyregError
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
-from polyreg.polynomials.inputs import as_numbers, is_frame, labels
-from polyreg.polynomials.predictor import column
+from polyreg.polynomials.inputs import as_numbers, by_name, is_frame
 from polyreg.polynomials.solution import Solution, information
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -389,12 +387,3 @@ class Result:
         Raises KeyError, TypeError, AttributeError or ValueError where it is no such document.
         """
         return cls(**document.read(written))
-
-
-def by_name(frame, names: Sequence[str]) -> np.ndarray:
-    """The columns of a frame, whatever their order there  ->  (N, D)"""
-    if not isinstance(frame, pd.DataFrame):
-        found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
-        frame = pd.DataFrame({name: as_numbers(c, f"column {name}") for name, c in found.items()})
-    frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
-    return np.stack([column(frame, name, names) for name in names], axis=1)

@@ -16,6 +16,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
+from polyreg.errors import Refused
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
 from polyreg.tracking.store import line, require_store
@@ -179,9 +180,13 @@ def _write(path: Path, text: str) -> Path:
 def load(model_uri: str) -> Result:
     """The polynomial behind a logged model: coefficients, domain, prediction.
 
-    A fit's has standard errors and intervals besides. Raises ValueError where there is none.
+    A fit's has standard errors and intervals besides. Raises PolyregError where there is none.
     model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
     models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
+
+    >>> import polyreg
+    >>> polyreg.load("models:/calibration/1").predict([0.5], "prediction")  # doctest: +SKIP
+    (array([1.75]), array([1.7]), array([1.8]))
     """
     if model_uri.startswith(("runs:", "models:")):
         require_store(mlflow.get_tracking_uri())
@@ -190,9 +195,9 @@ def load(model_uri: str) -> Result:
         try:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
         except Exception as error:  # MLflow's, or that of whatever store the address means
-            raise ValueError(f"no model at {model_uri}: {line(error)}") from error
+            raise Refused(f"no model at {model_uri}: {line(error)}") from error
         known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
         if not known:
-            raise ValueError(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
+            raise Refused(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
         document = json.loads(known[0].read_text())
     return Result.from_dict(document)

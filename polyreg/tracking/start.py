@@ -63,6 +63,10 @@ def start_run(
     Raises Unreachable, before there is a run, when the store or the artifact folder cannot take
     one. A store that goes away in between stops nothing: where it does not come back, Unsent names
     the folder that holds what could not be sent.
+
+    >>> import polyreg
+    >>> with polyreg.start_run("calibration") as run:  # doctest: +SKIP
+    ...     run.log({"offset": 0.25})
     """
     uri = mlflow.get_tracking_uri()
     with reading(make=True) as client:
