@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any
 
 from polyreg import least_squares
-from polyreg.arguments import config_of, in_python
+from polyreg.arguments import as_arguments, config_of, in_python
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
 from polyreg.errors import Refused
@@ -213,7 +213,7 @@ class Sweep:
     def __repr__(self) -> str:
         from polyreg.reports.sweep import report
 
-        return "\n".join([self.config.name, *report(self.config, self.summaries)])
+        return as_arguments("\n".join([self.config.name, *report(self.config, self.summaries)]))
 
 
 def sweep(**options: Any) -> Sweep:

@@ -24,8 +24,12 @@ def in_python() -> Iterator[None]:
     try:
         yield
     except PolyregError as error:
-        told = OPTION.sub(_argument, str(error))
-        raise type(error)(told) from error.__cause__
+        raise type(error)(as_arguments(str(error))) from error.__cause__
+
+
+def as_arguments(told: str) -> str:
+    """A text that names options as the command line does, in Python's words."""
+    return OPTION.sub(_argument, told)
 
 
 def _argument(found: re.Match[str]) -> str:

@@ -210,4 +210,5 @@ def _names(x: Any, size: int) -> tuple[str, ...]:
 
 def _free(name: str, taken: Sequence[str]) -> str:
     """The target's name; where a feature has it, as that of a lagged series, another."""
-    return next((n for n in (name, "y", "target") if n and n not in taken), "y")
+    others = ("y", *(f"y{k}" for k in range(1, len(taken) + 1)))
+    return next(n for n in (name, *others) if n and n not in taken)

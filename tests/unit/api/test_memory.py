@@ -200,7 +200,7 @@ def test_series_bring_their_names_and_a_target_of_a_features_name_has_another():
     assert (lagged.variables, lagged.target) == (("x",), "price")
     lagged = polyreg.fit(price[:-1].reset_index(drop=True), price[1:].reset_index(drop=True))
     assert (lagged.variables, lagged.target) == (("price",), "y")
-    assert polyreg.fit(FRAME[["y"]], FRAME.a.to_numpy()).target == "target"
+    assert polyreg.fit(FRAME[["y"]], FRAME.a.to_numpy()).target == "y1"
     assert polyreg.fit(FRAME[["a"]], FRAME[["y"]]).target == "y"
     assert polyreg.fit(A, Y, target="cost").target == "cost"
 
