@@ -4,22 +4,19 @@ The work is that of the command line, and so are the numbers, to the last digit.
 imports MLflow but `compare`, which may be asked for its runs.
 """
 
-import difflib
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from polyreg import least_squares
+from polyreg.arguments import as_arguments, config_of, in_python
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
-from polyreg.errors import PolyregError, Refused
+from polyreg.errors import Refused
+from polyreg.polynomials.inputs import is_frame
 from polyreg.polynomials.result import Result
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
@@ -27,50 +24,7 @@ from polyreg.sgd.descend import descend
 from polyreg.sgd.recovery import Recovery
 from polyreg.sgd.sweep import Row, Summary
 from polyreg.sgd.training import require_headroom
-from polyreg.tables import Table, in_memory, is_address
-
-Config = TypeVar("Config")
-# How the command line writes an option and its value, in an error that says the way out.
-OPTION = re.compile(
-    r"--([a-z]+(?:-[a-z]+)*)(?: (drop|fast|certified|auto|cpu|cuda|mps|float64|gap)\b)?"
-)
-
-
-@contextmanager
-def in_python() -> Iterator[None]:
-    """Errors that name arguments as Python writes them: degree for --degree."""
-    try:
-        yield
-    except PolyregError as error:
-        told = OPTION.sub(_argument, str(error))
-        raise type(error)(told) from error.__cause__
-
-
-def _argument(found: re.Match[str]) -> str:
-    name = found[1].replace("-", "_")
-    return name if found[2] is None else f"{name}={found[2]!r}"
-
-
-def config_of(kind: type[Config], options: dict[str, Any]) -> Config:
-    """The options of a config, in Python's own types; Refused where one is unknown."""
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
-            raise Refused(f"no option {name!r}{hint}")
-    lists = {f.name for f in fields(kind) if str(f.type).startswith("tuple")}  # type: ignore[arg-type]
-    plain = {name: _plain(value) for name, value in options.items()}
-    for name in lists & plain.keys():  # one value is a list of one
-        plain[name] = plain[name] if isinstance(plain[name], tuple) else (plain[name],)
-    return kind(**plain)
-
-
-def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's, lists and arrays as tuples."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+from polyreg.tables import Table, in_memory, is_address, name_of, names_of
 
 
 def fit(
@@ -143,12 +97,16 @@ def fit(
             "engine": engine or "local",
             "address": address,
         }
+        target = None if target is None else name_of(target)
         if is_address(x):
             return _fit_files(str(x), y, target, features, weights, options)
         if engine == "ray":
             raise Refused('engine="ray" reads files; give the path or address of a table as x')
         # Judged before the data are: a typing error is told before minutes of work.
-        config = config_of(FitConfig, options | {"data": "memory", "target": target or "y"})
+        config = config_of(
+            FitConfig,
+            options | {"data": "memory", "target": "y" if target is None else target},
+        )
         rows = in_memory(
             x, y, target=target, features=features, weights=weights, missing=config.missing
         )
@@ -168,9 +126,12 @@ def _fit_files(
 
     if y is not None or not (weights is None or isinstance(weights, str)):
         raise Refused(f"of the table {data}, y and weights are columns: name them, target='...'")
-    if isinstance(features, str):
-        features = (features,)
-    named = {"data": data, "target": target or "", "features": features, "weights": weights or ""}
+    named = {
+        "data": data,
+        "target": target or "",
+        "features": names_of(features),
+        "weights": weights or "",
+    }
     config = config_of(FitConfig, options | named)
     device = device_of(config, "float64")
     with cluster_of(config, device) as engine:
@@ -252,7 +213,7 @@ class Sweep:
     def __repr__(self) -> str:
         from polyreg.reports.sweep import report
 
-        return "\n".join([self.config.name, *report(self.config, self.summaries)])
+        return as_arguments("\n".join([self.config.name, *report(self.config, self.summaries)]))
 
 
 def sweep(**options: Any) -> Sweep:
@@ -360,7 +321,13 @@ def compare(items: Any) -> Comparison:
         items = [training for training in items.trainings if not training.diverged]
     if isinstance(items, Result | Training | str):
         items = [items]
+    if is_frame(items) or not isinstance(items, Iterable):
+        raise Refused(f"a {type(items).__name__} is no list of results, trainings or run ids")
     items = list(items)
     if not items:
         raise Refused("nothing to compare; give results, trainings or run ids")
-    return Comparison([Seen.of_item(item, k) for k, item in enumerate(items, 1)])
+    for number, item in enumerate(items, 1):
+        if isinstance(item, Training) and not item.curve.steps:
+            raise Refused(f"item {number} is a training without a step; train it first")
+    with in_python():
+        return Comparison([Seen.of_item(item, number) for number, item in enumerate(items, 1)])

@@ -1,12 +1,14 @@
 """Polynomial least squares as an estimator of scikit-learn."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from polyreg.api import config_of, fit, in_python
+from polyreg.api import fit
+from polyreg.arguments import config_of, in_python
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.least_squares.minimum_norm import minimum_norm
@@ -82,9 +84,14 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         config = config_of(FitConfig, options | {"data": "memory", "target": "y"})
         interaction = config.interaction_degree or x.shape[1]
         size = terms.count(x.shape[1], config.top_degree, interaction)
-        constant = len(x) and (x.min(axis=0) == x.max(axis=0)).any()
-        if config.degree != "auto" and (len(x) < size or constant):
-            return minimum_norm(in_memory(x, y, weights=weights, features=names), config)
+        is_constant = (x.min(axis=0) == x.max(axis=0)).any()
+        if config.degree != "auto" and (
+            len(x) < size or (is_constant and config.intercept and config.top_degree)
+        ):
+            rows = in_memory(x, y, weights=weights, features=names)
+            named: dict[str, Any] = {"target": rows.target, "features": rows.names}
+            config = replace(config, weights=rows.weights or "", **named)
+            return minimum_norm(rows, config)
         return fit(x, y, weights=weights, features=names, **options)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -60,7 +60,8 @@ class Problem:
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
         size = term_count(names, config)
-        _require_sizes(survey, names, config)
+        _require_variation(survey, names, config)
+        require_sizes(survey, names, config)
         least = size if config.degree != "auto" else len(names) + 1 + config.folds
         if survey.rows < least:
             raise Refused(
@@ -293,14 +294,19 @@ def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
     return "certified" if small else "fast"
 
 
-def _require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
-    degree = max(1, config.top_degree)
+def _require_variation(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
     for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
         if low == high and config.intercept and config.top_degree:
             raise Refused(
                 f"feature {name} is constant ({low:g} on every row), as the constant term already "
                 "is; leave it out of --features"
             )
+
+
+def require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
+    """Raises Refused where powers or squares of the data leave float64."""
+    degree = max(1, config.top_degree)
+    for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
         sizes = {max(abs(low), abs(high)), high / 2 - low / 2} - ({0.0} if low == high else set())
         if any(not size or degree * abs(math.log10(size)) > POWER_DECADES for size in sizes):
             raise Refused(

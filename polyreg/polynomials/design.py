@@ -269,6 +269,9 @@ class Powers:
         for t, e in enumerate(design.exponents):
             products: dict[Exponents, Fraction] = {(): Fraction(design.unit)}
             for d, power in enumerate(e):
+                if not power:  # most are of most variables, and p_0 = 1
+                    products = {(*low, 0): c for low, c in products.items()}
+                    continue
                 products = {
                     (*low, j): c * a
                     for low, c in products.items()

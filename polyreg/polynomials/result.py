@@ -17,7 +17,7 @@ from polyreg.errors import PolyregError
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
-from polyreg.polynomials.predictor import column
+from polyreg.polynomials.inputs import as_numbers, by_name, is_frame
 from polyreg.polynomials.solution import Solution, information
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -265,7 +265,7 @@ class Result:
     def predict(self, x, interval: str | None = None, level: float | None = None):
         """Evaluate the polynomial, in the basis that did the work.
 
-        x (N, D), (N,) where D is 1, (D,) one row of several, or a DataFrame by its names  ->  (N,);
+        x (N, D), (N,) where D is 1, (D,) one row of several, or a frame by its names  ->  (N,);
         of one variable, a number  ->  a number. float64, in units of y.
 
         With interval "confidence" (of the mean) or "prediction" (of one new y, of weight 1), at
@@ -275,7 +275,7 @@ class Result:
         none. What overflows, far outside the domain, is inf or nan.
         """
         found, *bounds = self._predicted(self._rows(x), interval, level)
-        if not hasattr(x, "columns") and np.ndim(x) == 0:
+        if not is_frame(x) and np.ndim(x) == 0:
             found, *bounds = (values[0] for values in (found, *bounds))
         return found if interval is None else (found, *bounds)
 
@@ -301,10 +301,10 @@ class Result:
         return ((x < self.low) | (x > self.high)).any(axis=1)
 
     def _rows(self, x) -> np.ndarray:
-        if hasattr(x, "columns"):
+        if is_frame(x):
             x = by_name(x, self.variables)
         # A copy: torch takes neither views in reverse nor read-only memory.
-        x = np.array(x, dtype=float, order="C")
+        x = np.array(as_numbers(x, "x"), order="C")
         size = len(self.variables)
         if x.ndim < 2:
             x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
@@ -392,8 +392,3 @@ class Result:
         Raises KeyError, TypeError, AttributeError or ValueError where it is no such document.
         """
         return cls(**document.read(written))
-
-
-def by_name(frame, names: Sequence[str]) -> np.ndarray:
-    """The columns of a DataFrame, whatever their order there  ->  (N, D)"""
-    return np.stack([column(frame, name, names) for name in names], axis=1)

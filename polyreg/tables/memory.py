@@ -1,13 +1,15 @@
 """Data that Python holds, as a table: arrays, tensors, and frames of pandas, polars or pyarrow."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from polyreg.errors import BadTable
+from polyreg.polynomials.inputs import as_numbers, is_frame, labels
 from polyreg.tables.columns import other_numbers, require_columns, require_numbers
 from polyreg.tables.parts import as_float64
 from polyreg.tables.rows import InMemory
@@ -33,7 +35,7 @@ def in_memory(
     y: Any = None,
     *,
     target: str | None = None,
-    features: Sequence[str] = (),
+    features: Sequence[str] | None = (),
     weights: Any = None,
     missing: str = "refuse",
 ) -> InMemory:
@@ -43,111 +45,144 @@ def in_memory(
     y: (N,) or (N, 1); None where `target` names a column of x
     weights: (N,), or the name of a column of x; None is 1 for each row
 
-    Raises BadTable where shapes or lengths differ, a column is missing, or it is no number.
+    Rows belong together by their order. Names that are no text, such as pandas' numbers of columns,
+    are taken by their text. A row is missing too where an array has it masked.
+
+    Raises BadTable where shapes, lengths or pandas' indices differ, a column is missing, or it is
+    no number.
     """
-    if isinstance(features, str):
-        features = (features,)
-    by_name = isinstance(weights, str)
-    if is_frame(x):
-        columns = _columns(x)
-        asked = [c for c in (*features, target if y is None else None) if c is not None]
-        asked += [weights] if by_name else []
-        frame = [Frame(columns)]
-        require_columns(frame, asked)
+    asked, by_name = names_of(features), isinstance(weights, str)
+    if isinstance(y, str):
+        raise BadTable(f"y={y!r} is a name; a column of x is named by target={y!r}")
+    target = None if target is None else name_of(target)
+    _require_one_index({"x": x, "y": y, "weights": weights})
+    frame = Frame(_columns(x)) if is_frame(x) else None
+    if frame:
         if y is None and target is None:
-            raise BadTable(f"target must name the column to predict, one of {listed([*columns])}")
-        names = tuple(features) or other_numbers(frame[0], asked)
-        require_numbers(frame, [*names, *asked])
-        found = {name: as_float64(_whole(columns[name])) for name in {*names, *asked}}
+            columns = listed([*frame.columns])
+            raise BadTable(f"target must name the column to predict, one of {columns}")
+        others = (target if y is None else None, weights if by_name else None)
+        other = [name for name in others if name is not None]
+        require_columns([frame], [*asked, *other])
+        names = asked or other_numbers(frame, other)
+        require_numbers([frame], [*names, *other])
+        found = {c: as_float64(_whole(frame.columns[c])) for c in {*names, *other}}
         xs = [found[name] for name in names]
     else:
         if by_name:
             raise BadTable(f"weights={weights!r} names a column, and x is no frame; give an array")
         if y is None:
             raise BadTable("y is missing: give an array y, or a frame x and target, a column of it")
-        found, table = {}, _numbers(x, "x", 2)
-        xs = list(table.T)
-        names = tuple(features) or _names(x, len(xs))
+        found, xs = {}, list(_shaped(as_numbers(x, "x"), "x", 2).T)
+        names = asked or _names(x, len(xs))
+        if not xs:
+            raise BadTable("x has no columns; a fit needs one at least")
         if len(names) != len(xs):
             raise BadTable(f"x has {len(xs)} columns, and features {len(names)} names")
     if y is None:
         ys, named = found[str(target)], str(target)
     else:
-        ys, named = _numbers(y, "y", 1), target or _name(y) or "y"
+        ys = _column(y, "y")
+        named = target or _free(_name(y), names)
     weighed = found[weights] if by_name else None
     if weights is not None and not by_name:
-        weighed = _numbers(weights, "weights", 1)
+        weighed = _column(weights, "weights")
     for what, column in (("y", ys), ("weights", weighed)):
-        if column is not None and xs and len(column) != len(xs[0]):
+        if column is not None and len(column) != len(xs[0]):
             raise BadTable(
                 f"x has {len(xs[0]):,} rows and {what} has {len(column):,}; give one for each row"
             )
-    taken = [name for name in names if names.count(name) > 1 or name == named]
-    if taken:
-        raise BadTable(f"column {taken[0]!r} is chosen twice; a target or feature is one only")
+    twice = [name for name, times in Counter([*names, named]).items() if times > 1]
+    if twice:
+        raise BadTable(f"column {twice[0]!r} is chosen twice; a target or feature is one only")
     kept = weights if by_name else "weights"
-    return InMemory(
+    made = InMemory(
         xs, ys, weighed, names, target=named, weighed=kept, title=TITLE, missing=missing
     )
+    if frame:
+        own = [(field.name, str(field.type)) for field in frame.schema]
+        made.schema = own + [pair for pair in made.schema if pair[0] not in frame.columns]
+    return made
 
 
-def is_frame(x: Any) -> bool:
-    """Whether data have columns by name: a frame, or a dictionary of arrays."""
-    return hasattr(x, "columns") or isinstance(x, Mapping)
+def name_of(label: Any) -> str:
+    """The text of a column's label, which need not be text."""
+    if not isinstance(label, Hashable):  # a whole column, say
+        raise BadTable(f"a {type(label).__name__} is no name of a column; give its name")
+    return str(label)
+
+
+def names_of(features: Any) -> tuple[str, ...]:
+    """Names as text; one name is a list of one."""
+    if features is None or isinstance(features, str):
+        return () if features is None else (features,)
+    if not isinstance(features, Iterable):
+        raise BadTable(f"features must be a list of names; got {features!r}")
+    return tuple(map(name_of, features))
 
 
 def is_address(x: Any) -> bool:
     """Whether data are a file's, by path or address."""
-    return isinstance(x, str | Path)
+    return isinstance(x, str | PathLike)
+
+
+def _require_one_index(given: dict[str, Any]) -> None:
+    """As statsmodels does: who has two indices may expect the rows to be joined by them."""
+    indexed = [(what, values.index) for what, values in given.items() if hasattr(values, "iloc")]
+    for what, index in indexed[1:]:
+        first, other = indexed[0]
+        if len(index) == len(other) and not index.equals(other):
+            raise BadTable(
+                f"{first} and {what} differ in their pandas index, and rows are taken in their "
+                f"order; sort {what} as {first} is, by {what}.loc[{first}.index], or give "
+                f"{what}.to_numpy()"
+            )
 
 
 def _columns(frame: Any) -> dict[str, Any]:
-    names = list(getattr(frame, "column_names", None) or getattr(frame, "columns", frame))
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadTable(f"{TITLE} has two columns {str(twice)!r}; rename one of them")
-    return {str(name): _arrow(frame[name]) for name in names}
+    found = labels(frame)
+    twice = [name for name, times in Counter(map(str, found)).items() if times > 1]
+    if twice:
+        raise BadTable(f"{TITLE} has two columns {twice[0]!r}; rename one of them")
+    return {str(label): _arrow(frame[label], str(label)) for label in found}
 
 
-def _arrow(column: Any) -> Any:
+def _arrow(column: Any, name: str) -> Any:
     if isinstance(column, pa.Array | pa.ChunkedArray):
         return column
     if hasattr(column, "to_arrow"):
         return column.to_arrow()
+    if not hasattr(column, "detach"):
+        try:
+            return pa.array(column)
+        except (pa.ArrowException, TypeError, OverflowError):
+            pass  # another byte order, say; or objects
     try:
-        return pa.array(column)
-    except (
-        pa.ArrowException
-    ):  # objects of several kinds: no number, which is said if it is asked for
-        return pa.array(list(map(repr, column)))
+        numbers = as_numbers(column, f"column {name}")
+    except BadTable:
+        if not isinstance(column, Iterable):
+            raise
+        return pa.array(list(map(repr, column)))  # no number, which is said if it is asked for
+    return pa.array(_shaped(numbers, f"column {name}", 1))
 
 
 def _whole(column: Any) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _numbers(values: Any, what: str, most: int) -> np.ndarray:
-    """As float64: (N, D) of at most two dimensions, or (N,) of one."""
-    if is_frame(values):
-        columns = _columns(values)
-        require_numbers([Frame(columns)], list(columns))
-        array = np.column_stack([as_float64(_whole(c)) for c in columns.values()])
-    elif hasattr(values, "detach"):
-        array = values.detach().cpu().numpy()
-    elif isinstance(values, pa.Array | pa.ChunkedArray) or hasattr(values, "to_arrow"):
-        array = as_float64(_whole(_arrow(values)))
-    else:
-        try:
-            array = np.asarray(values)
-        except ValueError as error:
-            raise BadTable(f"{what} is no array: its rows have different lengths") from error
-    if array.dtype.kind == "O":  # such as pandas' nullable numbers
-        try:
-            array = np.asarray(values, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise BadTable(f"{what} is not a number everywhere ({error}); convert it") from error
-    if array.dtype.kind not in "biuf":
-        raise BadTable(f"{what} is not a number: its dtype is {array.dtype}; convert it")
+def _column(values: Any, what: str) -> np.ndarray:
+    """(N,) of an array, or of a frame of one column."""
+    if not is_frame(values):
+        return _shaped(as_numbers(values, what), what, 1)
+    columns = _columns(values)
+    if len(columns) != 1:
+        raise BadTable(f"{what} must be one column; it has {len(columns)}: {listed([*columns])}")
+    require_numbers([Frame(columns)], [*columns])
+    return as_float64(_whole(*columns.values()))
+
+
+def _shaped(array: np.ndarray, what: str, most: int) -> np.ndarray:
+    """(N, D) where two dimensions are the most, or (N,)."""
     shape = array.shape
     if most == 1 and array.ndim == 2 and shape[1] == 1:
         array = array[:, 0]
@@ -156,11 +191,13 @@ def _numbers(values: Any, what: str, most: int) -> np.ndarray:
     if array.ndim != most:
         wanted = "(N,) or (N, D)" if most == 2 else "(N,)"
         raise BadTable(f"{what} must have the shape {wanted}; got {shape}")
-    return array.astype(np.float64, copy=False)
+    return array
 
 
 def _name(values: Any) -> str:
-    """A series' own name."""
+    """A series' own name, or that of a frame's only column."""
+    if is_frame(values):
+        return str(labels(values)[0])
     name = getattr(values, "name", None)
     return name if isinstance(name, str) else ""
 
@@ -169,3 +206,9 @@ def _names(x: Any, size: int) -> tuple[str, ...]:
     if size == 1:
         return (_name(x) or "x",)
     return tuple(f"x{d}" for d in range(1, size + 1))
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    """The target's name; where a feature has it, as that of a lagged series, another."""
+    others = ("y", *(f"y{k}" for k in range(1, len(taken) + 1)))
+    return next(n for n in (name, *others) if n and n not in taken)

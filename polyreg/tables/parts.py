@@ -63,6 +63,8 @@ def _ahead(items: Iterator) -> Iterator:
 
 def as_float64(column: pa.Array) -> np.ndarray:
     """(n,) float64, nan where null; of Arrow's own memory where that is what it holds."""
+    if pa.types.is_decimal(column.type):  # Arrow's own cast rounds two of five wrongly
+        column = column.cast(pa.string())
     if column.type != pa.float64():
         column = column.cast(pa.float64(), safe=False)  # integers beyond 2^53 are rounded
     if column.null_count:

@@ -1,0 +1,97 @@
+"""Numbers as somebody holds them: arrays, tensors, lists, and frames of named columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from polyreg.errors import BadTable, PolyregError
+from polyreg.polynomials.predictor import column
+
+
+def as_numbers(values: Any, what: str) -> np.ndarray:
+    """Float64 of the same shape, nan where a value is missing or masked.
+
+    Raises BadTable, which says `what` it is, where it is no array of real numbers.
+    """
+    if hasattr(values, "detach"):
+        return _of_tensor(values, what)
+    if hasattr(values, "toarray"):
+        raise BadTable(f"{what} is sparse; give {what}.toarray()")
+    if isinstance(values, list | tuple) and any(isinstance(v, np.ma.MaskedArray) for v in values):
+        values = np.ma.array(values)
+    array = _array(values, what)
+    if array.dtype.kind == "O":  # such as pandas' nullable numbers, decimals, fractions
+        if array.ndim == 0:
+            raise BadTable(f"{what} is a {type(values).__name__}; give an array or a list")
+        text = next((v for v in array.flat if isinstance(v, str | bytes)), None)
+        if text is not None:
+            raise BadTable(f"{what} is not a number everywhere (it has {text!r}); convert it")
+        try:
+            array = np.asarray(values, dtype=float)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BadTable(f"{what} is not a number everywhere ({error}); convert it") from error
+    if array.dtype.kind not in "biuf":
+        raise BadTable(f"{what} is not a number: its dtype is {array.dtype}; convert it")
+    array = array.astype(np.float64, copy=False)
+    if isinstance(values, np.ma.MaskedArray):
+        array = np.where(np.ma.getmaskarray(values), np.nan, array)
+    return array
+
+
+def _array(values: Any, what: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise BadTable(f"{what} is no array: its rows have different lengths") from error
+    except (TypeError, RuntimeError) as error:  # such as a list of tensors with gradients
+        raise BadTable(f"{what} is no array: {error}") from error
+
+
+def _of_tensor(values: Any, what: str) -> np.ndarray:
+    try:
+        found = values.detach().cpu()
+        if found.is_complex():
+            raise TypeError("it is complex")
+        return found.double().resolve_neg().numpy()  # numpy knows no bfloat16
+    except (TypeError, RuntimeError) as error:  # sparse, or without data
+        raise BadTable(f"{what} is a tensor that is no array of numbers: {error}") from error
+
+
+def is_frame(x: Any) -> bool:
+    """Whether data have columns by name: a frame, a dictionary, an array with fields."""
+    if isinstance(x, Mapping) or _fields(x):
+        return True
+    return hasattr(x, "collect") or hasattr(x, "columns")  # a LazyFrame's columns would warn
+
+
+def labels(frame: Any) -> list[Any]:
+    """The names of a frame's columns, as `frame[label]` takes them.
+
+    Raises BadTable where the rows are not in memory.
+    """
+    if hasattr(frame, "collect"):
+        kind = type(frame).__name__
+        raise BadTable(f"a {kind} has no rows in memory; give a DataFrame, such as x.collect()")
+    named = _fields(frame) or getattr(frame, "column_names", None)  # Arrow's
+    return list(getattr(frame, "columns", frame) if named is None else named)
+
+
+def by_name(frame: Any, names: Sequence[str]) -> np.ndarray:
+    """The columns of a frame, whatever their order there  ->  (N, D)
+
+    Raises PolyregError where one is missing, or holds what is no finite number.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
+        frame = pd.DataFrame({name: as_numbers(c, f"column {name}") for name, c in found.items()})
+    frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
+    try:
+        return np.stack([column(frame, name, names) for name in names], axis=1)
+    except ValueError as error:  # of the file that travels without polyreg
+        raise PolyregError(str(error)) from error
+
+
+def _fields(x: Any) -> Any:
+    return getattr(getattr(x, "dtype", None), "names", None)
