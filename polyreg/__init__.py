@@ -21,13 +21,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyreg.api import Comparison, Sweep, compare, fit, sweep, train
+    from polyreg.api.functions import Comparison, Sweep, compare, fit, sweep, train
+    from polyreg.api.log import log_result, log_sweep, log_training
+    from polyreg.api.regressor import PolynomialRegressor
     from polyreg.config import FitConfig, SweepConfig, TrainConfig
     from polyreg.config_reading import CompareConfig, PredictConfig
     from polyreg.errors import PolyregError
-    from polyreg.log import log_result, log_sweep, log_training
     from polyreg.polynomials.result import Result
-    from polyreg.regressor import PolynomialRegressor
     from polyreg.sgd import Training
     from polyreg.tracking import load, start_run
 
@@ -59,9 +59,9 @@ _HOMES = {
     "polyreg.config": ("FitConfig", "SweepConfig", "TrainConfig"),
     "polyreg.config_reading": ("CompareConfig", "PredictConfig"),
     "polyreg.errors": ("PolyregError",),
-    "polyreg.log": ("log_result", "log_sweep", "log_training"),
+    "polyreg.api.log": ("log_result", "log_sweep", "log_training"),
     "polyreg.polynomials.result": ("Result",),
-    "polyreg.regressor": ("PolynomialRegressor",),
+    "polyreg.api.regressor": ("PolynomialRegressor",),
     "polyreg.sgd": ("Training",),
     "polyreg.tracking": ("load", "start_run"),
 }
@@ -70,7 +70,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'polyreg' has no attribute {name!r}")
-    home = next((home for home, names in _HOMES.items() if name in names), "polyreg.api")
+    home = next((home for home, names in _HOMES.items() if name in names), "polyreg.api.functions")
     found = getattr(importlib.import_module(home), name)
     globals()[name] = found
     return found

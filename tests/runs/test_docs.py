@@ -18,7 +18,7 @@ def test_a_pages_examples_print_what_it_says(store, page):
     assert found.attempted > 20 and found.failed == 0
 
 
-@pytest.mark.parametrize("module", ["log", "tracking.models", "tracking.start"])
+@pytest.mark.parametrize("module", ["api.log", "tracking.models", "tracking.start"])
 def test_examples_that_write_to_a_store_print_what_they_say(store, module):
     try:
         found = doctest.testmod(importlib.import_module(f"polyreg.{module}"))

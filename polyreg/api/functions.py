@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any
 
 from polyreg import least_squares
-from polyreg.arguments import as_arguments, config_of, in_python
+from polyreg.api.arguments import as_arguments, config_of, in_python
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
 from polyreg.errors import Refused

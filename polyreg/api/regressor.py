@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from polyreg.api import fit
-from polyreg.arguments import config_of, in_python
+from polyreg.api.arguments import config_of, in_python
+from polyreg.api.functions import fit
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.least_squares.minimum_norm import minimum_norm

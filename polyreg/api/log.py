@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from polyreg import least_squares, tracking
-from polyreg.api import Sweep
-from polyreg.arguments import in_python
+from polyreg.api.arguments import in_python
+from polyreg.api.functions import Sweep
 from polyreg.errors import Refused
 from polyreg.options import params
 from polyreg.polynomials.result import Result
