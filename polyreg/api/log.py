@@ -6,6 +6,7 @@ from polyreg import least_squares, tracking
 from polyreg.api.arguments import in_python
 from polyreg.api.functions import Sweep
 from polyreg.errors import Refused
+from polyreg.fields import Registered
 from polyreg.options import params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit as fits
@@ -37,9 +38,10 @@ def log_result(result: Result, register_as: str = "") -> None:
 or open one with polyreg.start_run
     """
     with in_python():
-        run = tracking.active_run()
+        _require(result, Result, "a Result, as polyreg.fit gives it")
+        run, named = tracking.active_run(), Registered(register_as=register_as)
         if isinstance(result.origin, least_squares.Origin):
-            run.params(params(result.origin.config))
+            run.params(params(result.origin.config) | params(named))
             fits.record(run, result, tracking.Clock(), register_as)
         else:
             fits.record_loaded(run, result, register_as)
@@ -51,7 +53,8 @@ def log_training(training: Training, register_as: str = "") -> None:
     Params, tags, curves thinned to 1,000 points, coefficients beside the truth, metrics, plots, and
     the model, which is registered under `register_as` if that is given.
 
-    Raises PolyregError where no run is active, the store takes nothing, or no step was taken.
+    Raises PolyregError where no run is active, the store takes nothing, no step was taken, or the
+    training diverged.
 
     >>> import mlflow, polyreg, tempfile
     >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
@@ -61,10 +64,13 @@ def log_training(training: Training, register_as: str = "") -> None:
     31.0
     """
     with in_python():
-        run = tracking.active_run()
+        _require(training, Training, "a Training, as polyreg.train gives it")
+        run, named = tracking.active_run(), Registered(register_as=register_as)
         if not training.curve.steps:
             raise Refused("a training without a step has nothing to log; train it first")
-        run.params(params(training.config))
+        if training.diverged:
+            raise Refused(f"no polynomial to log: {training.diverged}")
+        run.params(params(training.config) | params(named))
         clock = tracking.Clock({"train": training.seconds})
         with clock("curves"):
             trainings.log_curves(run, training.curve)
@@ -87,6 +93,7 @@ def log_sweep(sweep: Sweep, register_as: str = "") -> None:
     2.0
     """
     with in_python():
+        _require(sweep, Sweep, "a Sweep, as polyreg.sweep gives it")
         run = tracking.active_run()
         config = replace(sweep.config, register_as=register_as or sweep.config.register_as)
         run.params(params(config))
@@ -95,9 +102,16 @@ def log_sweep(sweep: Sweep, register_as: str = "") -> None:
         with clock("report"):
             found = sweeps.summaries(config, {row.config: row for row in rows}, sweep.tried)
             sweep_reports.record(run, config, rows, found)
+        run.tag({"device": str(sweep.trainings[0].device)})
         if best:
             [training] = [t for t in sweep.trainings if t.config == best.config]
             with clock("model"):
                 sweep_reports.record_best(run, config, rows, training)
             run.tag({"best_run_id": best.id})
         run.log(sweep_reports.totals(rows, best) | clock.metrics())
+
+
+def _require(given: object, kind: type, wanted: str) -> None:
+    if not isinstance(given, kind):
+        hint = "; give its result_" if hasattr(given, "result_") else ""
+        raise Refused(f"{wanted}, is to be logged; got a {type(given).__name__}{hint}")
