@@ -15,7 +15,7 @@ most 1/2 on the table's rows, as is q_k = p_k / 2.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -199,6 +199,10 @@ class Design:
             rest = tuple(0 if d == active[-1] else power for d, power in enumerate(e))
             found.append((place[rest], place[pure]))
         return found
+
+    def __getstate__(self) -> dict:
+        """Without what is cached, which is made again: exact powers, and a tensor."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def pure(self) -> list[list[int]]:

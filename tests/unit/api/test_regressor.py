@@ -164,6 +164,17 @@ def test_a_pickle_predicts_the_same_and_does_not_hold_the_rows(degree):
     assert np.array_equal(pickle.loads(pickled).predict(x), model.predict(x))
 
 
+@pytest.mark.parametrize("rows", [60, 5])
+def test_skops_saves_it_as_mlflow_asks_it_to(rows):
+    skops = pytest.importorskip("skops.io")
+    model = PolynomialRegressor(degree=2).fit(X[:rows], Y[:rows])
+    model.coef_, model.result_.design.powers  # noqa: B018 (what is cached is not saved)
+    saved = skops.dumps(model)
+    again = skops.loads(saved, trusted=skops.get_untrusted_types(data=saved))
+    assert np.array_equal(again.predict(X), model.predict(X))
+    assert again.result_.origin.sha256 == model.result_.origin.sha256
+
+
 @pytest.mark.parametrize(
     "options, data, said",
     [
