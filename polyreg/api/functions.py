@@ -56,7 +56,8 @@ def fit(
     statsmodels'; the arithmetic is described in polyreg.least_squares.problem.
 
     x: (N,) or (N, D), an array, a torch tensor or a list; a frame of pandas, polars or pyarrow; or
-        the path or address of a table's files (CSV or Parquet; a folder, a glob, s3://...)
+        the path or address of a table's files (CSV or Parquet; a folder, a glob, s3://...). Rows
+        of x, y and weights belong together by their order; pandas' indices must be the same
     y: (N,); None where `target` names a column of x
     features: columns of x to use, by default all other numeric ones; of arrays their names
     weights: (N,), 1/variance of each y, or the column of x that holds them
@@ -66,7 +67,7 @@ def fit(
     precision: "certified" is exact in integers, "fast" float64; "auto" is certified up to 10
         million values of the design matrix (rows times terms)
     level: of the intervals, unless another is asked for
-    missing: "refuse" or "drop" rows with a missing or infinite value
+    missing: "refuse" or "drop" rows with a missing, masked or infinite value
     engine: "ray" reads files on the cluster at `address`; None in this process
 
     -> Result: coefficients in the units of the data, with standard errors, digits, predictions

@@ -271,11 +271,6 @@ def test_a_model_that_waited_is_registered_when_it_is_sent(store, monkeypatch):
     assert polyreg.load("models:/m/1").to_dict() == CUBIC.to_dict()
 
 
-def test_the_package_has_nothing_else():
-    with pytest.raises(AttributeError, match="no attribute 'fit'"):
-        _ = polyreg.fit
-
-
 @pytest.mark.parametrize("call", ["create_experiment", "set_experiment_tag"])
 @pytest.mark.parametrize(
     "told", ["RESOURCE_ALREADY_EXISTS: polyreg", "(sqlite3.IntegrityError) UNIQUE"]
