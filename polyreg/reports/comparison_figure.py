@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from polyreg.reports.chart import DASHES, LIGHT, Chart, Comparison, Term, ends, scales
-from polyreg.reports.figures import INK, LEGEND, PLAIN, QUIET, TRUTH, frame
+from polyreg.reports.figures import INK, LEGEND, PLAIN, QUIET, TRUTH, Figure, frame
 from polyreg.text import number, short
 
 

@@ -1,10 +1,11 @@
 """Figures of a training and of a fit, from plain arrays, and the looks that all figures share."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib import figure as drawn
 from matplotlib.ticker import MaxNLocator
 
 from polyreg.text import short
@@ -13,6 +14,15 @@ INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "
 POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
 LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
 PLAIN: dict[str, Any] = {"color": INK, "parse_math": False}  # a dollar of somebody's is no formula
+
+
+class Figure(drawn.Figure):
+    """A figure that a notebook shows, without pyplot and its state."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png")
+        return content.getvalue()
 
 
 def heading(figure: Figure, x: float, y: float, title: str) -> None:

@@ -8,11 +8,20 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from polyreg.reports.chart import Scale
-from polyreg.reports.figures import INK, LEARNED, LEGEND, PLAIN, QUIET, TRUTH, frame, heading
+from polyreg.reports.figures import (
+    INK,
+    LEARNED,
+    LEGEND,
+    PLAIN,
+    QUIET,
+    TRUTH,
+    Figure,
+    frame,
+    heading,
+)
 from polyreg.text import brief, short
 
 SCALE, DIVERGED = colormaps["viridis"], "#e4e7eb"

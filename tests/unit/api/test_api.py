@@ -362,6 +362,7 @@ def lines(figure) -> dict[str, np.ndarray]:
 def test_a_plot_of_one_variable_holds_the_data_the_curve_and_its_bands():
     found = polyreg.fit(X, Y, degree=2)
     figure = found.plot()
+    assert figure._repr_png_().startswith(b"\x89PNG")  # as a notebook shows it
     drawn = lines(figure)
     assert np.array_equal(drawn["data"], np.column_stack([X, Y]))
     grid, curve = drawn["fit"].T
