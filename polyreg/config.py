@@ -60,19 +60,19 @@ class TrainConfig(Registered, Learning):
     )
     basis: Basis = knob(
         "auto",
-        "Polynomials that the model is a sum of; auto: the ones that are orthonormal under the "
-        "inputs (hermite for normal, legendre for uniform).",
+        "Family of polynomials that the model is a sum of; auto: the family that is orthonormal "
+        "under the distribution of x (hermite for normal, legendre for uniform).",
         group="Model",
     )
     learning_rate: float | str = knob(
         "auto",
-        "A number is a constant rate; auto: the largest that is safe for each batch, falling like "
-        "1/t once only noise is left.",
+        "Learning rate. A number: constant; auto: the largest that is safe for each batch, falling "
+        "like 1/step if even the best polynomial leaves residuals.",
         RATE,
         group="Training",
         refused="must be {bounds}, or auto",
     )
-    batch_size: int = knob(32, "Samples in a batch.", BATCH_SIZE, group="Training")
+    batch_size: int = knob(32, "Number of samples in a batch.", BATCH_SIZE, group="Training")
 
     @property
     def family(self) -> str:
@@ -134,13 +134,13 @@ class SweepConfig(Registered, Clustered, Learning):
     )
     seeds: int = knob(
         5,
-        "Runs of each combination, with the seeds seed, seed + 1, ...",
+        "Number of runs of each combination; their seeds are --seed, --seed + 1, ...",
         Integer(1),
         group="Varied",
     )
     trials: int = knob(
         0,
-        "Try only this many combinations, chosen by Optuna; 0 trains every combination.",
+        "Number of combinations to train, chosen by Optuna; 0: every combination.",
         Integer(0),
         group="Varied",
         refused="must be 0 (train all) or more",
@@ -241,18 +241,18 @@ class FitConfig(Registered, Clustered):
     )
     weights: str = knob(
         "",
-        "Column with each row's weight, 1/variance of its target; by default all rows weigh the "
-        "same.",
+        "Column with the weight of each row (1/variance of its target); by default all weights are "
+        "equal.",
         group="Data",
     )
     missing: Literal["refuse", "drop"] = knob(
         "refuse",
-        "Rows with missing or infinite values: refuse the table, or drop those rows.",
+        "If values are missing or infinite: refuse the table, or drop those rows.",
         group="Data",
     )
     skip_bad_files: bool = knob(
         False,
-        "Leave out files that cannot be read; finding them reads all files once more.",
+        "Leave out files that cannot be read; to find them, polyreg reads all files once more.",
         group="Data",
     )
     degree: int | str = knob(
@@ -271,7 +271,7 @@ class FitConfig(Registered, Clustered):
     )
     interaction_degree: int = knob(
         0,
-        "Largest number of variables in one product; 0: no limit.",
+        "Largest number of different variables in one term; 0: no limit.",
         Integer(0),
         group="Model",
         refused="must be 0 (no limit) or more",
@@ -279,14 +279,14 @@ class FitConfig(Registered, Clustered):
     intercept: bool = knob(True, "Whether the polynomial has a constant term.", group="Model")
     ridge: float = knob(
         0.0,
-        "Ridge penalty on the squared coefficients of the orthogonal polynomials, scaled to unit "
-        "variance, without the constant; at degree 1, of the standardized features.",
+        "Ridge penalty: factor of the sum of squared coefficients of the orthogonal polynomials "
+        "(scaled to unit variance, constant excluded; at degree 1, the standardized features).",
         Number(0, MAX_SIZE),
         group="Model",
     )
     folds: int = knob(
         10,
-        "Folds of the cross-validation of --degree auto.",
+        "Number of folds in the cross-validation of --degree auto.",
         Integer(2, 1000),
         group="Statistics",
     )
@@ -299,18 +299,20 @@ class FitConfig(Registered, Clustered):
     )
     precision: Literal["auto", "fast", "certified"] = knob(
         "auto",
-        "Arithmetic: float64 (fast), or exact in integers (certified); auto: certified up to 10 "
+        "Arithmetic: float64 (fast), or exact, in integers (certified); auto: certified up to 10 "
         "million values of the design matrix (rows times terms).",
         group="Statistics",
     )
     seed: int = knob(
         0,
-        "Seed of the random numbers: the folds and the samples.",
+        "Seed of the random numbers that draw the folds and the sample of rows.",
         Integer(0),
         group="Statistics",
     )
     device: Literal["auto", "cpu", "cuda"] = knob(
-        "auto", "auto: a GPU if there is one; on Ray, the CPU.", group="Where it runs"
+        "auto",
+        "Device to compute on; auto: a GPU if there is one; on Ray, the CPU.",
+        group="Where it runs",
     )
 
     def __post_init__(self):

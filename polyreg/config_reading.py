@@ -36,8 +36,8 @@ class PredictConfig(Options):
     )
     interval: Literal["prediction", "confidence"] = knob(
         "prediction",
-        "Interval for one new value (prediction), or for the mean (confidence); at the confidence "
-        "level of the fit.",
+        "Interval for one new reading (prediction), or for the mean (confidence), at the "
+        "confidence level of the fit.",
         group="Statistics",
     )
 
@@ -68,15 +68,16 @@ class CompareConfig(Options):
         holds=bool,
         refused="must name an experiment, like polyreg",
     )
-    last: int = knob(10, "How many of the newest runs.", Integer(1, MAX_COMPARED), group="Data")
+    last: int = knob(10, "How many newest runs to compare.", Integer(1, MAX_COMPARED), group="Data")
     filter: str = knob(
         "",
-        "Take only runs that meet this condition, in MLflow's words: \"params.degree > '2'\".",
+        "Compare only runs that meet this condition, in MLflow's filter syntax, such as "
+        "\"params.degree > '2'\".",
         group="Data",
     )
     out: str = knob(
         "comparison.html",
-        "File to write the page to; the run has it as an artifact too.",
+        "HTML file to write; the run keeps a copy as an artifact.",
         group="Record",
         holds=lambda name: name.endswith((".html", ".htm")),
         refused="must end in .html",

@@ -55,7 +55,7 @@ class Registered(Options):
 
     register_as: str = knob(
         "",
-        "Name under which MLflow's registry takes the model; by default it is not registered.",
+        "Name under which to register the model in MLflow; by default it is not registered.",
         group="Record",
         holds=is_model_name,
         refused="must be a name without / : @, of at most 200 characters",
@@ -69,14 +69,14 @@ class Clustered(Options):
 
     engine: Engine = knob(
         "local",
-        "Where the work is done: in this process (local), or on a Ray cluster (ray).",
+        "Where to compute: in this process (local), or on a Ray cluster (ray).",
         group="Where it runs",
         is_new=True,
     )
     address: str = knob(
         "auto",
-        "Address of the Ray cluster: host:port or ray://host:port; auto: RAY_ADDRESS, else the "
-        "cluster on this machine.",
+        "Address of the Ray cluster: host:port or ray://host:port; auto: the one in RAY_ADDRESS, "
+        "else the cluster on this machine.",
         group="Where it runs",
         holds=is_cluster_address,
         refused="must be auto, host:port or ray://host:port",
@@ -112,7 +112,7 @@ class Learning(Options):
     )
     stop: Stop = knob(
         "gap",
-        "What has to fall below the tolerance: the expected loss minus that of the best polynomial "
+        "What must fall below the tolerance: the expected loss minus that of the best polynomial "
         "of this degree (gap), or the loss of a single batch (batch).",
         group="Training",
     )
@@ -122,14 +122,16 @@ class Learning(Options):
         Integer(1, 10**9),
         group="Training",
     )
-    dtype: Dtype = knob("float32", "Floating-point type.", group="Training")
+    dtype: Dtype = knob("float32", "Floating-point type of the training.", group="Training")
     seed: int = knob(
         0,
         "Seed of the random numbers: inputs, noise and initial weights.",
         Integer(0),
         group="Training",
     )
-    device: Device = knob("auto", "auto: a GPU if there is one.", group="Where it runs")
+    device: Device = knob(
+        "auto", "Device to compute on; auto: a GPU if there is one.", group="Where it runs"
+    )
 
     def __post_init__(self):
         super().__post_init__()
