@@ -14,7 +14,8 @@ from polyreg.sgd.training import Training
 from tests.conftest import artifact
 
 EVERYTHING = ["coefficients.json", "plots/fit.png", "plots/loss.png", "plots/residuals.png"]
-LONG = ("--tolerance", "1e-30", "--max-steps", "600000", "--noise", "0.1")  # over a second
+LONG_STEPS = 600_000  # over a second
+LONG = ("--tolerance", "1e-30", "--max-steps", str(LONG_STEPS), "--noise", "0.1")
 
 
 def runs(**tags: str):

@@ -15,7 +15,7 @@ import polyreg
 from experiments import repair
 from tests.conftest import artifact, only_run
 from tests.support.processes import remote, started, until
-from tests.support.whole import LONG, require_whole, runs, training
+from tests.support.whole import LONG, LONG_STEPS, require_whole, runs, training
 
 
 def test_training_goes_on_while_the_server_is_away_and_the_log_follows(store, monkeypatch):
@@ -120,7 +120,7 @@ def test_what_the_artifact_folder_cannot_take_is_in_a_folder_and_sent_later(
     [line] = [text for text in complained.splitlines() if text.startswith("Error:")]
     run = only_run()
     # The store is there: it says that something is missing, and where it is.
-    assert run.info.status == "FAILED" and run.data.metrics["steps"] == 1_500_000
+    assert run.info.status == "FAILED" and run.data.metrics["steps"] == LONG_STEPS
     assert str(store / "unsent" / run.info.run_id) in run.data.tags["error"]
     assert f"`python -m experiments.repair --send {store / 'unsent' / run.info.run_id}`" in line
     mend(small_disk)
