@@ -84,7 +84,8 @@ class Forked:
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         self.wait(timeout)
-        return tuple(map(self._read, self._outputs))
+        out, err = map(self._read, self._outputs)
+        return out, err
 
     @staticmethod
     def _read(output) -> str:
@@ -154,7 +155,8 @@ def serve(requests: socket.socket) -> Callable[[], None]:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     while True:
-        ready = select.select([requests, woken], [], [])[0]
+        waiting: list[Any] = [requests, woken]
+        ready = select.select(waiting, [], [])[0]
         if woken in ready:
             os.read(woken, 100)
             for pid, status in ended():
@@ -166,7 +168,8 @@ def serve(requests: socket.socket) -> Callable[[], None]:
             size, files, *_ = socket.recv_fds(requests, SIZE.size, 3)
             if not size:
                 raise SystemExit
-            message = requests.recv(*SIZE.unpack(size), socket.MSG_WAITALL)
+            [length] = SIZE.unpack(size)
+            message = requests.recv(length, socket.MSG_WAITALL)
             if pid := os.fork():
                 out, err, told = files
                 os.close(out)

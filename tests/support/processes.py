@@ -155,8 +155,8 @@ def mlflow_here() -> None:
         sys.argv[1:] = command[3:]
         uvicorn.main()
 
-    assert mlflow.server._exec_cmd
-    mlflow.server._exec_cmd = become
+    assert "_exec_cmd" in vars(mlflow.server)
+    vars(mlflow.server)["_exec_cmd"] = become
     cli()
 
 
