@@ -14,7 +14,7 @@ from polyreg.tables import Block, InMemory, Table
 class Origin:
     """Options, a sample of the rows, and what tells the table apart from others.
 
-    The rows are kept only to be hashed when somebody asks; pickled is their hash.
+    The rows are kept only to be hashed when somebody asks, as they are then; pickled is their hash.
     """
 
     config: FitConfig

@@ -249,9 +249,7 @@ class Design:
         )
 
 
-def products(
-    recurrences: Sequence[Recurrence], places: Tensor, x: Tensor, unit: float = 0.5
-) -> Tensor:
+def products(recurrences: Sequence[Recurrence], places: Tensor, x: Tensor, unit: float) -> Tensor:
     """Terms of the powers places (D, K), as basis functions, at x (N, D)  ->  (N, K), float64."""
     result = unit * recurrences[0].columns(x[:, 0])[:, places[0]]
     for d, recurrence in enumerate(recurrences[1:], start=1):

@@ -54,7 +54,7 @@ def initial_weights(degree: int, generator: np.random.Generator) -> Tensor:
 
 
 class FittedModel(nn.Module):
-    """y = sum_t weight_t term_t(x) of an exact fit, its scaling inside.
+    """y = sum_t weight_t term_t(x) of any Result, its scaling inside.
 
     x (N, D), any real dtype  ->  (N, 1), float64
     """
@@ -63,12 +63,13 @@ class FittedModel(nn.Module):
 
     def __init__(self, result):
         super().__init__()
-        self.recurrences = result.design.recurrences
+        self.recurrences, self.unit = result.design.recurrences, result.design.unit
         self.register_buffer("places", result.design.places)
         self.weights = nn.Parameter(torch.from_numpy(result.solution.weights))
 
     def forward(self, x: Tensor) -> Tensor:
-        return products(self.recurrences, self.places, _wide(x)) @ self.weights[:, None]
+        terms = products(self.recurrences, self.places, _wide(x), self.unit)
+        return terms @ self.weights[:, None]
 
 
 def _wide(x: Tensor) -> Tensor:

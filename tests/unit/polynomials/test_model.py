@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from polyreg.config import FitConfig, TrainConfig
+from polyreg.least_squares.minimum_norm import minimum_norm
 from polyreg.least_squares.problem import fit
 from polyreg.polynomials import families
 from polyreg.polynomials.module import FittedModel, PolynomialModel
+from polyreg.polynomials.result import Result
 from polyreg.tables.rows import InMemory
 
 
@@ -90,3 +92,22 @@ def test_a_fitted_model_survives_export_with_any_number_of_rows_and_dtype(variab
         assert torch.equal(again(x[:rows]), module(x[:rows]))
     assert again(x[:3].float()).dtype == torch.float64
     assert torch.equal(again(x[:3].float()), module(x[:3].float()))
+
+
+@pytest.mark.parametrize("family", ["monomial", "hermite", "legendre", "chebyshev"])
+def test_a_trainings_result_makes_the_same_model_as_its_own_predictions(family):
+    weights = np.array([0.5, -1.0, 2.0, 0.25])
+    result = Result.trained(weights, family, (-1.0, 1.0), 1.0)
+    assert_predicts(result, np.linspace(-1, 1, 7)[:, None])
+
+
+def test_a_result_of_least_norm_makes_the_same_model_as_its_own_predictions():
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    rows = InMemory(list(x.T), np.arange(5.0))
+    config = FitConfig(data="memory", target="y", degree=3)
+    assert_predicts(minimum_norm(rows, config), x[:4])
+
+
+def assert_predicts(result: Result, x: np.ndarray) -> None:
+    found = FittedModel(result)(torch.from_numpy(x)).detach().numpy()[:, 0]
+    np.testing.assert_allclose(found, result.predict(x), rtol=1e-13, atol=1e-13)
