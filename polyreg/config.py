@@ -27,6 +27,7 @@ from polyreg.fields import (
     Basis,
     Clustered,
     Learning,
+    Reading,
     Registered,
 )
 from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
@@ -218,7 +219,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered):
+class FitConfig(Registered, Clustered, Reading):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig
@@ -238,6 +239,13 @@ class FitConfig(Registered, Clustered):
         "numeric columns.",
         Names(),
         group="Data",
+    )
+    exclude: tuple[str, ...] = knob(
+        (),
+        "Columns that are no features, comma list.",
+        Names(),
+        group="Data",
+        is_new=True,
     )
     weights: str = knob(
         "",

@@ -4,14 +4,14 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
 from polyreg.errors import Refused
-from polyreg.fields import FILES, MAX_COMPARED
+from polyreg.fields import FILES, MAX_COMPARED, Reading
 from polyreg.naming import last_part, run_name, telling
 from polyreg.options import Integer, Options, knob
 from polyreg.text import text, without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(Options):
+class PredictConfig(Reading):
     """Options of predictions for the rows of a table. Raises PolyregError.
 
     >>> from polyreg import PredictConfig

@@ -2,10 +2,20 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
-from polyreg.options import Integer, Number, NumberOrAuto, Numbers, Options, knob, require
+from polyreg.options import (
+    Integer,
+    IntegerOrAuto,
+    Names,
+    Number,
+    NumberOrAuto,
+    Numbers,
+    Options,
+    knob,
+    require,
+)
 
 MAX_DEGREE = 20
 MAX_FIT_DEGREE = 40
@@ -21,11 +31,15 @@ Stop = Literal["gap", "batch"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float64"]
 Engine = Literal["local", "ray"]
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blanks": " "}
 DEGREE = Integer(0, MAX_DEGREE)
 NOISE = Number(0, MAX_SIZE)
 RATE = NumberOrAuto(0, MAX_SIZE, min_open=True)
 BATCH_SIZE = Integer(1, 10**6)
-FILES = "A CSV or Parquet file, a folder of them, or a glob in quotes."
+FILES = (
+    "A table: text such as CSV, Parquet, Arrow, JSON lines, ORC or a spreadsheet; a folder of one "
+    "kind, or a glob in quotes."
+)
 TOTAL_DEGREE = (
     "must be {bounds}; above that no power of x has a digit left, and a spline serves better"
 )
@@ -47,6 +61,75 @@ def is_cluster_address(address: str) -> bool:
         re.fullmatch(rf"ray://{host}(:\d{{1,5}})?", address)
         or re.fullmatch(rf"{host}:\d{{1,5}}", address)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Options):
+    """An experiment that reads tables: what is not to be found by itself."""
+
+    missing_values: tuple[str, ...] = knob(
+        (),
+        "What stands for a missing value besides the usual spellings, comma list: numbers or "
+        "words, like -999,n.a.",
+        Names(),
+        group="Reading",
+        is_new=True,
+    )
+    separator: str = knob(
+        "auto",
+        "What separates the cells of a text table: a character, or comma, semicolon, tab, bar, "
+        "blanks; auto: found.",
+        group="Reading",
+        holds=lambda mark: len(mark) == 1 or mark in ("auto", *SEPARATORS),
+        refused=f"must be one character, auto, or one of {', '.join(SEPARATORS)}",
+        is_new=True,
+    )
+    decimal: Literal["auto", ".", ","] = knob(
+        "auto", "Decimal mark of a text table; auto: found.", group="Reading", is_new=True
+    )
+    encoding: str = knob(
+        "auto",
+        "Encoding of a text table, like utf-8, cp1252 or utf-16; auto: found.",
+        group="Reading",
+        holds=bool,
+        refused="must name an encoding, or auto",
+        is_new=True,
+    )
+    skip_lines: int | str = knob(
+        "auto",
+        "Number of lines before the header of a text table; auto: found.",
+        IntegerOrAuto(0, 10**6),
+        group="Reading",
+        is_new=True,
+    )
+    no_header: bool = knob(
+        False,
+        "The text table has no column names: they are column1, column2, ...",
+        group="Reading",
+        is_new=True,
+    )
+    comment: str = knob(
+        "auto",
+        "What comment lines of a text table begin with; auto: found; none: there are none.",
+        group="Reading",
+        holds=bool,
+        refused="must be what comments begin with, auto or none",
+        is_new=True,
+    )
+    dates: Literal["auto", "day-first", "month-first"] = knob(
+        "auto",
+        "Order of dates like 03/04/2024; auto: by those that have one order only.",
+        group="Reading",
+        is_new=True,
+    )
+    sheet: str = knob(
+        "", "Sheet of a spreadsheet; by default the first.", group="Reading", is_new=True
+    )
+
+    @property
+    def reading(self) -> "Reading":
+        """These options alone."""
+        return Reading(**{f.name: getattr(self, f.name) for f in fields(Reading)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,17 @@ from click.core import ParameterSource
 from polyreg.errors import PolyregError, Refused
 from polyreg.text import text, without_secrets
 
-GROUPS = ("Varied", "Data", "Model", "Training", "Statistics", "Where it runs", "Record", "Other")
+GROUPS = (
+    "Varied",
+    "Data",
+    "Model",
+    "Training",
+    "Statistics",
+    "Reading",
+    "Where it runs",
+    "Record",
+    "Other",
+)
 LEFT = 28  # columns of `--help` at most, before the meaning; a longer option has its own line
 PLACEMENT = ("engine", "address")  # where the work runs; does not change the result
 

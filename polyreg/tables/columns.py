@@ -1,15 +1,18 @@
-"""Choice of the columns: those named, or all that are numbers; refusals of the others."""
+"""Choice of the columns: those named, or all that are numbers or dates; why others are none."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import pyarrow as pa
 
 from polyreg.errors import BadTable
-from polyreg.text import listed, quoted
+from polyreg.tables.formats.columnar import INDEX, pandas_index
+from polyreg.tables.formats.dates import is_time
+from polyreg.text import listed
 
-INDEX = ("", "__index_level_0__")  # what pandas calls an index that it writes: no feature
+UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of what had none
 
 
 class Columns(Protocol):
@@ -32,11 +35,6 @@ def require_columns(files: Sequence[Columns], asked: list[str]) -> None:
     first = files[0].schema.names
     for file in files:
         names = file.schema.names
-        if file.is_csv and not {*asked} & {*names} and all(map(_is_numeral, names)):
-            raise BadTable(
-                f"the first line of {file.name} is data, not names: {quoted(','.join(names))}; "
-                "put a line of column names first"
-            )
         twice = next((c for c in names if names.count(c) > 1), None)
         if twice is not None:
             raise BadTable(f"{file.name} has two columns {twice!r}; rename one of them")
@@ -55,38 +53,72 @@ def require_columns(files: Sequence[Columns], asked: list[str]) -> None:
             )
 
 
-def require_numbers(files: Sequence[Columns], columns: list[str]) -> None:
+def require_numbers(files: Sequence[Columns], columns: list[str], dated: Sequence[str]) -> None:
+    """Of formats that know what a column is; those in `dated` may be dates."""
     for file in files:
         for column in columns:
             kind = file.schema.field(column).type
-            if not is_number(kind):
+            if not (is_number(kind) or (is_time(kind) and column in dated) or kind == pa.null()):
                 raise BadTable(
                     f"column {column} is not a number: in {file.name} it is {kind}; convert it, or "
                     "choose other columns"
                 )
 
 
-def other_numbers(file: Columns, asked: list[str]) -> tuple[str, ...]:
-    taken = {*asked, *INDEX}
-    found = [f.name for f in file.schema if f.name not in taken and is_number(f.type)]
-    if not found and set(file.schema.types) == {pa.null()}:
-        raise BadTable(f"{file.name} has no rows with values; a fit needs some")
+def features_of(
+    files: Sequence[Columns], asked: list[str], excluded: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Columns that can be features, and the others with the reason, in the files' order.
+
+    Raises BadTable where none can, or where one is of numbers in one file and text in another.
+    """
+    schema = files[0].schema
+    index = pandas_index(schema)
+    found, others = [], []
+    for place, name in enumerate(schema.names):
+        if name in asked or name in excluded:
+            continue
+        kinds = {file.schema.field(name).type: file for file in files}
+        kinds.pop(pa.null(), None)
+        usable = [k for k in kinds if is_number(k) or is_time(k)]
+        if name in index or name in INDEX or (not place and UNNAMED.fullmatch(name)):
+            others.append((name, "an index"))
+        elif not kinds:
+            others.append((name, "empty"))
+        elif len(usable) == len(kinds):
+            found.append(name)
+        elif usable:
+            (text, file), number = next((k, f) for k, f in kinds.items() if k not in usable), usable
+            raise BadTable(
+                f"column {name} is {text} in {file.name} and {number[0]} in {kinds[number[0]].name}"
+                "; correct it, or leave it out by --exclude"
+            )
+        else:
+            others.append((name, described(next(iter(kinds)))))
     if not found:
+        told = ", ".join(f"{name!r} ({why})" for name, why in others)
+        if schema.names and {why for _, why in others} == {"empty"}:
+            raise BadTable(f"{files[0].name} has no rows with values; a fit needs some")
         raise BadTable(
-            f"{file.name} has no numeric column left for a feature; it has "
-            f"{listed([f'{f.name} ({f.type})' for f in file.schema])}"
+            f"{files[0].name} has no numeric column left for a feature"
+            + (f": {told} cannot be one" if told else f"; it has {listed(schema.names)}")
         )
-    return tuple(found)
+    return tuple(found), others
 
 
-def _is_numeral(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def described(kind: pa.DataType) -> str:
+    """What a column holds, in words."""
+    return "text" if is_text(kind) else str(kind)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
 
 
 def is_number(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return is_number(kind.value_type)
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
     return any(test(kind) for test in tests)

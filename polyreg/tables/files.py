@@ -1,16 +1,18 @@
-"""Files of CSV or Parquet: found, opened, read in batches, hashed, and their errors in one line.
+"""Files of tables: found, opened, read in batches, hashed, and their errors in one line.
 
 They lie in a folder, or where pyarrow can read by an address: s3://, gs://, abfs://, hdfs://.
 """
 
 import hashlib
-import math
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +21,26 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from polyreg.errors import BadTable, NotNow
+from polyreg.fields import Reading
+from polyreg.tables.formats import columnar, dialect
+from polyreg.tables.formats.cells import BadCell
+from polyreg.tables.formats.columnar import BLOCK_ROWS as BLOCK_ROWS
+from polyreg.tables.formats.dates import is_time
+from polyreg.tables.formats.delimited import Delimited, unpacked
+from polyreg.tables.formats.dialect import footer_of
 from polyreg.text import quoted
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
-BLOCK_ROWS = 131_072
-CSV_BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
-ENDINGS = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "parquet"}
-UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-# By default Arrow would hold whole row groups: 850 MB on 50 million rows of two columns, this 50 MB
-# in the same time. Its dataset scanner reads ahead: with a consumer that works it took 240 MB and
-# longer (0.98 s against 0.71 s on two cores), and held all of a file of one row group.
-STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20}
-# Over a network each request waits: rather a row group at a time.
-FETCHED = {"pre_buffer": True}
+TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".dat")
+SHEETS = (".xlsx", ".xls", ".ods")
+PACKED = ("", ".gz", ".bz2", ".zip", ".zst", ".xz")
+ENDINGS = (
+    columnar.ENDINGS
+    | {ending + packed: "csv" for ending in TEXT_ENDINGS for packed in PACKED}
+    | dict.fromkeys((*SHEETS, ".zip"), "csv")
+)
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zipfile.BadZipFile)
+TAIL = 4096  # bytes at the end that are looked at for lines after the data
 
 
 class Found(NamedTuple):
@@ -63,8 +72,16 @@ class Found(NamedTuple):
             raise NotNow(f"{self.name} changed while it was read; run again")
 
     def source(self) -> Any:
-        """What Arrow opens, decompressed."""
-        return self.path if self.fs is None else self.fs.open_input_stream(self.path.as_posix())
+        """Its bytes as they lie there, seekable."""
+        if self.fs is None:
+            return pa.OSFile(str(self.path))
+        return self.fs.open_input_file(self.path.as_posix())
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """What the folders' names say of all rows, as in year=2018/month=5/a.parquet."""
+        parts = (part.split("=", 1) for part in PurePath(self.name).parts[:-1] if "=" in part)
+        return {key: unquote(value) for key, value in parts if key}
 
     def footer(self) -> pa.parquet.FileMetaData:
         return pa.parquet.read_metadata(self.path.as_posix(), filesystem=self.fs)
@@ -75,11 +92,15 @@ class File(NamedTuple):
 
     found: Found
     stamp: tuple[int, ...]
+    kind: str  # csv (any text), parquet, arrow, orc or json
     schema: pa.Schema
-    footer: pa.parquet.FileMetaData | None
+    reading: Reading
+    keys: dict[str, str]  # columns by the names of folders
+    text: Delimited | None = None
+    footer: pa.parquet.FileMetaData | None = None
 
     @classmethod
-    def open(cls, found: Found) -> "File":
+    def open(cls, reading: Reading, wanted: Sequence[str], found: Found) -> "File":
         try:
             stamp = found.stamp()
         except OSError as error:
@@ -87,19 +108,29 @@ class File(NamedTuple):
         if not stamp[0]:
             raise BadTable(f"{found.name} is empty; it needs column names and rows")
         try:
-            if format_of(found.path) == "parquet":
-                footer = found.footer()
-                return cls(found, stamp, footer.schema.to_arrow_schema(), footer)
-            with _csv(found, pa.csv.ConvertOptions()) as reader:
-                _require_commas(found.name, reader.schema.names)  # decodes them: UTF-8 or not
-                return cls(found, stamp, reader.schema, None)
+            kind, text, footer = format_of(found.path) or "csv", None, None
+            with found.source() as raw:
+                if kind == "csv":
+                    head = bytes(raw.read(8))
+                    magics = (k for magic, k in columnar.MAGIC.items() if head.startswith(magic))
+                    kind = next(magics, kind)
+                    raw.seek(0)
+                if kind == "parquet":
+                    footer = found.footer()
+                    schema = footer.schema.to_arrow_schema()
+                elif kind == "csv":
+                    text = _opened(raw, found.name, reading, wanted)
+                    schema = text.schema
+                else:
+                    schema = columnar.schema(kind, unpacked(raw, found.name, reading))
+            return cls(found, stamp, kind, schema, reading, {}, text, footer)._with_keys()
         except UNREADABLE as error:
             found.require_unchanged(stamp)
             raise explained(error, found.name, []) from error
 
     def __reduce__(self):
         # A footer can be long, and stays where it is: whoever needs it reads it again.
-        return File, (self.found, self.stamp, self.schema, None)
+        return File, self[:-1]
 
     @property
     def name(self) -> str:
@@ -107,99 +138,126 @@ class File(NamedTuple):
 
     @property
     def is_csv(self) -> bool:
-        return format_of(self.found.path) == "csv"
+        return self.kind == "csv"
+
+    def _with_keys(self) -> "File":
+        """With a column for each of the folders' keys that the file itself has not."""
+        keys = {k: v for k, v in self.found.keys.items() if k not in self.schema.names}
+        own = [*self.schema, *(pa.field(k, _key(v).type) for k, v in keys.items())]
+        return self._replace(keys=keys, schema=pa.schema(own, self.schema.metadata))
 
     def require_unchanged(self) -> None:
         self.found.require_unchanged(self.stamp)
+
+    def judged(self, columns: Sequence[str]) -> "File":
+        """With those of the columns decided whose kind only a whole pass can tell."""
+        if not (self.text and {*columns} & {*self.text.undecided}):
+            return self
+        try:
+            with self.found.source() as raw:
+                stream = unpacked(raw, self.name, self.reading)
+                text = self.text.judged(stream, columns)
+        except UNREADABLE as error:
+            self.require_unchanged()
+            raise explained(error, self.name, self.schema.names) from error
+        return self._replace(text=text, schema=text.schema)._with_keys()
 
     def batches(
         self,
         columns: list[str],
         groups: Sequence[int] | None = None,
         numbers: Sequence[str] | None = None,
+        exact: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of these columns, in that order: of these row groups, or of the file.
 
-        `numbers`, by default all, are those that have to be numbers in a CSV.
+        `numbers`, by default all, are those that have to be numbers in a text table; `exact`, as
+        decimals in text.
         """
-        path, fs = self.found.path, self.found.fs
+        own = [c for c in columns if c not in self.keys] or self.schema.names[:1]
         try:
-            if format_of(path) == "csv":
-                with _csv(self.found, self._as_numbers(columns, numbers or columns)) as reader:
-                    yield from reader
-                return
-            way = STREAMED if fs is None else FETCHED
-            with pa.parquet.ParquetFile(
-                path.as_posix(), filesystem=fs, page_checksum_verification=True, **way
-            ) as source:
-                yield from source.iter_batches(BLOCK_ROWS, groups, columns)
+            for batch in self._batches(own, groups, numbers, exact):
+                for key in (c for c in columns if c in self.keys):
+                    value = pa.repeat(_key(self.keys[key]), batch.num_rows)
+                    batch = batch.append_column(key, value)
+                yield batch.select(columns)
+        except BadCell as error:
+            raise self._refusal(error) from error
         except UNREADABLE as error:
             self.require_unchanged()
             raise explained(error, self.name, self.schema.names) from error
 
-    def _as_numbers(self, columns: list[str], numbers: Sequence[str]) -> pa.csv.ConvertOptions:
-        """These are numbers from the start: Arrow judges by the first block alone."""
-        kinds = {c: pa.string() for c in columns}  # the others stay as they are written
-        for column in numbers:
-            boolean = pa.types.is_boolean(self.schema.field(column).type)
-            kinds[column] = pa.bool_() if boolean else pa.float64()
-        return pa.csv.ConvertOptions(include_columns=columns, column_types=kinds)
+    def _batches(self, own, groups, numbers, exact) -> Iterator[pa.RecordBatch]:
+        if self.kind == "parquet":
+            yield from columnar.parquet_batches(self.found.path, self.found.fs, own, groups)
+            return
+        with ExitStack() as opened:
+
+            def stream() -> Any:
+                raw = opened.enter_context(self.found.source())
+                return unpacked(raw, self.name, self.reading)
+
+            if self.text:
+                asked = [c for c in (own if numbers is None else numbers) if c in own]
+                yield from self.text.batches(stream, own, asked, exact)
+            else:
+                yield from columnar.batches(self.kind, stream(), own)
+
+    def _refusal(self, error: BadCell) -> BadTable:
+        kind = self.schema.field(error.column).type
+        what = "a date" if is_time(kind) else "a number"
+        return BadTable(
+            f"column {error.column} is not {what}: row {error.index + 1:,} of {self.name} holds "
+            f"{quoted(error.text)}; correct it, empty the cell, name it by --missing-values, or "
+            "leave the column out by --exclude"
+        )
+
+    def cell(self, column: str, row: int) -> str:
+        """What stands in a text table's cell; "" in other files."""
+        if self.text and column in self.text.schema.names:
+            for batch in self.batches([column], numbers=()):
+                if row < batch.num_rows:
+                    return batch.column(0)[row].as_py() or ""
+                row -= batch.num_rows
+        return ""
 
     def bounds(self, columns: list[str]) -> Iterator[tuple[int, list]]:
         """Of each row group: its rows, and each column's (low, high), None where not sure."""
         try:
-            footer = self.footer or self.found.footer()
+            yield from columnar.bounds(self.footer or self.found.footer(), columns)
         except UNREADABLE as error:
             self.require_unchanged()
             raise explained(error, self.name, []) from error
-        place = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
-        for g in range(footer.num_row_groups):
-            group = footer.row_group(g)
-            ranges = [_range(group.column(place[c]).statistics) for c in columns]
-            yield group.num_rows, ranges
 
 
-def format_of(path: PurePath) -> str | None:
-    return next((f for end, f in ENDINGS.items() if path.name.lower().endswith(end)), None)
+def _opened(raw: Any, name: str, reading: Reading, wanted: Sequence[str]) -> Delimited:
+    stream = unpacked(raw, name, reading)
+    text = Delimited.open(stream, name, reading, wanted)
+    if stream is raw and (size := raw.size()) > dialect.SAMPLE:
+        raw.seek(size - TAIL)
+        tail = bytes(raw.read()).decode(text.dialect.encoding, "ignore").partition("\n")[2]
+        text = replace(text, dialect=replace(text.dialect, footer=footer_of(tail, text.dialect)))
+    return text
 
 
-def _require_commas(name: str, header: list[str]) -> None:
-    if len(header) == 1:
-        for mark in (";", "\t", "|"):
-            if mark in header[0]:
-                raise BadTable(
-                    f"{name} looks separated by {mark!r}: {quoted(header[0])}; only commas are "
-                    "read, and decimal points"
-                )
-
-
-def _csv(file: Found, convert: pa.csv.ConvertOptions) -> pa.csv.CSVStreamingReader:
-    # One thread is as fast here as two, and only then do errors tell their row.
-    return pa.csv.open_csv(
-        file.source(),
-        read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=convert,
+def _key(value: str) -> pa.Scalar:
+    """A folder's key as a whole number where it is one."""
+    return (
+        pa.scalar(int(value), pa.int64())
+        if re.fullmatch(r"-?\d{1,18}", value)
+        else pa.scalar(value)
     )
 
 
-def _range(told: pa.parquet.Statistics | None) -> tuple[float, float] | None:
-    if not (told and told.has_min_max and told.has_null_count and told.null_count == 0):
-        return None
-    if isinstance(told.min, bytes):  # float16 comes undecoded
-        return None
-    low, high = float(told.min), float(told.max)
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+def format_of(path: PurePath) -> str | None:
+    """By the name's ending; None where it tells nothing."""
+    name = path.name.lower()
+    return next((f for end, f in ENDINGS.items() if name.endswith(end)), None)
 
 
 def explained(error: Exception, name: str, columns: list[str], doing: str = "read") -> BadTable:
     """Arrow's or the system's error in our words; Arrow counts a CSV's header as row 1."""
     said = str(error)
-    if found := re.search(r"column #(\d+): Row #(\d+): .*? invalid value '(.*)'", said, re.DOTALL):
-        return BadTable(
-            f"column {columns[int(found[1])]} is not a number: row {int(found[2]) - 1:,} of {name} "
-            f"holds {quoted(found[3])}; correct it, empty the cell, or choose other columns"
-        )
     if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", said, re.DOTALL):
         return BadTable(
             f"row {int(found[1]) - 1:,} of {name} has {found[3]} fields where the header has "
@@ -208,7 +266,7 @@ def explained(error: Exception, name: str, columns: list[str], doing: str = "rea
     if "Empty CSV file" in said:
         return BadTable(f"{name} has no rows; it needs a line of column names and then rows")
     if isinstance(error, UnicodeDecodeError):
-        return BadTable(f"the column names of {name} are not UTF-8; save the file as UTF-8")
+        return BadTable(f"{name} is not {error.encoding} throughout; give its --encoding")
     way_out = "check the file, or write it again" if doing == "read" else "choose another place"
     return BadTable(f"cannot {doing} {name}: {_said(error)}; {way_out}")
 

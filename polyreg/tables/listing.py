@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,10 +14,12 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import ENDINGS, UNREADABLE, Found, explained, format_of
+from polyreg.tables.files import UNREADABLE, Found, explained, format_of
 from polyreg.text import without_secrets
 
 HIDDEN = re.compile(r"(^|/)[._]")
+# Of a folder that has such files, no others are read.
+SURE = (".csv", ".parquet", ".pq", ".tsv", ".arrow", ".feather", ".orc", ".jsonl", ".ndjson")
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
@@ -32,20 +34,32 @@ def find(data: str) -> tuple[str, list[Found]]:
     chosen = [
         file
         for file in sorted(found, key=lambda file: file.name)
-        if format_of(file.path) and (one or not HIDDEN.search(file.name))
+        if one or not HIDDEN.search(file.name)
     ]
+    if any(is_surely_a_table(file.path) for file in chosen):  # a readme beside them is none
+        chosen = [file for file in chosen if is_surely_a_table(file.path) or one]
     if not chosen:
         raise BadTable(
-            f"no CSV or Parquet at {root}; give a file that ends in {', '.join(ENDINGS)}, "
-            "a folder of such files, or a glob"
+            f"no table at {root}; give a file, a folder of files that end in "
+            f"{', '.join(SURE)} and the like, or a glob"
         )
-    formats = {format_of(file.path): file.path.name for file in chosen}
+    formats = {format_of(file.path) or "csv": file.path.name for file in chosen}
     if len(formats) > 1:
+        (one_format, a), (other, b) = list(formats.items())[:2]
         raise BadTable(
-            f"{root} means both CSV ({formats['csv']}) and Parquet ({formats['parquet']}); choose "
+            f"{root} means both {_title(one_format)} ({a}) and {_title(other)} ({b}); choose "
             "one by a glob like '*.csv'"
         )
     return root, chosen
+
+
+def is_surely_a_table(path: PurePath) -> bool:
+    """Whether its ending is one that only tables have."""
+    return path.name.lower().removesuffix(".gz").endswith(SURE)
+
+
+def _title(kind: str) -> str:
+    return {"csv": "CSV", "json": "JSON", "orc": "ORC"}.get(kind, kind.capitalize())
 
 
 def _listed_here(data: str) -> tuple[str, list[Found]]:
@@ -56,7 +70,9 @@ def _listed_here(data: str) -> tuple[str, list[Found]]:
         matches = [str(path)] if path.is_file() else glob.glob(str(path), recursive=True)
         found = [Path(match) for match in matches]
         root = Path(os.path.commonpath([p.parent for p in found] or [path]))
-    names = {p.relative_to(root).as_posix(): p for p in found if format_of(p) and p.is_file()}
+    alone = path.is_file()  # whatever its name
+    files = [p for p in found if p.is_file() and (alone or format_of(p))]
+    names = {p.relative_to(root).as_posix(): p for p in files}
     return str(root if names else path), [Found(p, name) for name, p in names.items()]
 
 
@@ -83,7 +99,11 @@ def _listed_at(address: str) -> tuple[str, list[Found]]:
         infos = [(p, is_file) for p, is_file in infos if _matches(p.parts[wild:], pattern)]
         base = os.path.commonpath([str(p.parent) for p, _ in infos] or [base])
     depth = len(PurePosixPath(base).parts)
-    found = [Found(Path(p), "/".join(p.parts[depth:]), fs) for p, is_file in infos if is_file]
+    found = [
+        Found(Path(p), "/".join(p.parts[depth:]), fs)
+        for p, is_file in infos
+        if is_file and format_of(p)
+    ]
     return f"{scheme}{base}", found
 
 

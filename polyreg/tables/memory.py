@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from polyreg.errors import BadTable
 from polyreg.polynomials.inputs import as_numbers, is_frame, labels
-from polyreg.tables.columns import other_numbers, require_columns, require_numbers
+from polyreg.tables.columns import features_of, require_columns, require_numbers
+from polyreg.tables.formats.cells import codes_of
+from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.parts import as_float64
 from polyreg.tables.rows import InMemory
 from polyreg.text import listed
@@ -38,6 +40,8 @@ def in_memory(
     features: Sequence[str] | None = (),
     weights: Any = None,
     missing: str = "refuse",
+    exclude: Sequence[str] = (),
+    codes: Sequence[str] = (),
 ) -> InMemory:
     """The table of x and y, or of a frame x and the names of its columns.
 
@@ -52,6 +56,8 @@ def in_memory(
     no number.
     """
     asked, by_name = names_of(features), isinstance(weights, str)
+    units: dict[str, str] = {}
+    left_out: list[tuple[str, str]] = []
     if isinstance(y, str):
         raise BadTable(f"y={y!r} is a name; a column of x is named by target={y!r}")
     target = None if target is None else name_of(target)
@@ -61,12 +67,17 @@ def in_memory(
         if y is None and target is None:
             columns = listed([*frame.columns])
             raise BadTable(f"target must name the column to predict, one of {columns}")
+        require_columns([frame], [*exclude])
         others = (target if y is None else None, weights if by_name else None)
         other = [name for name in others if name is not None]
         require_columns([frame], [*asked, *other])
-        names = asked or other_numbers(frame, other)
-        require_numbers([frame], [*names, *other])
-        found = {c: as_float64(_whole(frame.columns[c])) for c in {*names, *other}}
+        names = asked
+        if not asked:
+            names, left_out = features_of([frame], other, exclude)
+        require_numbers([frame], [*names, *other], names)
+        whole = {c: _whole(frame.columns[c]) for c in dict.fromkeys([*names, *other])}
+        units = {c: units_of(a) for c, a in whole.items() if is_time(a.type)}
+        found = {c: as_float64(a, units.get(c, "")) for c, a in whole.items()}
         xs = [found[name] for name in names]
     else:
         if by_name:
@@ -99,8 +110,10 @@ def in_memory(
     made = InMemory(
         xs, ys, weighed, names, target=named, weighed=kept, title=TITLE, missing=missing
     )
+    made.codes = codes_of(codes)
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]
+        made.units, made.left_out = units, left_out
         made.schema = own + [pair for pair in made.schema if pair[0] not in frame.columns]
     return made
 
@@ -177,7 +190,7 @@ def _column(values: Any, what: str) -> np.ndarray:
     columns = _columns(values)
     if len(columns) != 1:
         raise BadTable(f"{what} must be one column; it has {len(columns)}: {listed([*columns])}")
-    require_numbers([Frame(columns)], [*columns])
+    require_numbers([Frame(columns)], [*columns], ())
     return as_float64(_whole(*columns.values()))
 
 

@@ -1,12 +1,14 @@
 """Missing values: rows with a null, nan or infinite value are counted, and refused or dropped."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from polyreg.errors import BadTable
 from polyreg.tables.files import Place
+from polyreg.text import quoted
 
 
 @dataclass
@@ -16,6 +18,8 @@ class MissingRows:
     rows: int = 0
     missing: int = 0
     first: str = ""
+    where: tuple[int, int, str] = (0, 0, "")  # of the first: file, row from 0, column
+    columns: dict[str, int] = field(default_factory=dict)  # missing values of each
 
     @property
     def clean(self) -> int:
@@ -23,7 +27,10 @@ class MissingRows:
 
     def __add__(self, later: "MissingRows") -> "MissingRows":
         rows, missing = self.rows + later.rows, self.missing + later.missing
-        return MissingRows(rows, missing, self.first or later.first)
+        mine = self if self.first else later
+        names = dict.fromkeys([*self.columns, *later.columns])
+        columns = {c: self.columns.get(c, 0) + later.columns.get(c, 0) for c in names}
+        return MissingRows(rows, missing, mine.first, mine.where, columns)
 
     def clean_rows(
         self, place: Place, arrays: list[np.ndarray], columns: list[str]
@@ -40,14 +47,29 @@ class MissingRows:
             return slice(None)
         if not self.missing:
             row = int(missing.argmax())
-            self.first = f"{place.row(row)} (column {columns[holes[:, row].argmax()]})"
+            column = columns[holes[:, row].argmax()]
+            self.first = f"{place.row(row)} (column {column})"
+            self.where = (place.number, place.before + row, column)
         self.missing += int(missing.sum())
+        for column, count in zip(columns, holes.sum(axis=1).tolist(), strict=True):
+            if count:
+                self.columns[column] = self.columns.get(column, 0) + count
         return ~missing
 
-    def refusal(self, title: str) -> BadTable:
-        """The error of a table that is not to have missing values."""
+    def refusal(self, title: str, spelling: str = "") -> BadTable:
+        """The error of a table that is not to have missing values.
+
+        spelling: how the first of them is written, where that is known
+        """
         have = "has" if self.missing == 1 else "have"
+        written = f", which holds {quoted(spelling)}" if spelling else ""
+        each = f" ({counts(self.columns)})" if len(self.columns) > 1 else ""
         return BadTable(
             f"{self.missing:,} of {self.rows:,} rows of {title} {have} a missing or infinite "
-            f"value, the first in {self.first}; use --missing drop to leave them out"
+            f"value{each}, the first in {self.first}{written}; use --missing drop to leave them out"
         )
+
+
+def counts(columns: Mapping[str, int]) -> str:
+    """How many values each column lacks: `x 2, y 1`."""
+    return ", ".join(f"{column} {count:,}" for column, count in columns.items())

@@ -6,7 +6,7 @@ each file, a CSV's header not among them.
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,6 +100,10 @@ class Rows:
     weights: str | None
     missing = "refuse"
     missing_rows = 0  # of the last complete pass
+    missing_by: Mapping[str, int] = {}  # column
+    units: Mapping[str, str] = {}  # of columns, as "mV", or "days since 2024-03-01" of dates
+    codes: tuple[float, ...] = ()  # numbers that stand for a missing value
+    left_out: Sequence[tuple[str, str]] = ()  # columns that are no features, and why
 
     @property
     def columns(self) -> list[str]:
@@ -108,6 +112,13 @@ class Rows:
     def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
         raise NotImplementedError
 
+    def _decoded(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+        """As `_read`, nan where a code stands for a missing value."""
+        for place, arrays in self._read():
+            if self.codes:
+                arrays = [np.where(np.isin(a, self.codes), np.nan, a) for a in arrays]
+            yield place, arrays
+
     def blocks(self) -> Iterator[Block]:
         """One pass over the clean rows, in order.
 
@@ -115,7 +126,7 @@ class Rows:
         missing that are not to be dropped.
         """
         gaps = MissingRows()
-        for place, arrays in self._read():
+        for place, arrays in self._decoded():
             kept = self._kept(gaps, place, arrays)
             clean = [a[kept] for a in arrays]
             if len(clean[0]):
@@ -125,16 +136,20 @@ class Rows:
     def profile(self, seed: int) -> Profile:
         """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
         gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays in self._read():
+        for place, arrays in self._decoded():
             profile.add(place, arrays, self._kept(gaps, place, arrays))
         self.check_missing(gaps)
         return profile
 
     def check_missing(self, gaps: MissingRows) -> None:
         """What a whole pass found missing is counted, or refused."""
-        self.missing_rows = gaps.missing
+        self.missing_rows, self.missing_by = gaps.missing, gaps.columns
         if gaps.missing and self.missing != "drop":
-            raise gaps.refusal(self.title)
+            raise gaps.refusal(self.title, self._spelling(gaps))
+
+    def _spelling(self, gaps: MissingRows) -> str:
+        """How the first missing value is written, where that is text."""
+        return ""
 
     def _kept(
         self, gaps: MissingRows, place: Place, arrays: list[np.ndarray]
@@ -216,7 +231,11 @@ class InMemory(Rows):
     def survey(self, seed: int = 0) -> Survey:
         with np.errstate(over="ignore", invalid="ignore"):
             clean = all(math.isfinite(a.sum()) for a in self._arrays)
-        if not (self.rows and clean) or (self.weights and self._arrays[-1].min() <= 0):
+        if (
+            not (self.rows and clean)
+            or self.codes
+            or (self.weights and self._arrays[-1].min() <= 0)
+        ):
             return super().survey(seed)
         arrays = self._arrays
         if self.rows > SAMPLE:

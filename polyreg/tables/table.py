@@ -1,13 +1,13 @@
-"""The user's table, CSV or Parquet, as a stream of blocks of float64 columns.
+"""The user's table as a stream of blocks of float64 columns.
 
 No more is held than a few blocks and a sample.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from threading import Thread
 from typing import Any
@@ -17,8 +17,11 @@ import pyarrow as pa
 
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, NotNow
-from polyreg.tables.columns import other_numbers, require_columns, require_numbers
-from polyreg.tables.files import File, Place, format_of, sha256
+from polyreg.fields import Reading
+from polyreg.tables.columns import features_of, require_columns, require_numbers
+from polyreg.tables.files import File, Place, sha256
+from polyreg.tables.formats.cells import codes_of
+from polyreg.tables.formats.dates import Order, is_day_first, is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.parts import Part, Piece, as_float64
@@ -26,30 +29,47 @@ from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
+NULL = pa.null()
 AT_ONCE = 16  # files that are opened over a network
 Each = Callable[[Callable, Iterable], Iterable]  # like `map`
 
 
 class Table(Rows):
-    """A file, a folder or a glob of CSV or Parquet files."""
+    """A file, a folder or a glob of files of one format.
 
-    def __init__(self, root: str, files: list[File], target, features, weights, missing, each):
+    names: the features; `left_out` are the columns that could be none, and why
+    """
+
+    def __init__(
+        self,
+        root: str,
+        files: list[File],
+        target: str | None,
+        features: Sequence[str],
+        weights: str | None,
+        exclude: Sequence[str],
+        units: Mapping[str, str],
+    ):
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
-        self.target, self.weights, self.missing = target, weights, missing
+        self.target, self.weights = target, weights
         self.skipped = []
-        self._each = each
-        # A column that starts empty, or a part that is only a header, tells no types.
-        telling = next((f for f in files if set(f.schema.types) - {pa.null()}), files[0])
-        self.schema = [(field.name, str(field.type)) for field in telling.schema]
-        self.format = format_of(files[0].found.path)
+        self.format = files[0].kind
         asked = [c for c in (*features, target, weights) if c is not None]
-        require_columns(files, asked)
-        self.names = tuple(features) or other_numbers(telling, asked)
-        if self.format == "parquet":
-            require_numbers(files, self.columns)
+        require_columns(files, [*asked, *(c for c in exclude if c not in asked)])
+        if twice := [c for c in exclude if c in asked]:
+            raise BadTable(f"--exclude {twice[0]} is asked for, too; choose one")
+        self.names, self.left_out = tuple(features), ()
+        if not features:
+            self.names, self.left_out = features_of(files, asked, exclude)
+        if self.format != "csv":
+            require_numbers(files, self.columns, self.names)
+        # A column that starts empty, or a part that is only a header, tells no types.
+        telling = {f.name: f.type for file in files[::-1] for f in file.schema if f.type != NULL}
+        self.schema = [(f.name, str(telling.get(f.name, f.type))) for f in files[0].schema]
         self._files, self.files = files, tuple(f.found.path for f in files)
         self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
         self.size = sum(f.stamp[0] for f in files)
+        self.units = self._units(units, [c for c in self.names if is_time(telling.get(c, NULL))])
         self._hash: Future[str] | None = None
         self._digests: Iterable[str] | None = None
 
@@ -63,23 +83,43 @@ class Table(Rows):
         missing: str = "refuse",
         skip_bad_files: bool = False,
         each: Each | None = None,
+        *,
+        exclude: Sequence[str] = (),
+        reading: Reading | None = None,
+        units: Mapping[str, str] | None = None,
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
-        Without features, all other numeric columns are, in the file's order. Files that cannot be
-        read are refused or, by a pass more, found and left out. `each` is who opens the files.
+        Without features, all other columns of numbers or dates are, in the file's order. Files that
+        cannot be read are refused or, by a pass more, found and left out. `each` is who opens the
+        files; `units` are those of dates that a model knows.
         """
         root, found = find(data)
         if each is None:
             each = map if found[0].fs is None else at_once
-        if not skip_bad_files:
-            return cls(root, list(each(File.open, found)), target, features, weights, missing, each)
-        files, bad = _sound(each(_tried(File.open), found))
-        table = cls(root, files, target, features, weights, missing, each)
-        files, unread = _sound(each(_tried(partial(_read_through, table.columns)), files))
-        if unread:
-            table = cls(root, files, target, table.names, weights, missing, each)
-        table.skipped = bad + unread
+        reading = reading or Reading()
+        asked = [c for c in (*features, target, weights) if c is not None]
+        opening = partial(File.open, reading, asked)
+        bad: list[str] = []
+        if skip_bad_files:
+            files, bad = _sound(each(_tried(opening), found))
+        else:
+            files = list(each(opening, found))
+
+        def made(files: list[File], features: Sequence[str] = features) -> Table:
+            table = cls(root, files, target, features, weights, exclude, units or {})
+            table.missing, table._each = missing, each
+            table.codes = codes_of(reading.missing_values)
+            return table
+
+        require_columns(files, asked)
+        files = _decided(files, asked if features else None, exclude, reading, each)
+        table = made(files)
+        if skip_bad_files:
+            files, unread = _sound(each(_tried(partial(_read_through, table.columns)), files))
+            if unread:
+                table = made(files, table.names)
+            table.skipped = bad + unread
         return table
 
     @classmethod
@@ -93,7 +133,32 @@ class Table(Rows):
             config.missing,
             config.skip_bad_files,
             each,
+            exclude=config.exclude,
+            reading=config.reading,
         )
+
+    def _units(self, known: Mapping[str, str], dated: Sequence[str]) -> dict[str, str]:
+        """Of the columns that are used: dates since their first, others as the header tells."""
+        text = self._files[0].text
+        found = dict(text.dialect.units) if text else {}
+        for name in dated:
+            for file in self._files:
+                first = next(iter(file.batches([name])), None)
+                units = known.get(name) or (first and units_of(first.column(0)[:1000]))
+                if units:
+                    found[name] = units
+                    break
+        return {name: found[name] for name in self.columns if name in found}
+
+    def described(self) -> str:
+        """How a text table was read, in words; "" of other formats."""
+        told = dict.fromkeys(file.text.dialect.described() for file in self._files if file.text)
+        more = f", and {len(told) - 1} other ways" if len(told) > 1 else ""
+        return f"{next(iter(told))}{more}" if told else ""
+
+    def _spelling(self, gaps: MissingRows) -> str:
+        number, row, column = gaps.where
+        return self._files[number].cell(column, row)
 
     def survey(self, seed: int = 0) -> Survey:
         return self.survey_from_footers(seed) or super().survey(seed)
@@ -108,7 +173,8 @@ class Table(Rows):
 
         The sample is then of at most four row groups, spread evenly, or more where these are small.
         """
-        if self.format == "csv" or self.missing == "drop":  # bounds are those of the rows that stay
+        # Bounds are those of the rows that stay.
+        if self.format != "parquet" or self.missing == "drop" or self.codes:
             return None
         pieces, rows = [], []
         for number, (file, (counts, _)) in enumerate(zip(self._files, self._groups, strict=True)):
@@ -131,7 +197,7 @@ class Table(Rows):
 
     def parts(self) -> list[Part]:
         """The table in parts of about equal size, the same whoever reads them."""
-        if self.format == "csv":
+        if self.format != "parquet":
             pieces = [Piece(f, n) for n, f in enumerate(self._files)]
             sizes, least = [piece.file.stamp[0] for piece in pieces], PART_BYTES
         else:
@@ -170,7 +236,7 @@ class Table(Rows):
         files = [piece.file for piece in pieces]
         self._require_unchanged(files)
         for piece in pieces:
-            yield from piece.read(self.columns)
+            yield from piece.read(self.columns, self.units)
         self._require_unchanged(files)
 
     def records(self) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
@@ -179,7 +245,8 @@ class Table(Rows):
         every = [name for name, _ in self.schema]
         for file in self._files:
             for batch in file.batches(every, numbers=self.names):
-                yield batch, np.column_stack([as_float64(batch.column(c)) for c in self.names])
+                x = [as_float64(batch.column(c), self.units.get(c, "")) for c in self.names]
+                yield batch, np.column_stack(x)
         self._require_unchanged(self._files)
 
     def _require_unchanged(self, files: Iterable[File]) -> None:
@@ -246,6 +313,37 @@ def _sound(opened: Iterable) -> tuple[list[File], list[str]]:
     if not files:
         raise BadTable(f"none of the {len(bad):,} files can be read; the first: {bad[0]}")
     return files, bad
+
+
+def _decided(
+    files: list[File],
+    asked: Sequence[str] | None,
+    exclude: Sequence[str],
+    reading: Reading,
+    each: Each,
+) -> list[File]:
+    """The files, with the kinds of columns that only a whole pass can tell; None: of all columns.
+
+    Raises BadTable where a column of dates has no order, or both.
+    """
+    wanted = [c for c in (files[0].schema.names if asked is None else asked) if c not in exclude]
+    if any(file.text and {*wanted} & {*file.text.undecided} for file in files):
+        files = list(each(partial(_judged, wanted), files))
+    found: list[File] = []
+    for file in files:
+        if file.text and file.text.orders:
+            orders: dict[str, Order] = {}
+            for one in (f.text for f in files if f.text):
+                for column in (c for c in wanted if c in one.orders):
+                    orders[column] = orders.get(column, Order()) + one.orders[column]
+            day_first = {c: is_day_first(o, reading.dates, c, file.name) for c, o in orders.items()}
+            file = file._replace(text=replace(file.text, day_first=day_first))
+        found.append(file)
+    return found
+
+
+def _judged(columns: Sequence[str], file: File) -> File:
+    return file.judged(columns)
 
 
 def _read_through(columns: list[str], file: File) -> File:

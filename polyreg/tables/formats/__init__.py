@@ -1,0 +1,1 @@
+"""Formats of files: what each holds, as Arrow record batches."""

@@ -1,0 +1,343 @@
+"""Text tables: opened whatever they are packed in, cleaned as a stream, and read by Arrow."""
+
+import codecs
+import io
+import lzma
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+
+from polyreg.errors import BadTable
+from polyreg.fields import Reading
+from polyreg.tables.formats import dates, dialect, sheets
+from polyreg.tables.formats.cells import FALSE, MOST, TRUE, BadCell, Column, counted, truths
+from polyreg.tables.formats.dates import Order
+from polyreg.tables.formats.dialect import Dialect
+from polyreg.text import listed, plural
+
+BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
+CHUNK = 1 << 20
+PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+ZIP, XZ = b"PK\x03\x04", b"\xfd7zXZ"
+DATE = pa.timestamp("ns")
+TRUTHS = {*TRUE, *FALSE}
+WHOLE = re.compile(r"[+-]?\d{1,18}")
+
+
+def unpacked(stream: Any, name: str, reading: Reading) -> Any:
+    """A seekable stream of bytes as what it holds, by its first bytes and not by its name.
+
+    A spreadsheet is the CSV of one sheet.
+    """
+    head = bytes(stream.read(6))
+    stream.seek(0)
+    packing = next((kind for magic, kind in PACKINGS.items() if head.startswith(magic)), None)
+    if packing:
+        return pa.CompressedInputStream(stream, packing)
+    if head.startswith(XZ):
+        return pa.PythonFile(lzma.LZMAFile(stream), mode="r")
+    if head.startswith(sheets.XLS):
+        return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
+    if head.startswith(ZIP):
+        packed = zipfile.ZipFile(stream)
+        if {*sheets.INSIDE} & {*packed.namelist()}:
+            stream.seek(0)
+            return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
+        return pa.PythonFile(_only_file(packed, name), mode="r")
+    return stream
+
+
+def _only_file(packed: zipfile.ZipFile, name: str) -> Any:
+    inside = [f for f in packed.namelist() if not f.endswith("/") and "__MACOSX" not in f]
+    if len(inside) != 1:
+        raise BadTable(f"{name} holds {plural(len(inside), 'file')}: {listed(inside)}; unpack one")
+    return packed.open(inside[0])
+
+
+class Judged(NamedTuple):
+    """What the cells of a column are, by a whole pass."""
+
+    column: Column = Column()
+    dates: int = 0
+    order: Order = Order()
+
+    def __add__(self, later: "Judged") -> "Judged":  # type: ignore[override]
+        return Judged(*(a + b for a, b in zip(self, later, strict=True)))
+
+    @property
+    def kind(self) -> pa.DataType:
+        if self.column.is_number:
+            return pa.float64()
+        if not self.column.texts:
+            return pa.null()
+        return DATE if self.dates > MOST * self.column.texts else pa.string()
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """What is known of a text table: dialect, columns, and what these are.
+
+    `undecided` are columns that a whole pass has to judge, since they are empty or text in the
+    first lines. `orders` are what columns of dates tell of day and month, and `day_first` what
+    that comes to in the whole table.
+    """
+
+    dialect: Dialect
+    schema: pa.Schema
+    undecided: tuple[str, ...] = ()
+    orders: dict[str, Order] = field(default_factory=dict)
+    day_first: dict[str, bool] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, stream: Any, name: str, reading: Reading, wanted: Sequence[str]) -> "Delimited":
+        """By a stream's first bytes. Raises BadTable."""
+        head, found, whole = b"", None, False
+        while found is None:
+            size = max(dialect.SAMPLE, 3 * len(head))
+            head += (more := _read(stream, size))
+            whole = len(more) < size
+            found = dialect.sniff(head, whole, name, reading, wanted)
+        fields, undecided, orders = [], [], {}
+        for column, some in zip(found.dialect.names, found.cells, strict=True):
+            kind = _kind(some, found.dialect)
+            if kind == DATE and dates.has_order(some):
+                orders[column] = dates.order_of(some)
+            ordered = column in orders and not any(orders[column])
+            if not whole and (kind in (pa.null(), pa.string()) or ordered):
+                undecided.append(column)
+            fields.append(pa.field(column, kind))
+        return cls(found.dialect, pa.schema(fields), tuple(undecided), orders)
+
+    def judged(self, stream: Any, columns: Sequence[str]) -> "Delimited":
+        """With the undecided among the columns decided, by one pass."""
+        judging = [c for c in columns if c in self.undecided]
+        found = dict.fromkeys(judging, Judged())
+        row = 0
+        for batch in self._reader(stream, judging, ()):
+            for column in judging:
+                texts = as_text(batch.column(column))
+                counts, times, order = counted(texts, self.dialect.numbers, row), 0, Order()
+                if counts.texts > counts.numbers:
+                    cells = [c for c in texts.to_pylist() if c]
+                    times = sum(map(dates.is_date, cells))
+                    order = dates.order_of(cells) if times else order
+                found[column] += Judged(counts, times, order)
+            row += batch.num_rows
+        fields, orders = list(self.schema), dict(self.orders)
+        for column, one in found.items():
+            fields[self.schema.get_field_index(column)] = pa.field(column, one.kind)
+            if one.kind == DATE:
+                orders[column] = one.order
+        undecided = tuple(c for c in self.undecided if c not in judging)
+        return replace(self, schema=pa.schema(fields), undecided=undecided, orders=orders)
+
+    def batches(
+        self,
+        stream: Callable[[], Any],
+        columns: Sequence[str],
+        numbers: Sequence[str],
+        exact: bool = False,
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches of these columns, in that order; those not in `numbers` stay text.
+
+        exact: numbers as text that Python's Decimal takes, too
+
+        Raises BadCell, its index counted from the first row, where a cell is none.
+        """
+        done, typed = 0, not exact and self.dialect.numbers.is_plain
+        while True:
+            row = 0
+            try:
+                for batch in self._reader(stream(), columns, numbers if typed else ()):
+                    end = row + batch.num_rows
+                    if end > done:
+                        part = batch.slice(max(0, done - row))
+                        yield self._converted(part, columns, numbers, max(row, done), exact)
+                        done = end
+                    row = end
+                return
+            except pa.ArrowInvalid as error:
+                if not typed or "CSV conversion error" not in str(error):
+                    raise
+                typed = False  # again from there, cell by cell
+
+    def _converted(
+        self,
+        batch: pa.RecordBatch,
+        columns: Sequence[str],
+        numbers: Sequence[str],
+        before: int,
+        exact: bool,
+    ) -> pa.RecordBatch:
+        """What is still text as what it means."""
+        arrays = []
+        for column in columns:
+            array = batch.column(column)
+            if pa.types.is_string(array.type):
+                array = as_text(array)
+                if column in numbers:
+                    try:
+                        array = self._meant(column, array, exact)
+                    except BadCell as error:
+                        raise BadCell(before + error.index, error.text, column) from error
+            arrays.append(array)
+        return pa.record_batch(arrays, names=list(columns))
+
+    def _meant(self, column: str, array: pa.Array, exact: bool) -> pa.Array:
+        kind = self.schema.field(column).type
+        if kind == DATE:
+            return dates.times(array, self.day_first.get(column, True))
+        if pa.types.is_boolean(kind):
+            return truths(array)
+        numbers = self.dialect.numbers
+        return numbers.plain(array) if exact else numbers.values(array)
+
+    def _reader(self, stream: Any, columns: Sequence[str], numbers: Sequence[str]) -> Iterator:
+        d = self.dialect
+        hidden = [f"\0{k}" for k in range(d.width - len(d.names))]
+        kinds = dict.fromkeys(columns, pa.string())
+        for column in numbers:
+            kind = self.schema.field(column).type
+            if kind != DATE:
+                kinds[column] = pa.bool_() if pa.types.is_boolean(kind) else pa.float64()
+        after: list[pa.csv.InvalidRow] = []
+
+        def judge(row: pa.csv.InvalidRow) -> str:
+            if row.text.strip() not in d.footer:
+                return "error"
+            after.append(row)
+            return "skip"
+
+        reader = pa.csv.open_csv(
+            _source(stream, d),
+            # One thread is as fast here as two, and only then do errors tell their row.
+            pa.csv.ReadOptions(
+                block_size=BLOCK,
+                use_threads=False,
+                skip_rows=d.skip,
+                column_names=[*d.names, *hidden],
+            ),
+            pa.csv.ParseOptions(
+                delimiter=d.separator,
+                quote_char=d.quote,
+                newlines_in_values=True,
+                invalid_row_handler=judge if d.footer else None,
+            ),
+            pa.csv.ConvertOptions(
+                include_columns=[*columns, *hidden],
+                column_types=kinds | dict.fromkeys(hidden, pa.null()),
+                decimal_point=d.numbers.decimal,
+                null_values=d.numbers.spellings,
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+        rows = 0
+        with reader:
+            for batch in reader:
+                rows += batch.num_rows
+                if after and after[0].number <= rows:
+                    raise pa.ArrowInvalid(
+                        f"Row #{after[0].number + 1}: Expected {d.width} columns, got "
+                        f"{after[0].actual_columns}: {after[0].text}"
+                    )
+                yield batch
+
+
+def _read(stream: Any, size: int) -> bytes:
+    """As many bytes, but at the end."""
+    parts, left = [], size
+    while left and (part := bytes(stream.read(left))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _kind(some: Sequence[str], found: Dialect) -> pa.DataType:
+    """The Arrow type of a column, by some of its cells."""
+    known = [cell for cell in map(str.strip, some) if not found.numbers.is_missing(cell)]
+    if not known:
+        return pa.null()
+    numbers = [cell for cell in known if found.numbers.is_number(cell)]
+    if len(numbers) > MOST * len(known):
+        whole = len(numbers) == len(known) == len(some) and all(map(WHOLE.fullmatch, numbers))
+        return pa.int64() if whole else pa.float64()
+    if all(cell in TRUTHS for cell in known):
+        return pa.bool_()
+    return DATE if sum(map(dates.is_date, known)) > MOST * len(known) else pa.string()
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """Strings; those that are no UTF-8, in a file that began with it, as Windows-1252."""
+    try:
+        column.validate(full=True)
+        return column
+    except pa.ArrowInvalid:
+        found = (None if c is None else _decoded(c) for c in column.cast(pa.binary()).to_pylist())
+        return pa.array(found, pa.string())
+
+
+def _decoded(cell: bytes) -> str:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.decode("cp1252", "replace")
+
+
+def _source(stream: Any, d: Dialect) -> Any:
+    """What Arrow reads: the stream as it is, or cleaned."""
+    is_clean = d.encoding in ("utf-8", "utf-8-sig") and not d.comment and d.separator != " "
+    return stream if is_clean else pa.PythonFile(_Cleaned(stream, d), mode="r")
+
+
+class _Cleaned(io.RawIOBase):
+    """A stream as UTF-8, without comments, and with single blanks between cells."""
+
+    def __init__(self, stream: Any, d: Dialect):
+        self._stream, self._dialect = stream, d
+        plain = d.encoding in ("utf-8", "utf-8-sig")
+        self._decoder = None if plain else codecs.getincrementaldecoder(d.encoding)()
+        self._rest, self._ready, self._ended = b"", b"", False
+        mark = re.escape(d.comment.encode())
+        end = d.ends.encode()
+        self._comments = re.compile(
+            rb"(?:\A|(?<=" + end + rb"))[ \t]*" + mark + rb"[^" + end + rb"]*(?:" + end + rb"|\Z)"
+        )
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._ended and (size < 0 or len(self._ready) < size):
+            self._ready += self._more()
+        size = len(self._ready) if size < 0 else size
+        found, self._ready = self._ready[:size], self._ready[size:]
+        return found
+
+    def _more(self) -> bytes:
+        block = bytes(self._stream.read(CHUNK))
+        self._ended = not block
+        if self._decoder:
+            block = self._decoder.decode(block, self._ended).encode()
+        block = self._rest + block
+        cut = len(block) if self._ended else block.rfind(self._dialect.ends.encode()) + 1
+        block, self._rest = block[:cut], block[cut:]
+        mark = self._dialect.comment.encode()
+        if mark and mark in block:
+            block = self._comments.sub(b"", block)
+        return _single_blanks(block) if self._dialect.separator == " " else block
+
+
+def _single_blanks(block: bytes) -> bytes:
+    """Runs of blanks outside of double quotes as one, none at the ends of lines."""
+    block = block.replace("\u00a0".encode(), b" ")
+    if b'"' in block:
+        block = re.sub(rb'("[^"]*")|[ \t]+', lambda found: found[1] or b" ", block)
+    else:
+        block = re.sub(rb"[ \t]+", b" ", block)
+    return re.sub(rb" *(\r?\n|\r|\A|\Z) *", rb"\1", block)
