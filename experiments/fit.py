@@ -36,7 +36,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg.device import device_of
             from polyreg.least_squares.origin import originated
             from polyreg.least_squares.problem import term_count
-            from polyreg.reports.fit import plan, record, report, title
+            from polyreg.reports.fit import about, plan, record, report, title
             from polyreg.tables import Table
 
         clock = tracking.Clock({"import": stop.seconds_importing})
@@ -46,8 +46,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
             rows = Table.of(config, engine and engine.each)
             term_count(rows.names, config)
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
-            survey = passes.survey(config.seed)
+            survey = least_squares.surveyed(passes, config)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
+        say([], about(rows, survey))
         if dry_run:
             return say(plan(problem, rows, survey, engine))
         name, wait = config.named(rows.names), patience(stop)
@@ -55,7 +56,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             say_abandoned()
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.interruptible():
                 result = least_squares.run(problem, partial(passes.sums, advance=bar.update))
-                result = originated(result, rows, config, survey.sample, device)
+                result = originated(result, rows, config, survey, device)
                 result.origin.sha256  # noqa: B018 (the hash that began beside the pass)
             run.rename(name, title(result))
             record(run, result, clock, "" if stop else config.register_as)

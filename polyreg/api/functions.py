@@ -25,6 +25,7 @@ from polyreg.sgd.recovery import Recovery
 from polyreg.sgd.sweep import Row, Summary
 from polyreg.sgd.training import require_headroom
 from polyreg.tables import Table, in_memory, is_address, name_of, names_of
+from polyreg.text import text
 
 
 def fit(
@@ -48,6 +49,9 @@ def fit(
     device: str = "cpu",
     engine: str | None = None,
     address: str = "auto",
+    exclude: Sequence[str] = (),
+    missing_values: Sequence[str] = (),
+    **reading: Any,
 ) -> Result:
     """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
 
@@ -56,10 +60,12 @@ def fit(
     statsmodels'; the arithmetic is described in polyreg.least_squares.problem.
 
     x: (N,) or (N, D), an array, a torch tensor or a list; a frame of pandas, polars or pyarrow; or
-        the path or address of a table's files (CSV or Parquet; a folder, a glob, s3://...). Rows
-        of x, y and weights belong together by their order; pandas' indices must be the same
+        the path or address of a table's files (text such as CSV, Parquet, a spreadsheet, ...; a
+        folder, a glob, s3://...). Rows of x, y and weights belong together by their order; pandas'
+        indices must be the same
     y: (N,); None where `target` names a column of x
-    features: columns of x to use, by default all other numeric ones; of arrays their names
+    features: columns of x to use, by default all others of numbers or dates that are not in
+        `exclude`; of arrays their names. Dates are days since the first: `Result.units`
     weights: (N,), 1/variance of each y, or the column of x that holds them
     degree: total degree; "auto" takes the lowest within one standard error of the least
         cross-validated error, up to `max_degree`, by `folds` folds
@@ -67,7 +73,10 @@ def fit(
     precision: "certified" is exact in integers, "fast" float64; "auto" is certified up to 10
         million values of the design matrix (rows times terms)
     level: of the intervals, unless another is asked for
-    missing: "refuse" or "drop" rows with a missing, masked or infinite value
+    missing: "refuse" or "drop" rows with a missing, masked or infinite value; `missing_values`
+        are numbers or words that stand for one, as -999
+    reading: how a text table is written, where that is not to be found: separator, decimal,
+        encoding, skip_lines, no_header, comment, dates, sheet, as `polyreg fit --help` has them
     engine: "ray" reads files on the cluster at `address`; None in this process
 
     -> Result: coefficients in the units of the data, with standard errors, digits, predictions
@@ -97,6 +106,9 @@ def fit(
             "device": device,
             "engine": engine or "local",
             "address": address,
+            "exclude": names_of(exclude),
+            "missing_values": words_of(missing_values),
+            **reading,
         }
         target = None if target is None else name_of(target)
         if is_address(x):
@@ -109,7 +121,14 @@ def fit(
             options | {"data": "memory", "target": "y" if target is None else target},
         )
         rows = in_memory(
-            x, y, target=target, features=features, weights=weights, missing=config.missing
+            x,
+            y,
+            target=target,
+            features=features,
+            weights=weights,
+            missing=config.missing,
+            exclude=config.exclude,
+            codes=config.missing_values,
         )
         named: dict[str, Any] = {
             "target": rows.target,
@@ -118,6 +137,12 @@ def fit(
         }
         config = replace(config, **named)
         return least_squares.fit(rows, config, device_of(config, "float64"))
+
+
+def words_of(values: Any) -> tuple[str, ...]:
+    """Words and numbers that stand for missing values, as text; one is a list of one."""
+    given = values if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
+    return tuple(text(value) for value in given)
 
 
 def _fit_files(

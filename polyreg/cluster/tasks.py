@@ -12,7 +12,7 @@ import itertools
 import pickle
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
@@ -195,6 +195,10 @@ class Passes:
             self._check_missing(gaps)
             return self.table.surveyed(profile or Profile(seed, len(self.table.columns)))
         return found
+
+    def leave_out(self, names: Sequence[str], why: str) -> None:
+        self.table.leave_out(names, why)
+        self.parts = self.table.parts()
 
     def sums(self, problem: Problem, advance: Callable[[int], Any]) -> dict[int, Moments]:
         """Raises BadTable as a pass does; advance(rows) is told of progress."""

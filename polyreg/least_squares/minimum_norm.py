@@ -89,7 +89,7 @@ def minimum_norm(rows: InMemory, config: FitConfig) -> Result:
         log_weights=float(np.log(w).sum()),
         notes=(note,),
     )
-    return originated(result, rows, config, survey.sample, "cpu")
+    return originated(result, rows, config, survey, "cpu")
 
 
 def _recurrence(low: float, high: float, degree: int, centred: bool) -> Recurrence:

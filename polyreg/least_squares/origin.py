@@ -7,7 +7,8 @@ from typing import Any
 
 from polyreg.config import FitConfig
 from polyreg.polynomials.result import Result
-from polyreg.tables import Block, InMemory, Table
+from polyreg.tables import Block, InMemory, Survey, Table
+from polyreg.tables.hints import remarks
 
 
 @dataclass
@@ -25,6 +26,9 @@ class Origin:
     schema: list[tuple[str, str]]  # name and Arrow type of each column
     missing_rows: int
     skipped: list[str]  # files that were left out, and why
+    read: str  # how a text table was read, in words
+    remarks: tuple[str, ...]  # on its columns; they are among the result's notes
+    missing_by: dict[str, int]  # missing values of each column
     digest: Callable[[], str]
 
     @property
@@ -45,18 +49,21 @@ class Origin:
 
 
 def originated(
-    result: Result, rows: Table | InMemory, config: FitConfig, sample: Block, device: str
+    result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
     """The result with what it was made from."""
     made = Origin(
         config=config,
-        sample=sample,
+        sample=survey.sample,
         device=device,
         source=rows.root,
         names=rows.names,
         schema=list(rows.schema),
         missing_rows=rows.missing_rows,
         skipped=list(rows.skipped),
+        read=rows.described(),
+        remarks=tuple(remarks(rows, survey)),
+        missing_by=dict(rows.missing_by),
         digest=rows.sha256,
     )
-    return replace(result, origin=made)
+    return replace(result, origin=made, notes=(*made.remarks, *result.notes))

@@ -219,6 +219,9 @@ class Passes:
     def survey(self, seed: int) -> Survey:
         return self.table.survey(seed)
 
+    def leave_out(self, names: Sequence[str], why: str) -> None:
+        self.table.leave_out(names, why)
+
     def sums(
         self, problem: Problem, advance: Callable[[int], Any] = lambda rows: None
     ) -> dict[int, Moments]:
@@ -241,9 +244,29 @@ def fit(
     """
     term_count(table.names, config)
     passes = passes or Passes(table)
-    survey = passes.survey(config.seed)
+    survey = surveyed(passes, config)
+    if config.features:
+        config = replace(config, features=table.names)
     found = run(Problem.of(survey, table.names, config, device), passes.sums)
-    return originated(found, table, config, survey.sample, device)
+    return originated(found, table, config, survey, device)
+
+
+def surveyed(passes: Any, config: FitConfig) -> Survey:
+    """The survey, after which columns that were not asked for and are constant are left out."""
+    survey = passes.survey(config.seed)
+    table = passes.table
+    is_constant = survey.low == survey.high
+    if not (table.chosen_by_default and config.intercept and config.top_degree):
+        return survey
+    if not is_constant.any() or is_constant.all():
+        return survey
+    constant = [n for n, c in zip(table.names, is_constant.tolist(), strict=True) if c]
+    passes.leave_out(constant, "constant")
+    if table.missing_rows:  # some may have been missing in these alone
+        return passes.survey(config.seed)
+    kept = np.flatnonzero(~is_constant)
+    sample = survey.sample._replace(x=tuple(survey.sample.x[d] for d in kept))
+    return replace(survey, low=survey.low[kept], high=survey.high[kept], sample=sample)
 
 
 def run(problem: Problem, sums: Callable[[Problem], dict[int, Moments]]) -> Result:

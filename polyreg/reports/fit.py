@@ -13,7 +13,9 @@ from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.terms import keys
 from polyreg.tables import Survey, Table
-from polyreg.text import aligned
+from polyreg.tables.hints import remarks
+from polyreg.tables.missing import counts
+from polyreg.text import aligned, plural
 from polyreg.tracking import Clock, Run
 
 POINTS = 2000  # of the sample in the plots
@@ -78,6 +80,7 @@ def describe(run: Run, result: Result) -> None:
             "precision": result.precision,
             "full_rank": str(result.rank == len(result.terms)).lower(),
         }
+        | ({"data.read": origin.read[:MAX_TAG]} if origin.read else {})
         | ({"files_skipped": "; ".join(origin.skipped)[:MAX_TAG]} if origin.skipped else {})
     )
 
@@ -162,6 +165,13 @@ def fit_figure(result: Result) -> Any:
     return draw.band((x[:, 0], y), grid, curve, tuple(confidence), tuple(new), names=names, **about)
 
 
+def about(rows: Table, survey: Survey) -> list[str]:
+    """How the table was read, and what is to be said of its columns, before they are fitted."""
+    told = rows.described()
+    read = [f"{rows.title}: {told}, {plural(survey.rows, 'row')}"] if told else []
+    return read + [f"note: {remark}" for remark in remarks(rows, survey)]
+
+
 def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str]:
     """What a fit would do, a line each."""
     terms = problem.design.terms
@@ -217,14 +227,16 @@ def report(result: Result) -> tuple[list[str], list[str]]:
     ]
     meaning = [MEANING] if result.has_errors else []
     lines = [result.equation(), "", aligned(header, rows), *meaning, "", *summary(result)]
-    notes = [f"note: {note}" for note in result.notes]
+    said = result.origin.remarks  # before the fit
+    notes = [f"note: {note}" for note in result.notes if note not in said]
     return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]
 
 
 def summary(result: Result) -> Iterator[str]:
     """What is known of the fit, in a few lines."""
     missing = result.origin.missing_rows
-    dropped = f" ({missing:,} dropped)" if missing else ""
+    by_column = f": {counts(result.origin.missing_by)}" if result.origin.missing_by else ""
+    dropped = f" ({missing:,} dropped{by_column})" if missing else ""
     spread = f"residual SD {result.residual_sd:.6g}, " if result.df_resid else ""
     if result.r2 == result.r2:  # not nan, which it is of a constant target
         spread += f"R2 {result.r2:.10g}, "

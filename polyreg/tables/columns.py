@@ -22,7 +22,7 @@ class Columns(Protocol):
     def name(self) -> str: ...
 
     @property
-    def is_csv(self) -> bool: ...
+    def hint(self) -> str: ...
 
     @property
     def schema(self) -> pa.Schema: ...
@@ -47,10 +47,8 @@ def require_columns(files: Sequence[Columns], asked: list[str]) -> None:
     for name in asked:
         if name not in first:
             near = difflib.get_close_matches(name, first, n=1)
-            raise BadTable(
-                f"no column {name!r} in {files[0].name}"
-                f"{f', did you mean {near[0]!r}?' if near else ';'} it has {listed(first)}"
-            )
+            hint = f", did you mean {near[0]!r}?" if near else files[0].hint or ";"
+            raise BadTable(f"no column {name!r} in {files[0].name}{hint} it has {listed(first)}")
 
 
 def require_numbers(files: Sequence[Columns], columns: list[str], dated: Sequence[str]) -> None:
@@ -58,7 +56,8 @@ def require_numbers(files: Sequence[Columns], columns: list[str], dated: Sequenc
     for file in files:
         for column in columns:
             kind = file.schema.field(column).type
-            if not (is_number(kind) or (is_time(kind) and column in dated) or kind == pa.null()):
+            empty = kind == pa.null() and any(f.schema.field(column).type != kind for f in files)
+            if not (is_number(kind) or (is_time(kind) and column in dated) or empty):
                 raise BadTable(
                     f"column {column} is not a number: in {file.name} it is {kind}; convert it, or "
                     "choose other columns"
@@ -85,14 +84,8 @@ def features_of(
             others.append((name, "an index"))
         elif not kinds:
             others.append((name, "empty"))
-        elif len(usable) == len(kinds):
+        elif usable:  # text in another file is refused where it stands
             found.append(name)
-        elif usable:
-            (text, file), number = next((k, f) for k, f in kinds.items() if k not in usable), usable
-            raise BadTable(
-                f"column {name} is {text} in {file.name} and {number[0]} in {kinds[number[0]].name}"
-                "; correct it, or leave it out by --exclude"
-            )
         else:
             others.append((name, described(next(iter(kinds)))))
     if not found:

@@ -137,8 +137,10 @@ class File(NamedTuple):
         return self.found.name
 
     @property
-    def is_csv(self) -> bool:
-        return self.kind == "csv"
+    def hint(self) -> str:
+        """Why a column's name may not be there."""
+        headless = self.text and not self.text.dialect.has_header and not self.reading.no_header
+        return ", whose first line is data, not names:" if headless else ""
 
     def _with_keys(self) -> "File":
         """With a column for each of the folders' keys that the file itself has not."""

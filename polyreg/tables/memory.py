@@ -25,7 +25,7 @@ class Frame(NamedTuple):
 
     columns: Mapping[str, Any]
     name: str = TITLE
-    is_csv: bool = False
+    hint: str = ""
 
     @property
     def schema(self) -> pa.Schema:
@@ -113,7 +113,7 @@ def in_memory(
     made.codes = codes_of(codes)
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]
-        made.units, made.left_out = units, left_out
+        made.units, made.left_out, made.chosen_by_default = units, left_out, not asked
         made.schema = own + [pair for pair in made.schema if pair[0] not in frame.columns]
     return made
 

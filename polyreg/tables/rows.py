@@ -104,6 +104,16 @@ class Rows:
     units: Mapping[str, str] = {}  # of columns, as "mV", or "days since 2024-03-01" of dates
     codes: tuple[float, ...] = ()  # numbers that stand for a missing value
     left_out: Sequence[tuple[str, str]] = ()  # columns that are no features, and why
+    chosen_by_default = False  # the features
+
+    def leave_out(self, names: Sequence[str], why: str) -> None:
+        """These are no features."""
+        self.names = tuple(name for name in self.names if name not in names)
+        self.left_out = [*self.left_out, *((name, why) for name in names)]
+
+    def described(self) -> str:
+        """How the table was read, in words; "" where there is nothing to say."""
+        return ""
 
     @property
     def columns(self) -> list[str]:
@@ -227,6 +237,12 @@ class InMemory(Rows):
             )
         self.rows, self.root = len(self._arrays[0]), self.title
         self.schema, self.skipped = [(name, "double") for name in self.columns], []
+
+    def leave_out(self, names: Sequence[str], why: str) -> None:
+        kept = [name not in names for name in self.names]
+        kept += [True] * (len(self._arrays) - len(kept))
+        self._arrays = [a for a, keep in zip(self._arrays, kept, strict=True) if keep]
+        super().leave_out(names, why)
 
     def survey(self, seed: int = 0) -> Survey:
         with np.errstate(over="ignore", invalid="ignore"):

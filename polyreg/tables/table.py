@@ -59,6 +59,7 @@ class Table(Rows):
         if twice := [c for c in exclude if c in asked]:
             raise BadTable(f"--exclude {twice[0]} is asked for, too; choose one")
         self.names, self.left_out = tuple(features), ()
+        self.chosen_by_default = not features
         if not features:
             self.names, self.left_out = features_of(files, asked, exclude)
         if self.format != "csv":
@@ -66,6 +67,12 @@ class Table(Rows):
         # A column that starts empty, or a part that is only a header, tells no types.
         telling = {f.name: f.type for file in files[::-1] for f in file.schema if f.type != NULL}
         self.schema = [(f.name, str(telling.get(f.name, f.type))) for f in files[0].schema]
+        for name in filter(None, (target, weights)):
+            if is_time(telling.get(name, NULL)):
+                raise BadTable(
+                    f"column {name} is not a number: in {files[0].name} it holds dates, which can "
+                    "be features alone; convert it, or choose other columns"
+                )
         self._files, self.files = files, tuple(f.found.path for f in files)
         self.title = files[0].name if len(files) == 1 else f"{len(files):,} files"
         self.size = sum(f.stamp[0] for f in files)
@@ -159,6 +166,10 @@ class Table(Rows):
     def _spelling(self, gaps: MissingRows) -> str:
         number, row, column = gaps.where
         return self._files[number].cell(column, row)
+
+    def leave_out(self, names: Sequence[str], why: str) -> None:
+        super().leave_out(names, why)
+        vars(self).pop("_groups", None)
 
     def survey(self, seed: int = 0) -> Survey:
         return self.survey_from_footers(seed) or super().survey(seed)

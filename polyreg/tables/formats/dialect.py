@@ -125,7 +125,7 @@ def sniff(
     Raises BadTable where two readings are as good, with the option that decides.
     """
     encoding = encoding_of(head, reading.encoding, name)
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(head, whole)
+    text = codecs.getincrementaldecoder(encoding)().decode(head, whole)
     ends = "\r" if "\r" in text and "\n" not in text else "\n"
     lines = text.replace("\r\n", "\n").split(ends)
     if not whole and len(lines) > 1:
@@ -203,8 +203,8 @@ class _Table:
         except csv.Error:
             self.rows, self.ends = [], []
         later = [row for row in self.rows[len(self.rows) // 2 :] if any(map(str.strip, row))]
-        widths = Counter(map(len, later))
-        self.width = max(widths, key=lambda w: (widths[w], w)) if widths else 0
+        widths, all_widths = Counter(map(len, later)), Counter(map(len, self.rows))
+        self.width = max(widths, key=lambda w: (widths[w], all_widths[w])) if widths else 0
         self.body = [row for row in later if len(row) == self.width]
 
     @property
@@ -264,6 +264,9 @@ def _described(
     columns += [[]] * (width - len(columns))
     has_header = names is not None
     full = _full(names, width, columns) if names else [f"column{k + 1}" for k in range(width)]
+    twice = next((n for n in wanted if full.count(n) > 1), None)
+    if twice is not None:
+        raise BadTable(f"{name} has two columns {twice!r}; rename one of them")
     distinct, renamed = _distinct(full)
     dialect = Dialect(
         separator=table.separator,

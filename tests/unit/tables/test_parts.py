@@ -14,9 +14,10 @@ from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.least_squares.problem import Passes, Problem
 from polyreg.least_squares.selection import GROUPS, labelled
-from polyreg.tables import files, table
+from polyreg.tables import table
 from polyreg.tables import parts as parts_module
 from polyreg.tables import rows as rows_module
+from polyreg.tables.formats import columnar, delimited
 from polyreg.tables.rows import Block
 from polyreg.tables.table import Table
 
@@ -92,7 +93,7 @@ def test_their_tallies_add_up_to_the_tables_in_any_chunking(folder, monkeypatch)
         tree = [reduce(add, tree[i : i + 3]) for i in range(0, len(tree), 3)]
     monkeypatch.setattr(table, "PART_ROWS", 1)  # each row group, and blocks of other sizes
     monkeypatch.setattr(parts_module, "BLOCK_ROWS", 77)
-    monkeypatch.setattr(files, "BLOCK_ROWS", 130)
+    monkeypatch.setattr(columnar, "BLOCK_ROWS", 130)
     finest = reduce(add, (part.profile(3) for part in rows.parts()))
     for profile in (left, right, tree[0], finest):
         assert profile.rows == whole.rows == sum(ROWS)
@@ -295,7 +296,7 @@ def test_other_types_are_no_bad_file(tmp_path):
 
 
 def test_text_in_a_later_block_of_a_csv_makes_it_a_bad_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "CSV_BLOCK", 10_000)
+    monkeypatch.setattr(delimited, "BLOCK", 10_000)
     for number in (0, 1):
         pa.csv.write_csv(content(number, 2000), tmp_path / f"{number}.csv")
     with open(tmp_path / "0.csv", "a") as file:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import BLOCK_ROWS, CSV_BLOCK
+from polyreg.tables.files import BLOCK_ROWS
+from polyreg.tables.formats.delimited import BLOCK as CSV_BLOCK
 from polyreg.tables.rows import SAMPLE, InMemory
 from polyreg.tables.table import Table
 
@@ -97,14 +98,14 @@ def test_without_target_and_weights_there_are_features_alone(tmp_path):
     assert (survey.y_size, survey.weight_size) == (0.0, 1.0)
 
 
-def test_other_numeric_columns_are_the_features_and_an_index_is_not(tmp_path):
+def test_other_columns_of_numbers_and_dates_are_the_features_and_an_index_is_not(tmp_path):
     data = frame(5).assign(t="text", d=pd.Timestamp("2020-01-01"), k=range(5), flag=True)
     data.to_csv(tmp_path / "t.csv")  # pandas writes its index under an empty name
     data.set_index(pd.Index([3, 1, 4, 1, 5])).to_parquet(tmp_path / "t.parquet")
     for kind in ("csv", "parquet"):
         table = Table.open(str(tmp_path / f"t.{kind}"), "y", weights="w")
-        assert table.names == ("a", "b", "k", "flag")
-        assert np.array_equal(read(table)[:, 2:4], np.column_stack([range(5), np.ones(5)]))
+        assert table.names == ("a", "b", "d", "k", "flag")
+        assert np.array_equal(read(table)[:, 2:5], np.column_stack([[0] * 5, range(5), np.ones(5)]))
     assert dict(table.schema)["t"].endswith("string") and dict(table.schema)["k"] == "int64"
 
 
@@ -307,11 +308,11 @@ def test_a_line_break_in_quotes_on_the_border_of_blocks_is_no_new_row(tmp_path):
     assert sum(len(block.y) for block in Table.open(str(tmp_path / "t.csv"), "y").blocks()) == rows
 
 
-def test_a_column_that_starts_empty_is_read_when_asked_for(tmp_path):
+def test_a_column_that_starts_empty_is_a_number_column_all_the_same(tmp_path):
     start = "x,z,y\n" + "1,,2\n" * (CSV_BLOCK // 4)
     table = Table.open(str(write(tmp_path / "t.csv", start + "1,5,2\n")), "y", ["z"], None, "drop")
     assert np.array_equal(read(table), [[5, 2]]) and table.missing_rows == CSV_BLOCK // 4
-    assert Table.open(str(tmp_path / "t.csv"), "y").names == ("x",)
+    assert Table.open(str(tmp_path / "t.csv"), "y").names == ("x", "z")
 
 
 def test_blocks_of_short_rows_are_no_longer_than_others(tmp_path):
@@ -415,19 +416,18 @@ def test_a_file_cut_short_during_a_pass_has_changed_rather_than_is_broken(tmp_pa
         ("", ["t.csv is empty", "column names"]),
         ("\n\n", ["t.csv has no rows", "column names"]),
         ("x,y\n", ["t.csv has no rows", "a fit needs some"]),
-        ("x,y", ["t.csv has no rows", "then rows"]),
-        ("1.0,2.0\n3,4\n", ["first line of t.csv is data, not names: '1.0,2.0'", "names first"]),
-        ("x,x,y\n1,2,3\n", ["t.csv has two columns 'x'", "rename one"]),
+        ("x,y", ["t.csv has no rows", "a fit needs some"]),
+        ("1.0,2.0\n3,4\n", ["no column 'y'", "first line is data, not names", "'column1'"]),
+        ("x,y,y\n1,2,3\n", ["t.csv has two columns 'y'", "rename one"]),
         ("x,y\n1,2\n3,n/a?\n", ["column y is not a number: row 2 of t.csv", "'n/a?'", "correct"]),
-        ("x,y\n1,2020-01-01\n", ["column y is not a number: row 1", "'2020-01-01'", "columns"]),
+        ("x,y\n1,2020-01-01\n", ["column y is not a number: in t.csv it holds dates", "columns"]),
         ('x,y\n1,"a\nb"\n', ["column y is not a number: row 1 of t.csv holds 'a\\nb'", "correct"]),
         ("x,y\n1,2\n1,2,3\n", ["row 2 of t.csv has 3 fields where the header has 2: '1,2,3'"]),
         ("x,y\n1,2\n1\n", ["row 2 of t.csv has 1 fields where the header has 2: '1'", "quote it"]),
-        ("x;y\n1;2\n", ["t.csv looks separated by ';': 'x;y'", "only commas are read"]),
         ("x,yy,z\n1,2,3\n", ["no column 'y' in t.csv, did you mean 'yy'?", "'x', 'yy', 'z'"]),
-        ("t,y\nred,2\n", ["t.csv has no numeric column left for a feature", "'t (string)'"]),
+        ("t,y\nred,2\n", ["t.csv has no numeric column left for a feature", "'t' (text)"]),
         ("x,y\n1,\n,2\n", ["2 of 2 rows of t.csv have a missing", "--missing drop"]),
-        (b"x,y,caf\xe9\n1,2,3\n", ["column names of t.csv are not UTF-8", "save the file"]),
+        (b"\xff\xfex,y", ["t.csv is not utf-16", "--encoding"]),
     ],
 )  # fmt: skip
 def test_a_bad_csv_is_refused_in_one_line(tmp_path, text, words):
@@ -484,7 +484,7 @@ def test_a_weight_that_is_not_positive_is_refused(tmp_path, kind, bad, shown):
 
 @pytest.mark.parametrize(
     "values, type_",
-    [(["a", "b"], "string"), (pd.to_datetime(["2020", "2021"]), "timestamp"), ([None] * 2, "null")],
+    [(["a", "b"], "string"), ([["a"], []], "list"), ([None] * 2, "null")],
 )
 def test_a_parquet_column_that_is_no_number_is_refused_by_its_type(tmp_path, values, type_):
     path = str(saved(tmp_path, frame(2).assign(t=values), "parquet"))
@@ -517,13 +517,12 @@ def test_all_rows_missing_is_refused_where_they_are_dropped(tmp_path):
     assert "t.parquet has no rows without a missing value" in said
 
 
-@pytest.mark.parametrize("data", ["none.csv", "empty", "*.csv", "t.xlsx"])
+@pytest.mark.parametrize("data", ["none.csv", "empty", "*.csv"])
 def test_no_table_is_refused_with_the_whole_path(tmp_path, monkeypatch, data):
     (tmp_path / "empty").mkdir()
-    write(tmp_path / "t.xlsx", "PK")
     monkeypatch.chdir(tmp_path)
     said = complaint(data, "y")
-    assert said.startswith(f"no CSV or Parquet at {tmp_path / data}; give a file that ends in .csv")
+    assert said.startswith(f"no table at {tmp_path / data}; give a file, a folder of files")
 
 
 def test_both_formats_in_a_folder_are_refused(tmp_path):

@@ -1,0 +1,84 @@
+"""What has to be said of a table's columns before they are fitted: sentences for its notes."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from polyreg.tables.rows import Rows, Survey
+
+UNCERTAIN = re.compile(
+    r"(?i)(.*[\W_])?(u|unc|uncertainty|sigma|sd|std|stdev|se|err|error|weights?|w)([\W_].*)?"
+)
+# What instruments and databases write where there is no value.
+CODES = re.compile(r"-?9{2,}|-32768|32767|65535|-?1e\+?(20|30|36|37)")
+FAR = 3  # ranges of the other values
+FEW = 3  # distinct values
+
+
+def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
+    """Columns that are no features, and features that may not be meant as such."""
+    if rows.left_out:
+        told = ", ".join(f"{name or repr(name)} ({why})" for name, why in rows.left_out)
+        yield f"no features: {told}"
+    columns = {c: a for c, a in zip(rows.columns, _arrays(survey), strict=True)}
+    for name, values in columns.items():
+        for code in codes(values):
+            yield (
+                f"{name} holds {code:g} far outside its other values: if it stands for a missing "
+                f"value, give --missing-values={code:g}"
+            )
+    several = rows.chosen_by_default and len(rows.names) > 1
+    for place, name in enumerate(rows.names):
+        values = columns[name]
+        if several and place == 0 and is_counter(values, survey):
+            yield f"{name} counts the rows: if it is no variable, leave it out by --exclude {name}"
+        elif rows.chosen_by_default and (count := few(values)):
+            yield f"{name} has only {count} distinct values: at most degree {count - 1} in it"
+        elif several and UNCERTAIN.fullmatch(name):
+            yield (
+                f"{name} is a feature here; if it is an uncertainty or a weight, leave it out by "
+                f"--exclude {name}, or give --weights"
+            )
+
+
+def _arrays(survey: Survey) -> list[np.ndarray]:
+    block = survey.sample
+    return [a for a in (*block.x, block.y, block.weights) if a is not None]
+
+
+def codes(values: np.ndarray) -> list[float]:
+    """Values that stand for a missing one, by their spelling, number and distance."""
+    distinct, counts = np.unique(values, return_counts=True)
+    found: list[float] = []
+    while len(distinct) > 2:
+        for end, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
+            others = distinct[rest]
+            gap = abs(others[end] - distinct[end])
+            width = max(others[-1] - others[0], abs(others).max() / 10)
+            spelt = CODES.fullmatch(f"{distinct[end]:g}")
+            if spelt and counts[end] > 1 and gap > FAR * width:
+                found.append(float(distinct[end]))
+                distinct, counts = others, counts[rest]
+                break
+        else:
+            break
+    return found
+
+
+def few(values: np.ndarray) -> int:
+    """How many distinct values there are, 0 for more than FEW of them."""
+    count = len(np.unique(values))
+    return count if 1 < count <= FEW < len(values) else 0
+
+
+def is_counter(values: np.ndarray, survey: Survey) -> bool:
+    """Whether a column is 0 or 1, 2, 3, ... in the order of the rows."""
+    low, high = values[0], values[-1]
+    return bool(
+        len(values) > 2
+        and low in (0, 1)
+        and (np.diff(values) > 0).all()
+        and (values % 1 == 0).all()
+        and (high - low == len(values) - 1 or len(values) < survey.rows)
+    )
