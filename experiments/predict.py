@@ -4,20 +4,21 @@
     python -m experiments.predict --model runs:/<run id>/model --data new.csv
     mlflow run . -e predict -P model=runs:/<run id>/model -P data=new.csv
 
-Streams CSV or Parquet, matches columns by name, and writes them with four more: prediction, low and
+Streams a table, matches columns by name, and writes them with four more: prediction, low and
 high (the interval's bounds), and extrapolated, true where a variable is outside the range that the
 model was fitted on. Where a value is missing, so is the prediction.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from experiments.console import progress_bar
+from experiments.console import progress_bar, say
 from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
@@ -38,16 +39,19 @@ def main(config: PredictConfig) -> None:
                 answer = tracking.load(config.model)
             except ValueError as error:
                 raise Refused(str(error)) from error
-            rows = Table.open(config.data, None, answer.variables)
+            rows = Table.open(
+                config.data, None, answer.variables, reading=config.reading, units=answer.units
+            )
             out = Path(config.out)
             if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
                 raise Refused(f"--out {out} is the data itself; choose another name")
             taken = [name for name, _ in rows.schema if name in ADDED]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
+            say([], [f"{rows.title}: {rows.described()}"] if rows.described() else [])
             counts = {"rows": 0, "outside": 0, "missing": 0}
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
-                where = write(run, out, predicted(answer, rows, config.interval, counts, bar))
+                where = write(run, out, rows, partial(predicted, answer, rows, config, counts, bar))
     report(answer, counts, where)
 
 
@@ -63,15 +67,29 @@ def recorded(config: PredictConfig, stop: Stop) -> Iterator[Any]:
         yield run
 
 
-def write(run: Any, out: Path, batches: Iterator) -> str:
-    """Write where --out says, or among the run's artifacts; the place, in words."""
+def write(run: Any, out: Path, rows: Any, batches: Callable[[dict], Iterator]) -> str:
+    """Write where --out says, or among the run's artifacts; the place, in words.
+
+    Text stays as it is in a CSV. Parquet has the kinds that columns begin with; where a later cell
+    is not of it, the column is text, from its first row on.
+    """
     from polyreg.tables import files
+    from polyreg.tables.formats.cells import BadCell
     from polyreg.tracking import scratch
 
+    kinds = {} if out.suffix == ".csv" and rows.is_plain else rows.kinds()
+
+    def written(place: Path) -> None:
+        while True:
+            try:
+                return files.write(place, batches(kinds))
+            except BadCell as error:
+                del kinds[error.column]
+
     if not (run and to_artifacts(str(out))):
-        files.write(out, batches)
+        written(out)
         return str(out)
-    run.files(scratch(lambda there: files.write(there / out.name, batches)))
+    run.files(scratch(lambda there: written(there / out.name)))
     return f"{out.name}, an artifact of run {run.id}"
 
 
@@ -94,15 +112,18 @@ def report(answer: Any, counts: dict, where: str) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-def predicted(answer: Any, rows: Any, interval: str, counts: dict, bar: Any) -> Iterator:
-    """Record batches with the four columns added."""
+def predicted(
+    answer: Any, rows: Any, config: PredictConfig, counts: dict, bar: Any, kinds: dict
+) -> Iterator:
+    """Record batches with the four columns added; text is of these kinds."""
     import numpy as np
     import pyarrow as pa
 
-    for batch, x in rows.records():
+    counts.update(dict.fromkeys(counts, 0))
+    for batch, x in rows.records(kinds):
         missing = ~np.isfinite(x).all(axis=1)
         filled = np.where(missing[:, None], 0.0, x)
-        prediction, low, high = answer.predict(filled, interval)
+        prediction, low, high = answer.predict(filled, config.interval)
         missing |= ~np.isfinite(prediction)  # so far out that it overflows
         outside = answer.extrapolated(filled) & ~missing
         for name, values in zip(ADDED, (prediction, low, high, outside), strict=True):

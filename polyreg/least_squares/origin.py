@@ -66,4 +66,6 @@ def originated(
         missing_by=dict(rows.missing_by),
         digest=rows.sha256,
     )
-    return replace(result, origin=made, notes=(*made.remarks, *result.notes))
+    return replace(
+        result, origin=made, units=dict(rows.units), notes=(*made.remarks, *result.notes)
+    )

@@ -46,6 +46,7 @@ def write(result: Any) -> dict[str, Any]:
         "quantile": _finite(result.quantile()),
         "method": result.method,
         "precision": result.precision,
+        "units": result.units,
         "notes": list(result.notes),
         "basis": design.to_dict()
         | {
@@ -99,6 +100,7 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "low": ranges[:, 0],
         "high": ranges[:, 1],
         "nobs": document["rows"],
+        "units": document.get("units", {}),
         "notes": tuple(document["notes"]),
         "truth": None if truth is None else _numbers(truth),
         **{name: document[name] for name in names},

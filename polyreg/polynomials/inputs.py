@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from polyreg.errors import BadTable, PolyregError
-from polyreg.polynomials.predictor import column
+from polyreg.polynomials.predictor import column, is_dated, since
 
 
 def as_numbers(values: Any, what: str) -> np.ndarray:
@@ -78,17 +78,37 @@ def labels(frame: Any) -> list[Any]:
     return list(getattr(frame, "columns", frame) if named is None else named)
 
 
-def by_name(frame: Any, names: Sequence[str]) -> np.ndarray:
+def as_times(values: Any, units: str) -> Any:
+    """Dates as numbers in these units, such as "days since 2024-03-01"; numbers as they are.
+
+    Raises PolyregError where a value is neither.
+    """
+    found = values if hasattr(values, "detach") else np.asarray(values)
+    if getattr(found.dtype, "kind", "f") not in "MOUS":
+        return values
+    try:
+        return since(pd.Series(found.ravel()), units).reshape(found.shape)
+    except ValueError as error:
+        raise PolyregError(str(error)) from error
+
+
+def by_name(frame: Any, names: Sequence[str], units: Mapping[str, str] | None = None) -> np.ndarray:
     """The columns of a frame, whatever their order there  ->  (N, D)
 
     Raises PolyregError where one is missing, or holds what is no finite number.
     """
     if not isinstance(frame, pd.DataFrame):
         found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
-        frame = pd.DataFrame({name: as_numbers(c, f"column {name}") for name, c in found.items()})
+        dated = {name for name in names if is_dated((units or {}).get(name, ""))}
+        frame = pd.DataFrame(
+            {
+                n: np.asarray(c) if n in dated else as_numbers(c, f"column {n}")
+                for n, c in found.items()
+            }
+        )
     frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
     try:
-        return np.stack([column(frame, name, names) for name in names], axis=1)
+        return np.stack([column(frame, name, names, units or {}) for name in names], axis=1)
     except ValueError as error:  # of the file that travels without polyreg
         raise PolyregError(str(error)) from error
 

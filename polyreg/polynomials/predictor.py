@@ -43,7 +43,7 @@ class Predictor:
         basis = document["basis"]
         self.unit, self.names = basis.get("unit", 0.5), basis["variables"]
         self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
-        self.weights = np.array(basis["weights"])
+        self.weights, self.units = np.array(basis["weights"]), document.get("units", {})
         ranges = [document["domain"][name] for name in self.names]
         has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
         self.low, self.high = np.array(ranges, dtype=float).T
@@ -65,7 +65,7 @@ class Predictor:
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         frame = with_names(frame, self.names)
-        x = np.stack([column(frame, name, self.names) for name in self.names], axis=1)
+        x = np.stack([column(frame, name, self.names, self.units) for name in self.names], axis=1)
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
         with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
@@ -113,13 +113,18 @@ def with_names(data, names):
     return pd.DataFrame(data, columns=columns).set_axis(list(names), axis=1)
 
 
-def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
-    """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables."""
+def column(frame: pd.DataFrame, name: str, names, units) -> np.ndarray:
+    """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables.
+
+    units: of variables that are dates, such as {"when": "days since 2024-03-01"}
+    """
     places = np.flatnonzero(frame.columns == name)
     if len(places) != 1:
         what = "no column" if not len(places) else f"{len(places)} columns"
         raise ValueError(f"{what} {name!r}; the variables are {', '.join(names)}")
     found = frame.iloc[:, places[0]]
+    if is_dated(units.get(name, "")) and found.dtype.kind not in "fiub":
+        return since(found, units[name])
     if found.dtype.kind in "fiub":
         values = found.to_numpy(dtype=float, na_value=math.nan)
     else:
@@ -129,6 +134,31 @@ def column(frame: pd.DataFrame, name: str, names) -> np.ndarray:
         said = repr(value.item() if isinstance(value, np.generic) else value)[:80]
         raise ValueError(f"column {name!r}, row {row}: {said} is no finite number")
     return values
+
+
+def is_dated(units: str) -> bool:
+    """Whether a variable of these units is dates, counted from an origin."""
+    return units.startswith(("days since ", "seconds since "))
+
+
+def since(dates: pd.Series, units: str) -> np.ndarray:
+    """Dates, or text like 2024-03-31 12:30, in these units  ->  (N,); without a zone in UTC.
+
+    Numbers are in these units already. Raises ValueError with the first that is neither.
+    """
+    unit, _, origin = units.partition(" since ")
+    found = np.array([_number(value) for value in dates], dtype=float)
+    for row in np.flatnonzero(np.isnan(found)).tolist():
+        try:
+            moment = pd.Timestamp(dates.iloc[row])
+        except (TypeError, ValueError):
+            moment = pd.NaT
+        if moment is pd.NaT:
+            said = repr(dates.iloc[row])[:80]
+            raise ValueError(f"column {dates.name!r}, row {row + 1}: {said} is no date")
+        moment = moment.tz_localize("UTC") if moment.tz is None else moment
+        found[row] = (moment - pd.Timestamp(origin, tz="UTC")) / pd.Timedelta(1, unit)
+    return found
 
 
 def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:

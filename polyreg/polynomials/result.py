@@ -6,7 +6,7 @@ freedom, AIC = 2 rank - 2 log L and BIC = rank log N - 2 log L of the Gaussian l
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from polyreg.errors import PolyregError
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
-from polyreg.polynomials.inputs import as_numbers, by_name, is_frame
+from polyreg.polynomials.inputs import as_numbers, as_times, by_name, is_dated, is_frame
 from polyreg.polynomials.solution import Solution, information
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -50,6 +50,7 @@ class Result:
     ridge: float = 0.0
     level: float = 0.95  # confidence level of the intervals, unless another is given
     log_weights: float = 0.0  # sum of the logarithms of the rows' weights
+    units: dict[str, str] = field(default_factory=dict)  # "mV", or of dates "days since 2024-03-01"
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
     truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
     selection: Any = None  # how `degree auto` chose: a Selection
@@ -302,7 +303,9 @@ class Result:
 
     def _rows(self, x) -> np.ndarray:
         if is_frame(x):
-            x = by_name(x, self.variables)
+            x = by_name(x, self.variables, self.units)
+        elif len(self.variables) == 1 and is_dated(self.units.get(self.variables[0], "")):
+            x = as_times(x, self.units[self.variables[0]])
         # A copy: torch takes neither views in reverse nor read-only memory.
         x = np.array(as_numbers(x, "x"), order="C")
         size = len(self.variables)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -213,6 +213,25 @@ class File(NamedTuple):
             f"{quoted(error.text)}; correct it, empty the cell, name it by --missing-values, or "
             "leave the column out by --exclude"
         )
+
+    def meant(
+        self, columns: Mapping[str, pa.Array], names: Sequence[str], before: int
+    ) -> dict[str, pa.Array]:
+        """Some of a batch's columns, after `before` rows: as numbers or times where it is text."""
+        found = {}
+        for name in names:
+            array, is_text = columns[name], self.text and name not in self.keys
+            try:
+                found[name] = self.text.meant(name, array) if is_text and self.text else array
+            except BadCell as error:
+                raise self._refusal(BadCell(before + error.index, error.text, name)) from error
+        return found
+
+    def typed(self, column: str, array: pa.Array, kind: pa.DataType | None) -> pa.Array:
+        """A text table's column as of a kind; raises BadCell where some of it would be lost."""
+        if self.text is None or column in self.keys:
+            return array
+        return self.text.typed(column, array, kind)
 
     def cell(self, column: str, row: int) -> str:
         """What stands in a text table's cell; "" in other files."""

@@ -123,11 +123,13 @@ class Rows:
         raise NotImplementedError
 
     def _decoded(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
-        """As `_read`, nan where a code stands for a missing value."""
+        """As `_read`, without codes."""
         for place, arrays in self._read():
-            if self.codes:
-                arrays = [np.where(np.isin(a, self.codes), np.nan, a) for a in arrays]
-            yield place, arrays
+            yield place, [*map(self._uncoded, arrays)]
+
+    def _uncoded(self, values: np.ndarray) -> np.ndarray:
+        """nan where a code stands for a missing value."""
+        return np.where(np.isin(values, self.codes), np.nan, values) if self.codes else values
 
     def blocks(self) -> Iterator[Block]:
         """One pass over the clean rows, in order.

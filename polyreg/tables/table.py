@@ -250,15 +250,45 @@ class Table(Rows):
             yield from piece.read(self.columns, self.units)
         self._require_unchanged(files)
 
-    def records(self) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
-        """All rows, all their columns as they stand, and x (n, D), nan where a value is missing."""
+    def records(
+        self, kinds: Mapping[str, pa.DataType]
+    ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """All rows, all their columns, and x (n, D), nan where a value is missing.
+
+        Text is of these kinds, or as it stands; other formats have their own. Raises BadCell, with
+        its column, where a cell is not of the kind.
+        """
         self._require_unchanged(self._files)
         every = [name for name, _ in self.schema]
         for file in self._files:
-            for batch in file.batches(every, numbers=self.names):
-                x = [as_float64(batch.column(c), self.units.get(c, "")) for c in self.names]
-                yield batch, np.column_stack(x)
+            before = 0
+            for batch in file.batches(every, numbers=()):
+                columns = dict(zip(every, batch.columns, strict=True))
+                meant = file.meant(columns, self.names, before)
+                before += batch.num_rows
+                x = [as_float64(meant[c], self.units.get(c, "")) for c in self.names]
+                if file.text:
+                    kept = [file.typed(c, a, kinds.get(c)) for c, a in columns.items()]
+                    batch = pa.record_batch(kept, names=every)
+                yield batch, self._uncoded(np.column_stack(x))
         self._require_unchanged(self._files)
+
+    def kinds(self) -> dict[str, pa.DataType]:
+        """What the columns of a text table are, by their first rows."""
+        found: dict[str, pa.DataType] = {}
+        for file in self._files:
+            for one in file.schema if file.text else ():
+                if one.type != NULL and found.get(one.name, one.type) != one.type:
+                    found[one.name] = pa.string()
+                elif one.type != NULL:
+                    found[one.name] = one.type
+        return found
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether text, as it stands, is numbers that everybody reads."""
+        dialects = (file.text.dialect for file in self._files if file.text)
+        return all(d.numbers.is_plain and d.numbers.decimal == "." for d in dialects)
 
     def _require_unchanged(self, files: Iterable[File]) -> None:
         for _ in self._each(File.require_unchanged, files):

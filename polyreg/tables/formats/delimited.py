@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from polyreg.errors import BadTable
@@ -26,6 +27,9 @@ PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 ZIP, XZ = b"PK\x03\x04", b"\xfd7zXZ"
 DATE = pa.timestamp("ns")
 TRUTHS = {*TRUE, *FALSE}
+# Numbers that int64 and float64 keep: no codes with zeros before them, and no digits lost.
+EXACT_WHOLE = r"^[+-]?(0|[1-9]\d{0,17})$"
+EXACT = r"^[+-]?(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?$"
 WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
@@ -182,13 +186,14 @@ class Delimited:
                 array = as_text(array)
                 if column in numbers:
                     try:
-                        array = self._meant(column, array, exact)
+                        array = self.meant(column, array, exact)
                     except BadCell as error:
                         raise BadCell(before + error.index, error.text, column) from error
             arrays.append(array)
         return pa.record_batch(arrays, names=list(columns))
 
-    def _meant(self, column: str, array: pa.Array, exact: bool) -> pa.Array:
+    def meant(self, column: str, array: pa.Array, exact: bool = False) -> pa.Array:
+        """Text as numbers, truth values or times. Raises BadCell."""
         kind = self.schema.field(column).type
         if kind == DATE:
             return dates.times(array, self.day_first.get(column, True))
@@ -196,6 +201,20 @@ class Delimited:
             return truths(array)
         numbers = self.dialect.numbers
         return numbers.plain(array) if exact else numbers.values(array)
+
+    def typed(self, column: str, array: pa.Array, kind: pa.DataType | None) -> pa.Array:
+        """Text as values of a kind, None as it stands. Raises BadCell where some would be lost."""
+        if kind in (None, pa.string(), pa.null()):
+            return array
+        if kind == DATE or pa.types.is_boolean(kind):
+            return self.meant(column, array)
+        plain = self.dialect.numbers.plain(array)
+        kept = EXACT_WHOLE if kind == pa.int64() else EXACT
+        fits = pc.fill_null(pc.match_substring_regex(plain, kept), True)
+        if not pc.all(fits).as_py():
+            index = fits.index(False).as_py()
+            raise BadCell(index, plain[index].as_py(), column)
+        return plain.cast(kind)
 
     def _reader(self, stream: Any, columns: Sequence[str], numbers: Sequence[str]) -> Iterator:
         d = self.dialect
