@@ -51,7 +51,14 @@ def fit(
     address: str = "auto",
     exclude: Sequence[str] = (),
     missing_values: Sequence[str] = (),
-    **reading: Any,
+    separator: str = "auto",
+    decimal: str = "auto",
+    encoding: str = "auto",
+    skip_lines: int | str = "auto",
+    no_header: bool = False,
+    comment: str = "auto",
+    dates: str = "auto",
+    sheet: str = "",
 ) -> Result:
     """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
 
@@ -75,8 +82,8 @@ def fit(
     level: of the intervals, unless another is asked for
     missing: "refuse" or "drop" rows with a missing, masked or infinite value; `missing_values`
         are numbers or words that stand for one, as -999
-    reading: how a text table is written, where that is not to be found: separator, decimal,
-        encoding, skip_lines, no_header, comment, dates, sheet, as `polyreg fit --help` has them
+    separator, decimal, encoding, skip_lines, no_header, comment, dates, sheet: how a file is
+        written, as `polyreg fit --help` has it; by default that is found
     engine: "ray" reads files on the cluster at `address`; None in this process
 
     -> Result: coefficients in the units of the data, with standard errors, digits, predictions
@@ -108,7 +115,14 @@ def fit(
             "address": address,
             "exclude": names_of(exclude),
             "missing_values": words_of(missing_values),
-            **reading,
+            "separator": separator,
+            "decimal": decimal,
+            "encoding": encoding,
+            "skip_lines": skip_lines,
+            "no_header": no_header,
+            "comment": comment,
+            "dates": dates,
+            "sheet": sheet,
         }
         target = None if target is None else name_of(target)
         if is_address(x):

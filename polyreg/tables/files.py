@@ -16,7 +16,6 @@ from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.fs
 import pyarrow.parquet
 
@@ -28,6 +27,7 @@ from polyreg.tables.formats.columnar import BLOCK_ROWS as BLOCK_ROWS
 from polyreg.tables.formats.dates import is_time
 from polyreg.tables.formats.delimited import Delimited, unpacked
 from polyreg.tables.formats.dialect import footer_of
+from polyreg.tables.formats.writing import CsvWriter
 from polyreg.text import quoted
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
@@ -328,7 +328,7 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
     if not path.absolute().parent.is_dir():
         raise BadTable(f"cannot write {path}: there is no folder {path.parent}; make it first")
     half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    kind = pa.csv.CSVWriter if format_of(path) == "csv" else pa.parquet.ParquetWriter
+    kind = CsvWriter if format_of(path) == "csv" else pa.parquet.ParquetWriter
     writer = None
     try:
         for batch in batches:
@@ -343,6 +343,9 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
             raise
         raise explained(error, str(path), [], "write") from error
     finally:
+        if writer is not None:
+            with suppress(*UNREADABLE, ValueError):
+                writer.close()
         with suppress(OSError):
             half.unlink(missing_ok=True)
 

@@ -7,23 +7,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from polyreg.config import FitConfig
-from polyreg.errors import BadTable, NotNow
+from polyreg.errors import BadTable
 from polyreg.fields import Reading
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.files import File, Place, sha256
 from polyreg.tables.formats.cells import codes_of
-from polyreg.tables.formats.dates import Order, is_day_first, is_time, units_of
+from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
+from polyreg.tables.opening import Each, decided, read_through, sound, tried
 from polyreg.tables.parts import Part, Piece, as_float64
 from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
 
@@ -31,7 +30,6 @@ from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
 NULL = pa.null()
 AT_ONCE = 16  # files that are opened over a network
-Each = Callable[[Callable, Iterable], Iterable]  # like `map`
 
 
 class Table(Rows):
@@ -109,7 +107,7 @@ class Table(Rows):
         opening = partial(File.open, reading, asked)
         bad: list[str] = []
         if skip_bad_files:
-            files, bad = _sound(each(_tried(opening), found))
+            files, bad = sound(each(tried(opening), found))
         else:
             files = list(each(opening, found))
 
@@ -120,10 +118,10 @@ class Table(Rows):
             return table
 
         require_columns(files, asked)
-        files = _decided(files, asked if features else None, exclude, reading, each)
+        files = decided(files, asked if features else None, exclude, reading, each)
         table = made(files)
         if skip_bad_files:
-            files, unread = _sound(each(_tried(partial(_read_through, table.columns)), files))
+            files, unread = sound(each(tried(partial(read_through, table.columns)), files))
             if unread:
                 table = made(files, table.names)
             table.skipped = bad + unread
@@ -326,71 +324,6 @@ def at_once(function: Callable, items: Iterable) -> Iterator:
     """As map, for what waits for a network."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(function, items)
-
-
-@dataclass(frozen=True)
-class _tried:
-    """A function whose refusal of a file is an answer."""
-
-    function: Callable
-
-    def __call__(self, item: Any) -> Any:
-        try:
-            return self.function(item)
-        except NotNow:
-            raise
-        except BadTable as error:
-            return error
-
-
-def _sound(opened: Iterable) -> tuple[list[File], list[str]]:
-    """The files, and why the others are none."""
-    files, bad = [], []
-    for file in opened:
-        if isinstance(file, BadTable):
-            bad.append(str(file))
-        else:
-            files.append(file)
-    if not files:
-        raise BadTable(f"none of the {len(bad):,} files can be read; the first: {bad[0]}")
-    return files, bad
-
-
-def _decided(
-    files: list[File],
-    asked: Sequence[str] | None,
-    exclude: Sequence[str],
-    reading: Reading,
-    each: Each,
-) -> list[File]:
-    """The files, with the kinds of columns that only a whole pass can tell; None: of all columns.
-
-    Raises BadTable where a column of dates has no order, or both.
-    """
-    wanted = [c for c in (files[0].schema.names if asked is None else asked) if c not in exclude]
-    if any(file.text and {*wanted} & {*file.text.undecided} for file in files):
-        files = list(each(partial(_judged, wanted), files))
-    found: list[File] = []
-    for file in files:
-        if file.text and file.text.orders:
-            orders: dict[str, Order] = {}
-            for one in (f.text for f in files if f.text):
-                for column in (c for c in wanted if c in one.orders):
-                    orders[column] = orders.get(column, Order()) + one.orders[column]
-            day_first = {c: is_day_first(o, reading.dates, c, file.name) for c, o in orders.items()}
-            file = file._replace(text=replace(file.text, day_first=day_first))
-        found.append(file)
-    return found
-
-
-def _judged(columns: Sequence[str], file: File) -> File:
-    return file.judged(columns)
-
-
-def _read_through(columns: list[str], file: File) -> File:
-    for _ in file.batches(columns):
-        pass
-    return file
 
 
 def _footer(columns: list[str], file: File) -> tuple[list[int], list | None]:

@@ -18,7 +18,8 @@ from polyreg.errors import BadTable
 from polyreg.fields import SEPARATORS as WORDS
 from polyreg.fields import Reading
 from polyreg.tables.formats import dates
-from polyreg.tables.formats.cells import BLANKS, MOST, Numbers
+from polyreg.tables.formats.cells import MOST, Numbers
+from polyreg.tables.formats.notation import VALUE, is_numeric, notation_of
 from polyreg.text import plural
 
 SEPARATORS = ("\t", ";", ",", "|", " ")  # in this order where two fit as well; " " is blanks
@@ -211,7 +212,7 @@ class _Table:
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
         cells = [cell for row in self.body[-200:] for cell in row if cell.strip()]
-        values = sum(bool(_VALUE.fullmatch(cell.strip())) or dates.is_date(cell) for cell in cells)
+        values = sum(bool(VALUE.fullmatch(cell.strip())) or dates.is_date(cell) for cell in cells)
         share = (len(self.body) / max(1, len(self.rows) - len(self.rows) // 2)) * (
             values / max(1, len(cells))
         )
@@ -226,13 +227,6 @@ class _Table:
     @property
     def _rank(self) -> int:
         return SEPARATORS.index(self.separator) if self.separator in SEPARATORS else 0
-
-
-_GROUP = rf"[.,'’{BLANKS}]"
-_VALUE = re.compile(
-    rf"[+−-]?(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+|\d+)(?:[.,]\d*)?(?:[eEdD][+-]?\d+)?"
-    r"|[+−-]?[.,]\d+(?:[eEdD][+-]?\d+)?"
-)
 
 
 def squeezed(line: str) -> str:
@@ -251,9 +245,9 @@ def _described(
 ) -> Found:
     width = table.width
     columns = list(zip_longest(*table.body, fillvalue=""))
-    numeric = [_is_numeric(column) for column in columns]
+    numeric = [is_numeric(column) for column in columns]
     cells = [cell for c, is_one in zip(columns, numeric, strict=True) if is_one for cell in c]
-    numbers = _numbers(cells, table.separator, name, reading)
+    numbers = notation_of(cells, table.separator, name, reading)
     telling = [one or _is_dated(c) for c, one in zip(columns, numeric, strict=True)]
     first = _first_row(table, telling, numbers)
     if wanted and first < len(table.rows) and {*wanted} <= {c.strip() for c in table.rows[first]}:
@@ -285,11 +279,6 @@ def _described(
     return Found(dialect, columns[: len(distinct)])
 
 
-def _is_numeric(cells: Sequence[str]) -> bool:
-    known = [cell.strip() for cell in cells if not PLAIN.is_missing(cell)]
-    return sum(bool(_VALUE.fullmatch(cell)) for cell in known) > MOST * len(known)
-
-
 def _is_dated(cells: Sequence[str]) -> bool:
     known = [cell for cell in cells if not PLAIN.is_missing(cell)]
     return bool(known) and sum(map(dates.is_date, known)) > MOST * len(known)
@@ -304,7 +293,7 @@ def _first_row(table: _Table, telling: list[bool], numbers: Numbers) -> int:
     def values(row: list[str]) -> tuple[int, int]:
         """How many cells are values, and how many are something else."""
         cells = [c.strip() for c, tells in zip(row, telling, strict=False) if tells and c.strip()]
-        known = sum(bool(_VALUE.fullmatch(c)) or dates.is_date(c) for c in cells)
+        known = sum(bool(VALUE.fullmatch(c)) or dates.is_date(c) for c in cells)
         return known, len(cells) - known - sum(map(numbers.is_missing, cells))
 
     if not any(telling):  # text alone
@@ -321,72 +310,6 @@ def _first_row(table: _Table, telling: list[bool], numbers: Numbers) -> int:
             break
         first -= 1
     return first
-
-
-def _numbers(cells: Sequence[str], separator: str, name: str, reading: Reading) -> Numbers:
-    """The decimal mark and the one between thousands, by all cells that look like numbers."""
-    grouped = {mark: False for mark in (".", ",", " ", "'")}  # surely
-    decimal = {".": "", ",": ""}  # a cell that proves it
-    either = {".": "", ",": ""}  # a cell that may be both
-    long_whole = False
-    for cell in map(str.strip, cells):
-        if not _VALUE.fullmatch(cell):
-            continue
-        body = re.split("[eEdD]", cell.lstrip("+-−"))[0]
-        exponent = body != cell.lstrip("+-−")
-        if re.search(rf"\d[{BLANKS}]\d", body):
-            grouped[" "] = True
-        if re.search(r"\d['’]\d", body):
-            grouped["'"] = True
-        marks = [c for c in body if c in ".,"]
-        if not marks:
-            long_whole |= len(body) > 3 and body.isdigit()
-        elif len({*marks}) == 2:
-            decimal[marks[-1]] = decimal[marks[-1]] or cell
-            grouped[marks[0]] = True
-        elif len(marks) > 1:
-            grouped[marks[0]] = True
-        else:
-            mark = marks[0]
-            whole, _, rest = body.partition(mark)
-            group = re.fullmatch(r"[1-9]\d{0,2}", whole) and re.fullmatch(r"\d{3}", rest)
-            if group and not exponent:
-                either[mark] = either[mark] or cell
-            else:
-                decimal[mark] = decimal[mark] or cell
-                long_whole |= len(whole) > 3 and whole.isdigit()
-    mark = reading.decimal
-    if mark == "auto":
-        mark = _decimal(separator, decimal, grouped, either, long_whole, name)
-    other = "," if mark == "." else "."
-    grouping = next((g for g in (" ", "'") if grouped[g]), "")
-    if grouped[other] or either[other]:
-        grouping = other
-    return Numbers(mark, grouping, tuple(reading.missing_values))
-
-
-def _decimal(separator, decimal, grouped, either, long_whole, name) -> str:
-    sure = [mark for mark in ".," if decimal[mark] or grouped["," if mark == "." else "."]]
-    if len(sure) == 1:
-        return sure[0]
-    if len(sure) == 2:
-        dots, commas = (decimal[m] or either[m] for m in ".,")
-        raise BadTable(
-            f"{name} has numbers with a decimal point ({dots}) and with a decimal comma "
-            f"({commas}); write them in one way, or give --decimal"
-        )
-    if not either[","]:
-        # Where commas do not separate, they may well be the decimal mark.
-        if not either["."] or separator != ";" or long_whole:
-            return "."
-    elif long_whole and not either["."]:
-        return ","
-    cell = either[","] or either["."]
-    whole, rest = re.split("[.,]", cell)[:2]
-    raise BadTable(
-        f"{cell} in {name} reads as {whole}.{rest} and as {whole}{rest}: a decimal mark, or one "
-        "between thousands; give --decimal , or --decimal ."
-    )
 
 
 def _header(
@@ -414,7 +337,7 @@ def _header(
         words = comments[-1].strip().lstrip("#%/; ")
         words = squeezed(words) if table.separator == " " else words
         found = next(csv.reader([words], delimiter=table.separator, quotechar=table.quote), [])
-        if len(found) == table.width and not any(map(_VALUE.fullmatch, found)):
+        if len(found) == table.width and not any(map(VALUE.fullmatch, found)):
             return [cell.strip() for cell in found], [], first
     return None, [], first
 
@@ -454,7 +377,7 @@ def _footer(table: _Table) -> tuple[str, ...]:
     for row, end in zip(reversed(table.rows), reversed(table.ends), strict=True):
         if not any(map(str.strip, row)):
             continue
-        if len(row) == table.width or _VALUE.fullmatch(row[0].strip()) or not row[0].strip():
+        if len(row) == table.width or VALUE.fullmatch(row[0].strip()) or not row[0].strip():
             break
         found.append(table.lines[end - 1].strip())
     return tuple(reversed(found))

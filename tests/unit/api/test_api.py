@@ -19,6 +19,7 @@ import torch
 
 import polyreg
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.fields import Reading
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
 from polyreg.sgd.descend import descend
@@ -119,8 +120,9 @@ def test_the_defaults_of_fit_are_those_of_the_command_line():
 def test_the_defaults_of_the_regressor_are_those_of_fit():
     given = defaults(polyreg.PolynomialRegressor)
     assert given == {name: defaults(polyreg.fit)[name] for name in given}
-    left_out = {"target", "features", "weights", "missing", "skip_bad_files"}
-    assert defaults(polyreg.fit).keys() - given.keys() == {*left_out, "device", "engine", "address"}
+    left_out = {"target", "features", "exclude", "weights", "missing", "skip_bad_files"}
+    left_out |= {f.name for f in fields(Reading)} | {"device", "engine", "address"}
+    assert defaults(polyreg.fit).keys() - given.keys() == left_out
 
 
 # Options

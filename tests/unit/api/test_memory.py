@@ -422,7 +422,7 @@ REFUSED = {
     "no numeric column": (
         ({"s": TEXT, "y": Y},),
         dict(target="y"),
-        "the data has no numeric column left for a feature; it has 's (string)', 'y (double)'",
+        "the data has no numeric column left for a feature: 's' (text) cannot be one",
     ),
     "another index": (
         (FRAME[["a"]][::-1], FRAME.y),
@@ -435,7 +435,7 @@ REFUSED = {
         "x and weights differ in their pandas index",
     ),
     # files
-    "no file": (("nope.csv",), dict(target="y"), "no CSV or Parquet at "),
+    "no file": (("nope.csv",), dict(target="y"), "no table at "),
     "a file and y": (
         ("t.csv", Y),
         dict(target="y"),

@@ -14,9 +14,9 @@ from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.least_squares.problem import Passes, Problem
 from polyreg.least_squares.selection import GROUPS, labelled
-from polyreg.tables import table
 from polyreg.tables import parts as parts_module
 from polyreg.tables import rows as rows_module
+from polyreg.tables import table
 from polyreg.tables.formats import columnar, delimited
 from polyreg.tables.rows import Block
 from polyreg.tables.table import Table

@@ -157,8 +157,8 @@ def test_missing_rows_are_refused_after_a_whole_pass_that_counts_them(tmp_path):
             seen += len(block.y)
     assert seen == 199_997 and table.missing_rows == 3
     assert str(caught.value) == (
-        "3 of 200,000 rows of t.parquet have a missing or infinite value, the first in row 4 of "
-        "t.parquet (column a); use --missing drop to leave them out"
+        "3 of 200,000 rows of t.parquet have a missing or infinite value (a 3, b 3, y 3), the "
+        "first in row 4 of t.parquet (column a); use --missing drop to leave them out"
     )
 
 

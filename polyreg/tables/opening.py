@@ -1,0 +1,78 @@
+"""Opening of a table's files: those that can be read, and what their columns are."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from polyreg.errors import BadTable, NotNow
+from polyreg.fields import Reading
+from polyreg.tables.files import File
+from polyreg.tables.formats.dates import Order, is_day_first
+
+Each = Callable[[Callable, Iterable], Iterable]  # like `map`
+
+
+@dataclass(frozen=True)
+class tried:
+    """A function whose refusal of a file is an answer."""
+
+    function: Callable
+
+    def __call__(self, item: Any) -> Any:
+        try:
+            return self.function(item)
+        except NotNow:
+            raise
+        except BadTable as error:
+            return error
+
+
+def sound(opened: Iterable) -> tuple[list[File], list[str]]:
+    """The files, and why the others are none."""
+    files, bad = [], []
+    for file in opened:
+        if isinstance(file, BadTable):
+            bad.append(str(file))
+        else:
+            files.append(file)
+    if not files:
+        raise BadTable(f"none of the {len(bad):,} files can be read; the first: {bad[0]}")
+    return files, bad
+
+
+def decided(
+    files: list[File],
+    asked: Sequence[str] | None,
+    exclude: Sequence[str],
+    reading: Reading,
+    each: Each,
+) -> list[File]:
+    """The files, with the kinds of columns that only a whole pass can tell; None: of all columns.
+
+    Raises BadTable where a column of dates has no order, or both.
+    """
+    wanted = [c for c in (files[0].schema.names if asked is None else asked) if c not in exclude]
+    if any(file.text and {*wanted} & {*file.text.undecided} for file in files):
+        files = list(each(partial(_judged, wanted), files))
+    found: list[File] = []
+    for file in files:
+        if file.text and file.text.orders:
+            orders: dict[str, Order] = {}
+            for one in (f.text for f in files if f.text):
+                for column in (c for c in wanted if c in one.orders):
+                    orders[column] = orders.get(column, Order()) + one.orders[column]
+            day_first = {c: is_day_first(o, reading.dates, c, file.name) for c, o in orders.items()}
+            file = file._replace(text=replace(file.text, day_first=day_first))
+        found.append(file)
+    return found
+
+
+def _judged(columns: Sequence[str], file: File) -> File:
+    return file.judged(columns)
+
+
+def read_through(columns: list[str], file: File) -> File:
+    for _ in file.batches(columns):
+        pass
+    return file
