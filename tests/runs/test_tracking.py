@@ -359,6 +359,14 @@ def test_the_models_of_runs_before_are_loaded(before, name):
     assert written.extrapolated.tolist() == [False, True]
 
 
+def test_the_model_of_runs_before_takes_columns_by_position_and_their_predictor_by_name(before):
+    rows = pd.DataFrame({"other": [0.0, 1.0]}, dtype=np.float32)
+    assert len(mlflow.pyfunc.load_model(f"runs:/{before}/model").predict(rows)) == 2
+    served = mlflow.pyfunc.load_model(f"runs:/{before}/predictor")
+    with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['x'\]"):
+        served.predict(rows)
+
+
 def test_a_run_that_goes_on_has_one_model_in_place_of_the_two_before(before):
     with tracking.start_run("a", {}, resume=before) as run:
         run.model(torch.nn.Linear(1, 1), CUBIC, np.zeros((2, 1)))
