@@ -65,7 +65,7 @@ class Stop:
     def interruptible_imports(self) -> Iterator[None]:
         """Until then there is no run to end, unless `mlflow run` opened one, which needs MLflow."""
         start = time.perf_counter()
-        with nullcontext() if "MLFLOW_RUN_ID" in os.environ else self.interruptible():
+        with nullcontext() if os.environ.get("MLFLOW_RUN_ID") else self.interruptible():
             yield
         self.seconds_importing = time.perf_counter() - start
 
@@ -147,4 +147,4 @@ def to_artifacts(out: str) -> bool:
 
     It would be one of the project's folder, which may be a copy that MLflow made for this run.
     """
-    return "MLFLOW_RUN_ID" in os.environ and not Path(out).expanduser().is_absolute()
+    return bool(os.environ.get("MLFLOW_RUN_ID")) and not Path(out).expanduser().is_absolute()

@@ -58,7 +58,7 @@ def main(config: PredictConfig) -> None:
 @contextmanager
 def recorded(config: PredictConfig, stop: Stop) -> Iterator[Any]:
     """The run that `mlflow run` opened, named and ended; None where there is none."""
-    if "MLFLOW_RUN_ID" not in os.environ:
+    if not os.environ.get("MLFLOW_RUN_ID"):
         yield None
         return
     from polyreg import tracking

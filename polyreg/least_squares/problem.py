@@ -62,14 +62,12 @@ class Problem:
         size = term_count(names, config)
         _require_variation(survey, names, config)
         require_sizes(survey, names, config)
-        least = size if config.degree != "auto" else len(names) + 1 + config.folds
-        if survey.rows < least:
+        if config.degree != "auto" and survey.rows < size:
             raise Refused(
                 f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
-                if config.degree != "auto"
-                else f"choosing the degree in {config.folds} folds needs at least {least} rows, "
-                f"got {survey.rows}; give --degree"
             )
+        if config.degree == "auto":
+            _require_folds(survey.rows, len(names) + 1, config.folds)
         interaction = config.interaction_degree or len(names)
         degree = config.top_degree
         design = Design.fitted(names, survey, degree, interaction)
@@ -291,6 +289,21 @@ def escalation(problem: Problem) -> str:
             "out features that follow from others, or give --ridge"
         )
     return "float64 could not tell whether the terms depend on each other: certified took over"
+
+
+def _require_folds(rows: int, line: int, folds: int) -> None:
+    """Raise Refused where a choice of the degree has no rows for its folds.
+
+    line: terms of degree 1, which the rows outside any one fold have to tell
+    """
+    if rows >= line + folds:
+        return
+    most = rows - line
+    fewer = f", or lower --folds to {most}" if most >= 2 else f" (--folds 2 would need {line + 2})"
+    raise Refused(
+        f"choosing the degree in {folds} folds needs at least {line + folds} rows, got {rows}; "
+        f"give --degree{fewer}"
+    )
 
 
 def term_count(names: Sequence[str], config: FitConfig) -> int:

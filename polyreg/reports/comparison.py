@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from polyreg.reports.runs import SAMPLE, Seen, started
+from polyreg.reports.runs import LOST, SAMPLE, Seen, started
 from polyreg.text import INFINITE, aligned, number, plural, short
 
 GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
@@ -341,4 +341,12 @@ def report(seen: Sequence[Seen], comparison: Any) -> tuple[list[str], list[str]]
     cells["status"] = [one.past.status for one in seen]
     lines = [aligned(["run", *cells], list(zip(names, *cells.values(), strict=True)))]
     warnings = [f"warning: {one.text} {'; '.join(one.lines)}" for one in comparison.warnings]
-    return lines, warnings + [f"note: {note}" for note in comparison.notes]
+    notes = list(comparison.notes)
+    lost = [k for k, one in enumerate(seen) if any(note.startswith(LOST) for note in one.notes)]
+    if lost:
+        notes.append(
+            f"No curve of {numbers(lost)}: no artifacts are where MLflow expects them, as in "
+            f"{seen[lost[0]].past.artifact_uri}; if that folder was moved, move it back, or put a "
+            "link there."
+        )
+    return lines, warnings + [f"note: {note}" for note in notes]

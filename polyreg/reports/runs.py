@@ -129,6 +129,7 @@ def split(condition: str) -> tuple[str, list[Bound]]:
 
 
 SAMPLE = 400  # points of a training's data
+LOST = "its artifacts are not where MLflow expects them, in"
 
 
 class Seen(NamedTuple):
@@ -153,7 +154,9 @@ class Seen(NamedTuple):
         if kind in ("training", "fit", "other"):
             document = tracking.text(past.id, "coefficients.json")
             try:
-                if document is None:
+                if document is None and past.lost_artifacts:
+                    notes.append(f"{LOST} {past.artifact_uri}, so no curve")
+                elif document is None:
                     notes.append("no coefficients.json, so no curve")
                 else:
                     polynomial = Result.from_dict(json.loads(document))

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import mlflow
 import numpy as np
+from mlflow.entities import LifecycleStage, RunStatus
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from polyreg.errors import Refused, Unreachable
 from polyreg.tracking import owner
 from polyreg.tracking.metrics import now
 from polyreg.tracking.sender import EndRun, sender
-from polyreg.tracking.store import reading
+from polyreg.tracking.store import reading, require_active
 
 RESTORE_KILLED = """
 import sys, time
@@ -42,13 +43,24 @@ class Past(NamedTuple):
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    artifact_uri: str = ""
 
     @classmethod
     def of(cls, run: Any) -> "Past":
         info, data = run.info, run.data
         start = (info.start_time or 0) / 1000
         name = info.run_name or info.run_id
-        return cls(info.run_id, name, info.status, start, data.params, data.metrics, data.tags)
+        logged = data.params, data.metrics, data.tags
+        return cls(info.run_id, name, info.status, start, *logged, info.artifact_uri)
+
+    @property
+    def lost_artifacts(self) -> bool:
+        """Whether it logged coefficients, and none of its files are where MLflow expects them, as
+        where the folder of a store was moved."""
+        if not any(key.startswith("coef/") for key in self.metrics):
+            return False
+        with reading() as client:
+            return not client.list_artifacts(self.id)
 
     @property
     def process(self) -> str:
@@ -123,6 +135,7 @@ def search(experiment: str, last: int, condition: str = "") -> list[Past]:
         found = client.get_experiment_by_name(experiment)
         if found is None:
             raise Unreachable(f"no experiment {experiment!r} in {mlflow.get_tracking_uri()}")
+        require_active(found, "name another by --experiment")
         newest = ["attributes.start_time DESC"]
         runs = client.search_runs(
             [found.experiment_id], condition, max_results=last, order_by=newest
@@ -153,15 +166,30 @@ def interrupted(run_id: str) -> Past:
     return found
 
 
+def begun(run: Any) -> str:
+    """What a run of MLflow's has that one which `mlflow run` just opened has not, in words."""
+    if run.info.lifecycle_stage == LifecycleStage.DELETED:
+        return "was deleted"
+    if RunStatus.is_terminated(RunStatus.from_string(run.info.status)):
+        return f"has ended ({run.info.status})"
+    return "has metrics already" if run.data.metrics else ""
+
+
 def kill(run_id: str) -> None:
     """See to it that a run which `mlflow run` opened reads KILLED, if the store can be reached.
+
+    Another one, whose id was left in the shell, stays as it is.
+
 
     When its command fails, `mlflow run` calls a run FAILED that was KILLED long before: it looks
     for a word among numbers. So a process stays that sets this right, once we are gone.
     """
     uri = mlflow.get_tracking_uri()
     with contextlib.suppress(Unreachable), reading() as client:
-        if client.get_run(run_id).info.status == "RUNNING":
+        run = client.get_run(run_id)
+        if begun(run) and owner.of(run.data.tags) != owner.identity():
+            return
+        if run.info.status == "RUNNING":
             client.set_terminated(run_id, "KILLED")
         staying = subprocess.Popen(
             [sys.executable, "-c", RESTORE_KILLED, uri, run_id],

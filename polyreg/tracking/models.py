@@ -13,13 +13,16 @@ import pandas as pd
 import torch
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from polyreg.errors import Refused
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
-from polyreg.tracking.store import line, require_store
+from polyreg.tracking.store import line, reading, require_store
 
 # What `load` reads: of a model, and of those that were saved before the two flavours were one.
 SERVED, DOCUMENT = Path("artifacts/polyreg.json"), Path("extra_files/polyreg.json")
@@ -47,10 +50,28 @@ class Model(mlflow.pyfunc.PythonModel):
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
     def with_names(self, data):
+        names = self.predictor.names
         try:
-            return with_names(data, self.predictor.names)
+            data = with_names(data, names)
         except ValueError as error:
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
+        given = names_of(data)
+        missing = [name for name in names if name not in given]
+        if missing and given:  # MLflow says so with all of the data in its error
+            raise mlflow.MlflowException.invalid_parameter_value(
+                f"Model is missing inputs {missing}; the variables are {', '.join(names)}, "
+                f"the columns {', '.join(map(str, given))[:200]}"
+            )
+        return data
+
+
+def names_of(data):
+    """Of a table, a dict of columns, or a list of rows as dicts; none of anything else."""
+    if isinstance(data, pd.DataFrame | dict):
+        return list(data)
+    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
+        return list(dict.fromkeys(name for row in data for name in row))
+    return []
 
 
 def take_rows_without_names():
@@ -86,6 +107,8 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
     python_function: what predictor.py makes of the result's document: columns by name to
     prediction, low, high and extrapolated. The signature is this one's.
+    A tensor has no names: the module takes columns by position, in the order of the variables,
+    which the signature and the metadata `columns` tell.
 
     example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through
     every installed package for each, which took half a second.
@@ -94,6 +117,9 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     about = Model(
         signature=_signature(names),
         saved_input_example_info=_write_example(pd.DataFrame(example, columns=names), folder),
+        metadata={
+            "columns": {"pytorch": {"by position": names}, "python_function": {"by name": names}}
+        },
     )
     version = _write_module(module, example, folder)
     about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
@@ -177,11 +203,44 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
+def _require_files(model_uri: str) -> None:
+    """Raise Refused where MLflow knows a model, and none of its files are where they should be.
+
+    As where the folder of a store was moved: MLflow keeps whole paths.
+    """
+    try:
+        place = _place(model_uri)
+        found = place and get_artifact_repository(place).list_artifacts()
+    except Exception:  # there is no such model
+        return
+    if place and not found:
+        raise Refused(
+            f"{model_uri}: MLflow expects its files at {place}, and there are none; if that folder "
+            "was moved, give its new path instead: `--model <folder>`, in Python "
+            'polyreg.load("<folder>")'
+        )
+
+
+def _place(model_uri: str) -> str:
+    """Where the files of a model of a run or of the registry should be; "" of any other address."""
+    if model_uri.startswith("models:/"):
+        return ModelsArtifactRepository(model_uri).repo.artifact_uri
+    if not model_uri.startswith("runs:/"):
+        return ""
+    run_id, name = RunsArtifactRepository.parse_runs_uri(model_uri)
+    with reading() as client:
+        experiment = client.get_run(run_id).info.experiment_id
+        models = client.search_logged_models([experiment], f"source_run_id = '{run_id}'")
+    return next((m.artifact_location for m in models if m.name == (name or "").strip("/")), "")
+
+
 def load(model_uri: str) -> Result:
     """The Result behind a logged model: coefficients, errors, domain, prediction.
 
     model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
     models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
+
+    A folder that holds a model is taken as well, wherever it was moved.
 
     Raises PolyregError, a ValueError, where there is no model, or one of somebody else's.
 
@@ -192,6 +251,8 @@ def load(model_uri: str) -> Result:
     >>> polyreg.load(f"runs:/{run.info.run_id}/model").equation()
     'y = 1.0 + 1.0*x^2'
     """
+    if Path(model_uri).is_dir():  # of any name; MLflow refuses some
+        return _read(Path(model_uri), model_uri)
     if model_uri.startswith(("runs:", "models:")):
         require_store(mlflow.get_tracking_uri())
     model_uri = re.sub("^(models:/[^/@]+)@latest$", r"\1/latest", model_uri)
@@ -199,9 +260,17 @@ def load(model_uri: str) -> Result:
         try:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
         except Exception as error:  # MLflow's, or that of whatever store the address means
+            _require_files(model_uri)
             raise Refused(f"no model at {model_uri}: {line(error)}") from error
-        known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
-        if not known:
-            raise Refused(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")
-        document = json.loads(known[0].read_text())
-    return Result.from_dict(document)
+        if not (folder / MLMODEL_FILE_NAME).is_file():
+            _require_files(model_uri)
+        return _read(folder, model_uri)
+
+
+def _read(folder: Path, model_uri: str) -> Result:
+    known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
+    if known:
+        return Result.from_dict(json.loads(known[0].read_text()))
+    if not (folder / MLMODEL_FILE_NAME).is_file():
+        raise Refused(f"no model at {model_uri}: it has no file {MLMODEL_FILE_NAME}")
+    raise Refused(f"{model_uri} was not saved by polyreg; mlflow.pyfunc can load it")

@@ -13,8 +13,10 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
-from polyreg.errors import Unsent
+from polyreg.errors import Refused, Unsent
+from polyreg.text import without_secrets
 from polyreg.tracking import owner
+from polyreg.tracking.history import begun
 from polyreg.tracking.metrics import now
 from polyreg.tracking.outbox import Outbox
 from polyreg.tracking.run import Run
@@ -24,6 +26,7 @@ from polyreg.tracking.store import (
     is_server,
     line,
     reading,
+    require_active,
     require_artifacts,
     require_store,
     retried,
@@ -52,17 +55,19 @@ def start_run(
     FAILED by an error, whose one line is the tag `error`, or KILLED by KeyboardInterrupt.
 
     It is in the experiment that MLflow was told (MLFLOW_EXPERIMENT_NAME), else in `polyreg`. Under
-    `mlflow run` it is the run that this opened: there the params and a name that the user gave
-    stay as they are. MLflow's own active run is neither used nor ended.
+    `mlflow run`, which sets MLFLOW_RUN_ID, it is the run that this opened: there the params and a
+    name that the user gave stay as they are. MLflow's own active run is neither used nor ended.
 
     params: options by name, as MLflow stores them
     discard: errors of bad input that only reading it all can find; they leave no run behind
     resume: the id of a run to go on with instead
     wait: asked with one line why, at the end, while the store is away: whether to try again
 
-    Raises Unreachable, before there is a run, when the store or the artifact folder cannot take
-    one. A store that goes away in between stops nothing: where it does not come back, Unsent names
-    the folder that holds what could not be sent.
+    Raises, before there is a run, Unreachable when the store, the experiment or the artifact folder
+    cannot take one, and Refused when MLFLOW_RUN_ID names a run that has ended, was deleted, has
+    metrics, or is in another experiment than MLflow was told. A store that goes away in between
+    stops nothing: where it does not come back, Unsent names the folder that holds what could not
+    be sent.
 
     >>> import mlflow, polyreg, tempfile
     >>> mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
@@ -84,7 +89,7 @@ def start_run(
         kept = opened.info.artifact_uri
         yield Run(run_id, opened.info.experiment_id, box, artifact_uri=kept)
     except discard as error:
-        if "MLFLOW_RUN_ID" not in os.environ and not resume:
+        if not (os.environ.get("MLFLOW_RUN_ID") or resume):
             status = "DELETED"
             with reading() as client:
                 client.delete_run(run_id)
@@ -105,6 +110,8 @@ def start_run(
 def _opened(client: Any, name: str, resume: str) -> Any:
     """The run, in the store's words, RUNNING."""
     started = os.environ.get("MLFLOW_RUN_ID", "")
+    if started and started != resume:
+        _require_new(client, started)
     if not (resume or started):
         experiment = _experiment(client)
         require_artifacts(experiment.artifact_location)
@@ -121,6 +128,33 @@ def _opened(client: Any, name: str, resume: str) -> Any:
         if RANDOM_NAME.fullmatch(opened.info.run_name or ""):
             client.update_run(started, name=name)
     return opened
+
+
+def _require_new(client: Any, started: str) -> None:
+    """Raise Refused where the run of MLFLOW_RUN_ID is not as `mlflow run` opens one.
+
+    Such an id was left in the shell: what is logged to that run would change a finished record.
+    """
+    way_out = "`unset MLFLOW_RUN_ID`, and try again"
+    try:
+        run = client.get_run(started)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        uri = without_secrets(mlflow.get_tracking_uri())
+        raise Refused(f"MLFLOW_RUN_ID: {uri} has no run {started[:100]!r}; {way_out}") from error
+    why = begun(run) or _elsewhere(client, run.info.experiment_id)
+    if why:
+        raise Refused(f"MLFLOW_RUN_ID: run {started} {why}; {way_out}")
+
+
+def _elsewhere(client: Any, experiment_id: str) -> str:
+    """In words, that the experiment is not the one that is asked for; "" where it is."""
+    variable, found = "MLFLOW_EXPERIMENT_ID", experiment_id  # `mlflow run` sets this one
+    if not os.environ.get(variable):
+        variable, found = "MLFLOW_EXPERIMENT_NAME", client.get_experiment(experiment_id).name
+    asked = os.environ.get(variable) or found
+    return "" if asked == found else f"is in experiment {found!r}, and {variable} is {asked!r}"
 
 
 def _experiment(client: Any) -> Any:
@@ -143,6 +177,9 @@ def _experiment_at_first(client: Any) -> Any:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         known = client.get_experiment_by_name(name)
         experiment = known or client.get_experiment(client.create_experiment(name))
+    require_active(
+        experiment, "name another by MLFLOW_EXPERIMENT_NAME (of `mlflow run`: --experiment-name)"
+    )
     if KIND not in experiment.tags:
         client.set_experiment_tag(experiment.experiment_id, KIND, KIND_OF_OURS)
     return experiment

@@ -4,6 +4,7 @@ import http.client
 import logging
 import os
 import random
+import re
 import tempfile
 import time
 import urllib.error
@@ -11,11 +12,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import mlflow
 from filelock import FileLock
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from polyreg.errors import Refused, Unreachable
@@ -30,10 +32,23 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two l
 for _name, _value in {"MAX_RETRIES": "1", "BACKOFF_FACTOR": "1", "TIMEOUT": "30"}.items():
     os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{_name}", _value)
 
+# This of nothing to download as well, which is told as an error in `models.load`.
+logging.getLogger("mlflow.store.artifact.artifact_repo").addFilter(
+    lambda record: not record.getMessage().startswith("No artifacts found to download")
+)
 # What it raises comes with the same traceback as a line of its log.
 logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: record.exc_info is None)
 
 PROBE_SECONDS = 5
+OTHER_STORE = (
+    "run in a folder that can, or set MLFLOW_TRACKING_URI, like sqlite:////folder/mlflow.db"
+)
+OTHER_ARTIFACTS = (
+    "make it writable, or choose an experiment that has another by MLFLOW_EXPERIMENT_NAME, or "
+    "another store by MLFLOW_TRACKING_URI"
+)
+# In what MLflow says of a request that failed: the folder that a file was sent to.
+SENT_TO = re.compile(r"with url: \S*/mlflow-artifacts/artifacts(/\S*)/")
 LINE = 300  # characters of an error, which may quote a whole statement of SQL
 
 Result = TypeVar("Result")
@@ -51,7 +66,14 @@ def is_server(uri: str) -> bool:
 def line(error: BaseException | None) -> str:
     """An error as one line, without MLflow's account of its own retries."""
     if "Max retries exceeded" in str(error):
-        return f"no tracking server answers at {without_secrets(mlflow.get_tracking_uri())}"
+        uri = mlflow.get_tracking_uri()
+        if (folder := SENT_TO.search(str(error))) and _answers(uri):
+            return (
+                f"the tracking server {without_secrets(uri)} does not take artifacts at "
+                f"mlflow-artifacts:{folder[1]}; its log says why; start it with an "
+                "--artifacts-destination that it can write"
+            )
+        return f"no tracking server answers at {without_secrets(uri)}"
     return " ".join(str(error).split())[:LINE] or type(error).__name__
 
 
@@ -104,17 +126,32 @@ def require_store(uri: str, make: bool = False) -> None:
         if not path.exists():
             if not make:
                 raise Unreachable(f"there is no tracking store {path}; set MLFLOW_TRACKING_URI")
-            _require_writable(path, "the tracking store")
+            _require_writable(path, f"the tracking store {path}", OTHER_STORE)
             _first_use(path)
-        _require_writable(path, "the tracking store")
+        _require_writable(path, f"the tracking store {path}", OTHER_STORE)
     elif is_server(uri):
         _require_answer(uri)
 
 
+def require_active(experiment: Any, otherwise: str) -> None:
+    """Raise Unreachable where an experiment was deleted; it has its name still."""
+    if experiment.lifecycle_stage == LifecycleStage.DELETED:
+        raise Unreachable(
+            f"the experiment {experiment.name!r} was deleted; `mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}` brings it back, or {otherwise}"
+        )
+
+
 def require_artifacts(uri: str) -> None:
-    """Raise Unreachable where artifacts go to a folder that cannot be written."""
+    """Raise Unreachable where artifacts go to a folder that cannot be written, or, in a store that
+    a tracking server made, to that server alone."""
     if folder := local_path(uri):
-        _require_writable(folder, "the artifact folder")
+        _require_writable(folder, f"the artifact folder {folder}", OTHER_ARTIFACTS, is_folder=True)
+    elif uri.startswith("mlflow-artifacts:/") and not is_server(mlflow.get_tracking_uri()):
+        raise Unreachable(
+            f"artifacts go to {uri}, which a tracking server alone can write; set "
+            "MLFLOW_TRACKING_URI to its http address, or MLFLOW_EXPERIMENT_NAME to another name"
+        )
 
 
 def local_path(uri: str) -> Path | None:
@@ -125,21 +162,18 @@ def local_path(uri: str) -> Path | None:
     return None if parts.scheme else Path(uri)
 
 
-def _require_writable(path: Path, what: str) -> None:
+def _require_writable(path: Path, what: str, way_out: str, is_folder: bool = False) -> None:
     """Write a byte's worth of nothing where `path` is, or is going to be."""
     nearest = path.absolute()
     while not nearest.exists():
         nearest = nearest.parent
     try:
-        if path.is_file():
+        if path.is_file() and not is_folder:
             path.open("ab").close()
         else:
             tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
-        raise Unreachable(
-            f"{what} {path} cannot be written ({error.strerror}); run in a folder that can, or "
-            "set MLFLOW_TRACKING_URI, like sqlite:////folder/mlflow.db"
-        ) from error
+        raise Unreachable(f"{what} cannot be written ({error.strerror}); {way_out}") from error
 
 
 def _require_answer(uri: str) -> None:
@@ -154,6 +188,14 @@ def _require_answer(uri: str) -> None:
             f"no tracking server answers at {without_secrets(uri)} ({reason}); start one with "
             "`mlflow server`, or set MLFLOW_TRACKING_URI"
         ) from error
+
+
+def _answers(uri: str) -> bool:
+    try:
+        _require_answer(uri)
+    except Unreachable:
+        return False
+    return True
 
 
 def _first_use(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Predictions for new rows from a logged model."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import polyreg
-from experiments import fit, train
+from experiments import compare, fit, train
 from experiments.predict import main
 from tests.conftest import artifact, only_run, standing
 
@@ -173,6 +174,77 @@ def test_a_frame_is_read_by_its_names(model):
     np.testing.assert_array_equal(answer.predict(frame), expected)
     with pytest.raises(ValueError, match="no column 'a'; the variables are b, a"):
         answer.predict(frame[["b"]])
+
+
+@pytest.fixture
+def moved(tmp_path, known, made_store):
+    """A store whose folder was renamed, with a registered fit; the run's id, the old folder."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    shutil.copy(made_store, old / "mlflow.db")
+    with standing(old):
+        options = ["--data", str(known / "known.csv"), "--target", "y", "--register-as", "cal"]
+        assert CliRunner().invoke(fit.main, options).exit_code == 0
+        run_id = only_run().info.run_id
+    old.rename(new)
+    shutil.copy(known / "known.csv", new)
+    with standing(new):
+        yield run_id, old
+
+
+@pytest.mark.parametrize(
+    "address", ["runs:/{}/model", "runs:/{}/model/", "models:/cal/1", "models:/cal@latest"]
+)
+def test_the_model_of_a_store_that_was_moved_is_refused_with_its_place_and_the_way_out(
+    moved, address
+):
+    run_id, old = moved
+    done = predict("--model", address.format(run_id), "--data", "known.csv", "--out", "out.csv")
+    assert done.exit_code == 2 and not Path("out.csv").exists() and not old.exists()
+    [line] = done.stderr.splitlines()
+    told = (
+        rf"MLflow expects its files at (file://)?{old}/(mlruns/1/models/m-\w+/artifacts), and there"
+    )
+    found = re.search(told, line)
+    assert "if that folder was moved, give its new path instead: `--model <folder>`" in line
+    odd = shutil.copytree(found[2], "100% of #1, or not?")
+    for folder in (found[2], Path(found[2]).resolve(), odd):  # the way out
+        done = predict("--model", str(folder), "--data", "known.csv", "--out", "out.csv")
+        assert done.exit_code == 0, done.output
+        assert len(pd.read_csv("out.csv")) == 80
+
+
+def test_a_folder_without_a_model_is_refused_as_such(store):
+    (store / "empty").mkdir()
+    done = predict("--model", "empty", "--data", "known.csv")
+    assert done.exit_code == 2 and "no model at empty: it has no file MLmodel" in done.stderr
+
+
+def test_a_comparison_says_at_a_run_that_its_artifacts_are_not_where_they_should_be(moved):
+    run_id, old = moved
+    assert CliRunner().invoke(train.main, ["--max-steps", "9"]).exit_code == 0
+    bare = mlflow.MlflowClient().create_run("1").info.run_id  # it never had any
+    newest = only_run_of("degree 3")
+    done = CliRunner().invoke(compare.main, ["--runs", f"{run_id},{newest},{bare}"])
+    assert done.exit_code == 0, done.output
+    page = Path("comparison.html").read_text()
+    place = f"{old}/mlruns/1/{run_id}/artifacts"
+    said = f"its artifacts are not where MLflow expects them, in {place}, so no curve"
+    assert page.count(said) == 1 and page.count("no coefficients.json, so no curve") == 1
+    [note] = [line for line in done.stderr.splitlines() if "MLflow expects them" in line]
+    assert note.startswith(
+        f"note: No curve of run 1: no artifacts are where MLflow expects them, as in {place};"
+    )
+    (old / "mlruns/1").mkdir(parents=True, exist_ok=True)
+    (old / "mlruns/1" / run_id).symlink_to(Path("mlruns/1", run_id).resolve())  # the way out
+    done = CliRunner().invoke(compare.main, ["--runs", f"{run_id},{newest}"])
+    assert "MLflow expects them" not in done.output + Path("comparison.html").read_text()
+
+
+def only_run_of(name: str) -> str:
+    found = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
+    [run_id] = [run.info.run_id for run in found if run.info.run_name.startswith(name)]
+    return run_id
 
 
 def test_a_server_that_is_not_there_is_said_at_once(model):

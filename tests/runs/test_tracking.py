@@ -1,10 +1,13 @@
 import inspect
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -12,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from mlflow.cli import cli as mlflow_commands
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
@@ -77,6 +81,133 @@ def test_a_name_that_someone_gave_is_kept(store, monkeypatch):
     assert mlflow.get_run(opened.info.run_id).info.run_name == "Tuesday's calibration"
 
 
+def opened_run(change: str = "", **how) -> str:
+    """A run as `mlflow run` opens it, and then changed."""
+    client = mlflow.MlflowClient()
+    run_id = client.create_run("0", **how).info.run_id
+    client.log_param(run_id, "degree", "1")
+    if change == "metrics":
+        client.log_metric(run_id, "loss/gap", 0.5)
+    elif change == "deleted":
+        client.delete_run(run_id)
+    elif change:
+        client.set_terminated(run_id, change)
+    return run_id
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ("FINISHED", "has ended (FINISHED)"),
+        ("FAILED", "has ended (FAILED)"),
+        ("KILLED", "has ended (KILLED)"),
+        ("metrics", "has metrics already"),
+        ("deleted", "was deleted"),
+    ],
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_id_left_in_the_shell_is_refused_and_its_run_stays_as_it_is(
+    store, monkeypatch, change, said, resume
+):
+    stale = opened_run(change)
+    other = opened_run("KILLED") if resume else ""
+    before = [mlflow.get_run(run_id).to_dictionary() for run_id in (stale, other) if run_id]
+    monkeypatch.setenv("MLFLOW_RUN_ID", stale)
+    told = f"MLFLOW_RUN_ID: run {stale} {said}; `unset MLFLOW_RUN_ID`, and try again"
+    with (
+        pytest.raises(Refused, match=f"^{re.escape(told)}$"),
+        tracking.start_run("a", {"noise": "1"}, resume=other),
+    ):
+        raise AssertionError("a run was opened")
+    after = [mlflow.get_run(run_id).to_dictionary() for run_id in (stale, other) if run_id]
+    assert after == before and not runs()
+
+
+@pytest.mark.parametrize("unknown", ["0" * 32, "not even an id", "é"])
+def test_a_run_id_that_the_store_does_not_know_is_refused(store, monkeypatch, unknown):
+    monkeypatch.setenv("MLFLOW_RUN_ID", unknown)
+    told = f"mlflow.db has no run '{unknown}'; `unset MLFLOW_RUN_ID`"
+    with pytest.raises(Refused, match=told), tracking.start_run("a", {}):
+        raise AssertionError("a run was opened")
+
+
+@pytest.mark.parametrize(
+    "told, said",
+    [
+        ({"NAME": "polyreg"}, "is in experiment 'Default', and MLFLOW_EXPERIMENT_NAME is 'poly"),
+        ({"ID": "7"}, "is in experiment '0', and MLFLOW_EXPERIMENT_ID is '7'"),
+        ({"NAME": "Default"}, ""),
+        ({"ID": "0", "NAME": "polyreg"}, ""),  # as `mlflow run`, in a shell with a name
+    ],
+)
+def test_a_run_of_another_experiment_than_the_one_asked_for_is_refused(
+    store, monkeypatch, told, said
+):
+    opened = opened_run()
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    for name, value in told.items():
+        monkeypatch.setenv(f"MLFLOW_EXPERIMENT_{name}", value)
+    if said:
+        with pytest.raises(Refused, match=said), tracking.start_run("a", {}):
+            raise AssertionError("a run was opened")
+    else:
+        with tracking.start_run("a", {}) as run:
+            assert run.id == opened
+    assert mlflow.get_run(opened).info.status == ("RUNNING" if said else "FINISHED")
+
+
+def test_an_empty_run_id_is_none(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "")
+    with pytest.raises(Refused), tracking.start_run("a", {}, discard=(Refused,)):
+        raise Refused("of bad input")
+    assert not runs()
+
+
+def test_a_signal_does_not_change_the_run_of_an_id_left_in_the_shell(store, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)  # nobody stays to change it later
+    for change in ("FAILED", "FINISHED", "metrics"):
+        stale = opened_run(change)
+        before = mlflow.get_run(stale).to_dictionary()
+        tracking.kill(stale)
+        assert mlflow.get_run(stale).to_dictionary() == before
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_a_run_that_mlflow_run_opened_or_that_is_ours_is_killed(store, monkeypatch, mine):
+    staying: list[list[str]] = []
+
+    def stay(command, **_):
+        staying.append(command)
+        return SimpleNamespace(stdout=io.BytesIO())
+
+    monkeypatch.setattr(subprocess, "Popen", stay)
+    opened = opened_run("metrics" if mine else "", tags=owner.tag() if mine else {})
+    tracking.kill(opened)
+    assert mlflow.get_run(opened).info.status == "KILLED"
+    assert [command[-1] for command in staying] == [opened]
+
+
+def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(store, monkeypatch):
+    experiment = mlflow.create_experiment("polyreg")
+    mlflow.delete_experiment(experiment)
+    told = rf"'polyreg' was deleted; `mlflow (experiments restore --experiment-id {experiment})`"
+    with pytest.raises(tracking.Unreachable, match=told) as error, tracking.start_run("a", {}):
+        raise AssertionError("a run was opened")
+    assert "name another by MLFLOW_EXPERIMENT_NAME" in str(error.value)
+    with pytest.raises(tracking.Unreachable, match=f"{told} .* or name another by --experiment$"):
+        tracking.search("polyreg", 10)
+    with monkeypatch.context() as there:
+        there.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+        with tracking.start_run("a", {}):
+            pass
+    assert len(runs("another")) == 1
+    command = re.search(told, str(error.value))[1].split()
+    assert CliRunner().invoke(mlflow_commands, command).exit_code == 0
+    with tracking.start_run("a", {}):
+        pass
+    assert len(runs()) == 1
+
+
 def test_an_error_ends_the_run_failed(store):
     with pytest.raises(RuntimeError), tracking.start_run("a", {}):
         raise RuntimeError
@@ -135,12 +266,37 @@ def test_a_store_that_cannot_take_a_run_is_one_line_before_there_is_a_run(folder
     assert os.listdir(folder) == ["file"]
 
 
-def test_an_artifact_folder_that_cannot_be_written_is_noticed_before_there_is_a_run(store):
+@pytest.mark.parametrize("below", ["", "/mlruns", "/mlruns/1"])
+def test_an_artifact_folder_that_cannot_be_written_is_noticed_before_there_is_a_run(store, below):
     (store / "file").write_text("")
-    mlflow.create_experiment("polyreg", artifact_location=(store / "file/mlruns").as_uri())
-    with pytest.raises(tracking.Unreachable, match="artifact folder"), tracking.start_run("a", {}):
+    mlflow.create_experiment("polyreg", artifact_location=(store / f"file{below}").as_uri())
+    require_no_artifacts(f"the artifact folder {store}/file{below} cannot be written (Not a dir")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to every folder")
+def test_an_artifact_folder_that_is_read_only_is_noticed_before_there_is_a_run(store):
+    (store / "mlruns").mkdir(mode=0o555)
+    require_no_artifacts(f"the artifact folder {store}/mlruns/1 cannot be written (Permission den")
+
+
+def test_artifacts_that_go_to_a_server_are_noticed_in_the_store_that_it_made(store):
+    mlflow.create_experiment("polyreg", artifact_location="mlflow-artifacts:/1")
+    require_no_artifacts("artifacts go to mlflow-artifacts:/1, which a tracking server alone can")
+
+
+def require_no_artifacts(said: str) -> None:
+    with (
+        pytest.raises(tracking.Unreachable, match=f"^{re.escape(said)}") as error,
+        tracking.start_run("a", {}),
+    ):
         raise AssertionError("a run was opened")
-    assert not runs()
+    assert "MLFLOW_EXPERIMENT_NAME" in str(error.value) and not runs()
+    with pytest.MonkeyPatch.context() as there:
+        there.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+        if "mlflow-artifacts" in said or "/file" in said:  # the way out
+            with tracking.start_run("a", {}) as run:
+                run.text("b", "c.txt")
+            assert artifact(mlflow.get_run(run.id), "c.txt").read_text() == "b"
 
 
 def test_only_polyregs_own_models_are_loaded(store):
@@ -201,6 +357,14 @@ def test_the_models_of_runs_before_are_loaded(before, name):
     written = pd.read_csv("out.csv")
     assert written.prediction.tolist() == CUBIC.predict([0.5, 3.0]).tolist()
     assert written.extrapolated.tolist() == [False, True]
+
+
+def test_the_model_of_runs_before_takes_columns_by_position_and_their_predictor_by_name(before):
+    rows = pd.DataFrame({"other": [0.0, 1.0]}, dtype=np.float32)
+    assert len(mlflow.pyfunc.load_model(f"runs:/{before}/model").predict(rows)) == 2
+    served = mlflow.pyfunc.load_model(f"runs:/{before}/predictor")
+    with pytest.raises(mlflow.MlflowException, match=r"missing inputs \['x'\]"):
+        served.predict(rows)
 
 
 def test_a_run_that_goes_on_has_one_model_in_place_of_the_two_before(before):

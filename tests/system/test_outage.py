@@ -80,6 +80,33 @@ def test_what_a_server_that_stays_away_misses_is_in_a_folder_and_sent_later(stor
     assert CliRunner().invoke(repair.main, command[1:]).exit_code == 2
 
 
+def test_a_server_that_cannot_write_artifacts_is_named_with_the_place_and_the_way_out(
+    store, monkeypatch
+):
+    (store / "artifacts").write_text("a file, where the server's --artifacts-destination should be")
+    with remote(store, monkeypatch) as (start, stop):
+        start()
+        with started("train", "--max-steps", "50", POLYREG_PATIENCE=0) as running:
+            _, complained = running.communicate(timeout=100)
+        assert running.returncode == 1 and "Traceback" not in complained
+        [line] = [text for text in complained.splitlines() if text.startswith("Error:")]
+        run = only_run()
+        server = f"the tracking server {mlflow.get_tracking_uri()}"
+        place = f"mlflow-artifacts:/{run.info.experiment_id}/{run.info.run_id}/artifacts"
+        assert line.startswith(f"Error: {server} does not take artifacts at {place}")
+        assert "start it with an --artifacts-destination that it can write; what run" in line
+        assert server in run.data.tags["error"] and "no tracking server" not in complained
+        send = ["--send", str(store / "unsent" / run.info.run_id)]
+        assert f"{server} does not take" in CliRunner().invoke(repair.main, send).output
+        (store / "artifacts").unlink()
+        result = CliRunner().invoke(repair.main, send)
+        assert result.exit_code == 0, result.output
+        assert only_run().info.status == "FINISHED" and "error" not in only_run().data.tags
+        assert polyreg.load(f"runs:/{run.info.run_id}/model").truth is not None
+        assert artifact(only_run(), "plots/fit.png").stat().st_size > 100
+        stop()
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of two megabytes."""

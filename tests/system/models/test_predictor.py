@@ -194,6 +194,53 @@ def test_rows_of_another_width_are_refused_in_one_line(saved, rows, said):
         Predictor(document(saved["made"]["fit"])).predict(rows)
 
 
+@pytest.mark.parametrize("rows", [lambda x: x, lambda x: x.to_dict("list"), pd.DataFrame.to_dict])
+def test_columns_are_matched_by_name_in_any_order_with_others_beside_them(saved, rows):
+    served = mlflow.pyfunc.load_model(str(saved["root"] / "fit"))
+    x = np.random.default_rng(3).uniform(-1, 1, size=(5, 2))
+    expected = served.predict(framed("ab", x)).reset_index(drop=True)
+    for names in (["a", "b"], ["b", "a"], ["z", "b", "a"]):
+        given = framed("ab", x).assign(z="text")[names].reset_index(drop=True)
+        given = rows(given) if rows is not pd.DataFrame.to_dict else given.to_dict("records")
+        found = served.predict(given).reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "names, missing, columns",
+    [
+        (["u", "v"], "['a', 'b']", "u, v"),
+        (["a", "v"], "['b']", "a, v"),
+        (["A", "B"], "['a', 'b']", "A, B"),
+        ([0, 1], "['a', 'b']", "0, 1"),
+    ],
+)
+def test_columns_of_other_names_are_refused_in_one_line(saved, names, missing, columns):
+    served = mlflow.pyfunc.load_model(str(saved["root"] / "fit"))
+    rows = pd.DataFrame([[0.5, 2.0], [1.0, 3.0]], columns=names)
+    said = f"Model is missing inputs {missing}; the variables are a, b, the columns {columns}"
+    for given in (rows, rows.to_dict("list"), rows.to_dict("records")):
+        with pytest.raises(mlflow.MlflowException, match=f"^{re.escape(said)}$"):
+            served.predict(given)
+
+
+def test_the_module_takes_columns_by_position_in_the_order_that_the_metadata_tells(saved):
+    for name, found in saved["made"].items():
+        folder = str(saved["root"] / name)
+        names = list(found.variables)
+        about = mlflow.models.get_model_info(folder)
+        assert about.metadata["columns"]["pytorch"] == {"by position": names}
+        assert about.metadata["columns"]["python_function"] == {"by name": names}
+        assert about.signature.inputs.input_names() == names
+        x = np.random.default_rng(4).uniform(-1, 1, size=(5, len(names)))
+        module = mlflow.pytorch.load_model(folder)
+        y = module(torch.from_numpy(x)).detach().numpy()[:, 0]
+        eps = EPS if found.truth is None else 2.0**-23
+        np.testing.assert_allclose(y, found.predict(x), rtol=64 * eps, atol=64 * eps)
+        with pytest.raises(RuntimeError, match="to be a tensor"):  # names would be lost
+            module(framed(names, x))
+
+
 OTHER = """
 import mlflow
 class Other(mlflow.pyfunc.PythonModel):

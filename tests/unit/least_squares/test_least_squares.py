@@ -145,6 +145,24 @@ def test_fewer_rows_than_terms_are_refused(intercept):
         fitted([x], x, degree="auto", max_degree=2)
 
 
+@pytest.mark.parametrize("rows", [4, 5, 11])
+def test_too_few_rows_for_the_folds_are_refused_with_the_folds_that_they_are_enough_for(rows):
+    x = np.arange(float(rows))
+    y = np.cos(x)
+    with pytest.raises(Refused, match=f"got {rows}; give --degree, or lower --folds to") as told:
+        fitted([x], y, degree="auto", max_degree=2)
+    most = int(str(told.value).split()[-1])
+    fitted([x], y, degree="auto", max_degree=2, folds=most)
+    with pytest.raises(Refused, match=f"or lower --folds to {most}$"):
+        fitted([x], y, degree="auto", max_degree=2, folds=most + 1)
+
+
+def test_rows_that_are_too_few_for_any_folds_are_refused_with_the_number_of_the_fewest():
+    x = np.arange(3.0)
+    with pytest.raises(Refused, match=r"got 3; give --degree \(--folds 2 would need 4\)$"):
+        fitted([x], x, degree="auto", max_degree=2)
+
+
 def test_a_constant_feature_is_refused_by_name():
     x = np.arange(9.0)
     with pytest.raises(Refused, match=r"feature b is constant [(]7 on every row[)].*--features"):
