@@ -47,6 +47,7 @@ def write(result: Any) -> dict[str, Any]:
         "method": result.method,
         "precision": result.precision,
         "notes": list(result.notes),
+        "equation": result.equations.to_dict() if size <= BAND_TERMS else None,
         "basis": design.to_dict()
         | {
             "weights": result.weights.tolist(),

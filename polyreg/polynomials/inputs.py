@@ -93,5 +93,18 @@ def by_name(frame: Any, names: Sequence[str]) -> np.ndarray:
         raise PolyregError(str(error)) from error
 
 
+def rows_of(x: Any, names: Sequence[str]) -> np.ndarray:
+    """x as `Result.predict` takes it  ->  (N, D), a copy; PolyregError where it is another shape"""
+    if is_frame(x):
+        x = by_name(x, names)
+    # A copy: torch takes neither views in reverse nor read-only memory.
+    x, size = np.array(as_numbers(x, "x"), order="C"), len(names)
+    if x.ndim < 2:
+        x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
+    if x.ndim != 2 or x.shape[1] != size:
+        raise PolyregError(f"x must be (N, {size}): {', '.join(names)}")
+    return x
+
+
 def _fields(x: Any) -> Any:
     return getattr(getattr(x, "dtype", None), "names", None)

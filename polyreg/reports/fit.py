@@ -216,7 +216,7 @@ def report(result: Result) -> tuple[list[str], list[str]]:
         for term, estimate, error, (low, high), digits in columns
     ]
     meaning = [MEANING] if result.has_errors else []
-    lines = [result.equation(), "", aligned(header, rows), *meaning, "", *summary(result)]
+    lines = [*result.equations.lines(), "", aligned(header, rows), *meaning, "", *summary(result)]
     notes = [f"note: {note}" for note in result.notes]
     return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]
 
