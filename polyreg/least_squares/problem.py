@@ -19,7 +19,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
-from polyreg.least_squares import ozaki, solve_exact, solve_float
+from polyreg.least_squares import notes, ozaki, solve_exact, solve_float
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, totals
 from polyreg.least_squares.origin import originated
 from polyreg.least_squares.selection import cross_validate, labelled
@@ -34,7 +34,6 @@ CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certifie
 CERTIFIED_TERMS = 150  # 1.1 s at 126 terms and 2,000 rows, 4.7 s at 210: with the cube
 MAX_TERMS = 5000
 WEIGHT_SPAN = 1e16
-FEW_DIGITS = 3
 INTEGERS = 2.0**53  # from here on float64 skips some
 # Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
 POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES = 120, 80, 60
@@ -192,7 +191,7 @@ class Problem:
             low=self.low,
             high=self.high,
         )
-        return replace(found, notes=(*self.notes, *_notes(found)))
+        return replace(found, notes=(*self.notes, *notes.notes(found)))
 
     def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
         """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
@@ -362,30 +361,6 @@ def require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> No
             raise Refused(
                 f"the {what} reaches {size:g} in size, whose squares leave float64; rescale it"
             )
-
-
-def _notes(found: Result) -> Iterator[str]:
-    """What has to be known of a fit beside its numbers."""
-    solution, terms = found.solution, found.terms
-    if solution.dependent:
-        yield (
-            f"rank {found.rank} of {len(terms)}: on these rows {'; '.join(solution.dependent)}. "
-            "The coefficients are the minimum-norm ones in the scaled basis, without standard "
-            "errors; what the model says is determined only where the same holds"
-        )
-    if found.ridge:
-        yield "ridge biases the coefficients: they have no standard errors, and no intervals"
-    elif solution.exact_fit:
-        yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
-    elif not found.df_resid:
-        yield "as many terms as rows leave no residuals to tell errors from"
-    poor = [t for t, digits in zip(terms, found.digits, strict=True) if digits < FEW_DIGITS]
-    if poor and not solution.dependent:
-        yield (
-            f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {', '.join(poor[:5])}"
-            f"{', ...' if len(poor) > 5 else ''}: most rows fill a small part of the range, or the "
-            "powers of x cancel; the fitted values are better than the coefficients"
-        )
 
 
 def _rounded(survey: Survey, names: Sequence[str], config: FitConfig) -> tuple[str, ...]:

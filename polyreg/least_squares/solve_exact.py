@@ -17,6 +17,7 @@ from polyreg.polynomials.solution import EXACT_FIT, Solution
 # data's rounding; and of the bound on all terms, where less would leave errors under 6 digits.
 OWN_BITS, LEAST_BITS = 88, 84
 ERROR = 2.0**-103  # of a term in limbs; it grows with the square of the degree
+ROUNDING = 2.0**-53  # of y
 SHOWN = 1e-9  # part of a relation that is told
 
 
@@ -100,13 +101,19 @@ def solution(
     error = ERROR * (1 + design.degree) ** 2 * float(fixed_point.rational(4 * gram[0, 0]))
     error *= (1 + np.abs(fixed_point.to_float(step)).sum()) / 4
     rows, largest = design.powers.scaled()
+    coefficients = floats(design.powers.coefficients(weights))
+    errors = times(np.abs(rows) @ np.abs(rounded).sum(1) * error, largest, sums.y_unit)
+    # What cannot be told from 0, and is less than the rounding of a y in any of its parts, is 0.
+    is_zero = (np.abs(coefficients) <= errors) & (
+        errors <= ROUNDING * times(np.abs(rows).sum(1), largest, sums.y_unit)
+    )
     unit = sums.factor * sums.y_unit**2
     return Solution(
         weights=floats(weights),
-        coefficients=floats(design.powers.coefficients(weights)),
+        coefficients=np.where(is_zero, 0.0, coefficients),
         inverse=rounded / float(sums.factor),
         spread=np.array(spread),
-        errors=times(np.abs(rows) @ np.abs(rounded).sum(1) * error, largest, sums.y_unit),
+        errors=np.where(is_zero, 0.0, errors),
         rss=float(max(Fraction(0), fixed_point.rational(rss)) * unit),
         tss=float(fixed_point.rational(tss) * unit),
         rank=len(full) - len(dependent),

@@ -104,9 +104,11 @@ class Recurrence:
         steps = (self.shifts, self.scales, self.decays)
         return Recurrence(self.centre, self.radius, *(step[:degree] for step in steps))
 
-    def powers(self) -> list[list[Fraction]]:
-        """Row k holds the coefficients of p_k in 1, x, x^2, ..., exactly."""
-        return in_powers(self.shifts, self.scales, self.decays, self.centre, self.radius)
+    def powers(self, centre: float = 0.0, scale: float = 1.0) -> list[list[Fraction]]:
+        """Row k holds the coefficients of p_k in 1, t, t^2, ..., exactly; t = (x - centre)/scale"""
+        moved = (Fraction(self.centre) - Fraction(centre)) / Fraction(scale)
+        radius = Fraction(self.radius) / Fraction(scale)
+        return in_powers(self.shifts, self.scales, self.decays, moved, radius)
 
     def to_dict(self) -> dict:
         """Centre and radius, and shifts, scales and decays as lists; `from_dict` reads it back."""
@@ -123,8 +125,8 @@ def in_powers(
     shifts: Sequence[float | Fraction],
     scales: Sequence[float | Fraction],
     decays: Sequence[float | Fraction],
-    centre: float = 0.0,
-    radius: float = 1.0,
+    centre: float | Fraction = 0.0,
+    radius: float | Fraction = 1.0,
 ) -> list[list[Fraction]]:
     """Row k holds the coefficients of the recurrence's p_k in 1, x, x^2, ..., exactly."""
     below, here = [Fraction(0)], [Fraction(1)]
@@ -261,12 +263,14 @@ class Powers:
     """The change from the terms of a design to monomials, in exact rationals.
 
     Row j belongs to monomial j and holds what each term t contributes to it, where it does:
-    coefficient_j = sum_t rows[j][t] weight_t.
+    coefficient_j = sum_t rows[j][t] weight_t. With `windows`, a (centre, scale) of each variable,
+    the monomials are those of t = (x - centre)/scale.
     """
 
-    def __init__(self, design: Design):
+    def __init__(self, design: Design, windows: Sequence[tuple[float, float]] = ()):
         place = {e: k for k, e in enumerate(design.exponents)}
-        single = [r.powers() for r in design.recurrences]
+        moved = windows or [(0.0, 1.0)] * len(design.names)
+        single = [r.powers(*w) for r, w in zip(design.recurrences, moved, strict=True)]
         self.rows: list[dict[int, Fraction]] = [{} for _ in design.exponents]
         for t, e in enumerate(design.exponents):
             products: dict[Exponents, Fraction] = {(): Fraction(design.unit)}

@@ -48,6 +48,7 @@ def write(result: Any) -> dict[str, Any]:
         "precision": result.precision,
         "units": result.units,
         "notes": list(result.notes),
+        "equation": result.equations.to_dict() if size <= BAND_TERMS else None,
         "basis": design.to_dict()
         | {
             "weights": result.weights.tolist(),

@@ -92,25 +92,39 @@ def as_times(values: Any, units: str) -> Any:
         raise PolyregError(str(error)) from error
 
 
-def by_name(frame: Any, names: Sequence[str], units: Mapping[str, str] | None = None) -> np.ndarray:
+def by_name(frame: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarray:
     """The columns of a frame, whatever their order there  ->  (N, D)
 
     Raises PolyregError where one is missing, or holds what is no finite number.
     """
     if not isinstance(frame, pd.DataFrame):
         found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
-        dated = {name for name in names if is_dated((units or {}).get(name, ""))}
-        frame = pd.DataFrame(
-            {
-                n: np.asarray(c) if n in dated else as_numbers(c, f"column {n}")
-                for n, c in found.items()
-            }
-        )
+        dated = {name for name in names if is_dated(units.get(name, ""))}
+        columns = {
+            name: np.asarray(c) if name in dated else as_numbers(c, f"column {name}")
+            for name, c in found.items()
+        }
+        frame = pd.DataFrame(columns)
     frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
     try:
-        return np.stack([column(frame, name, names, units or {}) for name in names], axis=1)
+        return np.stack([column(frame, name, names, units) for name in names], axis=1)
     except ValueError as error:  # of the file that travels without polyreg
         raise PolyregError(str(error)) from error
+
+
+def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarray:
+    """x as `Result.predict` takes it  ->  (N, D), a copy; PolyregError where it is another shape"""
+    if is_frame(x):
+        x = by_name(x, names, units)
+    elif len(names) == 1 and is_dated(units.get(names[0], "")):
+        x = as_times(x, units[names[0]])
+    # A copy: torch takes neither views in reverse nor read-only memory.
+    x, size = np.array(as_numbers(x, "x"), order="C"), len(names)
+    if x.ndim < 2:
+        x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
+    if x.ndim != 2 or x.shape[1] != size:
+        raise PolyregError(f"x must be (N, {size}): {', '.join(names)}")
+    return x
 
 
 def _fields(x: Any) -> Any:

@@ -26,13 +26,17 @@ class Told(NamedTuple):
     figures: list[tuple[str, str]]  # label and value, those of the left column first
     head: list[str]
     rows: list[list[str]]
-    notes: list[str]
+    notes: list[str]  # the equation first
 
     @classmethod
     def of(cls, result: Any) -> "Told":
         if _fitted(result):
-            return cls("Least-squares results", _fit_figures(result), *_fit_table(result))
-        return cls("Training results", _training_figures(result), *_training_table(result))
+            title, figures, table = "Least-squares results", _fit_figures, _fit_table
+        else:
+            title, figures, table = "Training results", _training_figures, _training_table
+        head, rows, notes = table(result)
+        notes = [*result.equations.lines(), *notes, *result.notes]
+        return cls(title, figures(result), head, rows, notes)
 
 
 def _fitted(result: Any) -> bool:
@@ -97,13 +101,13 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
         for term, value, error, t, p, interval, digits in columns
     ]
     chosen = [result.selection.sentence()] if result.selection else []
-    return head, rows, [MEANING if result.has_errors else ALONE, *chosen, *result.notes]
+    return head, rows, [MEANING if result.has_errors else ALONE, *chosen]
 
 
 def _training_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
     if result.truth is None:
         pairs = zip(result.terms, result.coefficients, strict=True)
-        return ["", "coef"], [[t, number(v, 10)] for t, v in pairs], list(result.notes)
+        return ["", "coef"], [[t, number(v, 10)] for t, v in pairs], []
     rows = [
         [
             term,
@@ -113,7 +117,7 @@ def _training_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]
         ]
         for term, truth, estimate in result.against_truth()
     ]
-    return ["", "truth", "coef", "error"], rows, list(result.notes)
+    return ["", "truth", "coef", "error"], rows, []
 
 
 def line(result: Any) -> str:
@@ -188,7 +192,8 @@ def html(result: Any) -> str:
     body = "".join(
         f"<tr>{_cell(row[0], 'th', 'left')}{''.join(map(_cell, row[1:]))}</tr>" for row in told.rows
     )
-    notes = "".join(f"<li>{_escaped(note, 10 * LONGEST)}</li>" for note in told.notes)
+    # No number of the equation is cut.
+    notes = "".join(f"<li>{_escaped(note, len(note))}</li>" for note in told.notes)
     return (
         f"<div><table><caption>{_escaped(told.title)}</caption><tbody>{figures}</tbody></table>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

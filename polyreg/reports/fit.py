@@ -226,7 +226,7 @@ def report(result: Result) -> tuple[list[str], list[str]]:
         for term, estimate, error, (low, high), digits in columns
     ]
     meaning = [MEANING] if result.has_errors else []
-    lines = [result.equation(), "", aligned(header, rows), *meaning, "", *summary(result)]
+    lines = [*result.equations.lines(), "", aligned(header, rows), *meaning, "", *summary(result)]
     said = result.origin.remarks  # before the fit
     notes = [f"note: {note}" for note in result.notes if note not in said]
     return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]

@@ -32,8 +32,9 @@ def of(outcome: str, result: Result | None = None) -> str:
     if result is None:
         return how
     # As text: a block of code would not break the line, and would widen MLflow's page.
-    first = _cut(escaped(result.equation()))
-    above = "\n\n".join(part for part in (first, how) if part)
+    equation, *others = map(escaped, result.equations.lines())
+    first = [_cut(equation), *(_cut(line, EQUATION // 2) for line in others)]
+    above = "\n\n".join(part for part in (*first, how) if part)
     header, rows = _fitted(result) if result.truth is None else _trained(result)
     return f"{above}\n\n{table(header, rows, ROOM - len(above))}"
 
@@ -70,10 +71,11 @@ def _row(cells) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cut(whole: str) -> str:
-    if len(whole) <= EQUATION:
+def _cut(whole: str, room: int = EQUATION) -> str:
+    if len(whole) <= room:
         return whole
-    return re.sub(r" [-+] (?:(?! [-+] ).)*$", " + ...", whole[:EQUATION])
+    start = re.sub(r" [-+] (?:(?! [-+] ).)*$", " + ...", whole[:room])
+    return f"{start} (the rest is in coefficients.json)"
 
 
 def escaped(content: str) -> str:

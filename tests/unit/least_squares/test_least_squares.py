@@ -390,6 +390,57 @@ def test_a_missing_code_among_the_values_is_noted_where_it_costs_the_digits():
     assert answer.digits.min() < 3 and "fewer than 3 certain digits" in answer.notes[-1]
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("degree", [2, 3, 4])
+def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(degree, intercept):
+    x = np.arange(-2.0, 3)
+    answer = fitted([x], x**2, degree=degree, intercept=intercept)
+    exact_ones = [float(e == (2,)) for e in answer.exponents]
+    assert answer.coefficients.tolist() == exact_ones
+    assert (answer.digits > 15.9).all() and "digit" not in " ".join(answer.notes)
+    assert answer.equation() == "y = 1.0*x^2"
+    far = fitted([x + 2010], x**2, degree=degree)
+    assert far.coefficients[3:].tolist() == [0] * (degree - 2) and (far.digits > 15.9).all()
+
+
+def test_no_coefficient_that_is_small_beside_y_is_taken_for_0():
+    x = np.arange(-3.0, 4)
+    small = 2.0**-60
+    answer = fitted([x], small * x + x**2, degree=2)
+    truth = exact([x], list(small * x + x**2), total_degree(1, 2))
+    assert [c == 0 for c in answer.coefficients] == [c == 0 for c in truth.coefficients]
+    for scale in (1e6, 1e12):  # x^3 hardly shows in y, but it is there
+        y = scale * x**2 + np.array([0, 1, 3, -1, 0, 1, 0])
+        answer, truth = fitted([x], y, degree=3), exact([x], y, total_degree(1, 3))
+        assert min(digits(answer.coefficients, truth.coefficients)) > 12
+        assert (answer.coefficients != 0).all()
+
+
+def test_y_of_1e12_leaves_small_coefficients_the_digits_that_are_claimed():
+    """Sums are exact to 2^-105 of the largest: about 14 digits of what is 1e-18 of it."""
+    x = np.linspace(-1, 1, 40)
+    y = 1e12 + np.round(np.sin(5 * x + 1) * 2**10) / 2**10
+    answer, truth = fitted([x], y, degree=5), exact([x], y, total_degree(1, 5))
+    right = np.array(digits(answer.coefficients, truth.coefficients))
+    assert (answer.digits <= right + 0.1).all() and answer.digits.min() > 14
+
+
+def test_few_digits_are_explained_by_what_takes_them():
+    x = np.arange(-2.0, 3)
+    zero = fitted([x], x**2 + 0.25, degree=2, precision="fast").notes[-1]
+    assert zero.startswith("within arithmetic the coefficients of x are 0")
+    year = np.arange(2001.0, 2020)
+    wave = fitted([year], (year - 2010) ** 2, degree=5, precision="fast").notes[-1]
+    assert "fewer than 3 certain digits" in wave and "the powers of x cancel" in wave
+    coded = np.array([-9999, -0.9, -0.5, -0.1, 0.3, 0.6, 0.8, 0.95])
+    assert "the condition number is" in fitted([coded], np.sin(3 * coded), degree=5).notes[-1]
+
+
+def test_a_saturated_fit_names_its_terms_and_rows():
+    answer = fitted([np.arange(4.0)], [1.0, 3.0, 2.0, 5.0], degree=3)
+    assert "as many terms (4) as rows (4) leave no residuals" in answer.notes[-1]
+
+
 def test_weights_that_leave_no_trace_are_refused():
     x = np.arange(1.0, 5)
     with pytest.raises(Refused, match=r"weights run from 1e-35 to 1: .* drop them"):

@@ -1,0 +1,67 @@
+"""Notes of a fit: what has to be known beside its numbers, a sentence each."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from polyreg.polynomials.result import Result
+
+FEW_DIGITS = 3
+NO_MATTER = 1e-9  # part of y: an error below it changes no fitted value that is looked at
+ILL_CONDITIONED = 1e6
+# Words of a column's name, between digits, underscores or other signs, that tell an uncertainty.
+UNCERTAIN = {"sigma", "u", "sd", "std", "stdev", "error", "err", "uncertainty", "unc"}
+
+
+def notes(found: Result) -> Iterator[str]:
+    """What has to be known of a fit beside its numbers."""
+    solution, size = found.solution, len(found.terms)
+    if solution.dependent:
+        yield (
+            f"rank {found.rank} of {size}: on these rows {'; '.join(solution.dependent)}. "
+            "The coefficients are the minimum-norm ones in the scaled basis, without standard "
+            "errors; what the model says is determined only where the same holds"
+        )
+    if found.ridge:
+        yield "ridge biases the coefficients: they have no standard errors, and no intervals"
+    elif not found.df_resid:
+        yield (
+            f"as many terms ({size}) as rows ({found.nobs}) leave no residuals to tell errors "
+            "from; lower the degree, or give more rows"
+        )
+    elif solution.exact_fit:
+        yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
+    if not solution.dependent:
+        yield from few_digits(found)
+
+
+def few_digits(found: Result) -> Iterator[str]:
+    """Which coefficients have few certain digits, and why."""
+    poor = found.digits < FEW_DIGITS
+    sizes = np.maximum(np.abs(found.low), np.abs(found.high))
+    powers = np.prod(sizes ** np.array(found.exponents), axis=1)
+    errors = found.solution.errors[-len(found.terms) :]
+    # In the basis every term is at most 1 in size.
+    harmless = errors * powers <= NO_MATTER * np.abs(found.weights).sum()
+    zero = poor & harmless & (np.abs(found.coefficients) <= errors)
+    if zero.any():
+        yield (
+            f"within arithmetic the coefficients of {_listed(found, zero)} are 0, so that no digit "
+            "of them is certain; precision certified tells more"
+        )
+    if (rest := poor & ~zero).any():
+        reason = "the powers of x cancel, as they do far from 0"
+        if found.condition > ILL_CONDITIONED:
+            reason = (
+                f"the condition number is {found.condition:.3g}, as where most rows fill a small "
+                "part of the range"
+            )
+        yield (
+            f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {_listed(found, rest)}: "
+            f"{reason}; the fitted values are better than the coefficients"
+        )
+
+
+def _listed(found: Result, chosen: np.ndarray) -> str:
+    names = [term for term, is_chosen in zip(found.terms, chosen, strict=True) if is_chosen]
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
