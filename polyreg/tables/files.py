@@ -117,15 +117,18 @@ class File(NamedTuple):
         columns: list[str],
         groups: Sequence[int] | None = None,
         numbers: Sequence[str] | None = None,
+        exact: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of these columns, in that order: of these row groups, or of the file.
 
-        `numbers`, by default all, are those that have to be numbers in a CSV.
+        `numbers`, by default all, are those that have to be numbers in a CSV; an `exact` pass gets
+        their text, null where it is missing.
         """
         path, fs = self.found.path, self.found.fs
         try:
             if format_of(path) == "csv":
-                with _csv(self.found, self._as_numbers(columns, numbers or columns)) as reader:
+                convert = self._as_numbers(columns, numbers or columns, exact)
+                with _csv(self.found, convert) as reader:
                     yield from reader
                 return
             way = STREAMED if fs is None else FETCHED
@@ -137,13 +140,17 @@ class File(NamedTuple):
             self.require_unchanged()
             raise explained(error, self.name, self.schema.names) from error
 
-    def _as_numbers(self, columns: list[str], numbers: Sequence[str]) -> pa.csv.ConvertOptions:
+    def _as_numbers(
+        self, columns: list[str], numbers: Sequence[str], exact: bool
+    ) -> pa.csv.ConvertOptions:
         """These are numbers from the start: Arrow judges by the first block alone."""
         kinds = {c: pa.string() for c in columns}  # the others stay as they are written
         for column in numbers:
             boolean = pa.types.is_boolean(self.schema.field(column).type)
-            kinds[column] = pa.bool_() if boolean else pa.float64()
-        return pa.csv.ConvertOptions(include_columns=columns, column_types=kinds)
+            kinds[column] = pa.bool_() if boolean else pa.string() if exact else pa.float64()
+        return pa.csv.ConvertOptions(
+            include_columns=columns, column_types=kinds, strings_can_be_null=exact
+        )
 
     def bounds(self, columns: list[str]) -> Iterator[tuple[int, list]]:
         """Of each row group: its rows, and each column's (low, high), None where not sure."""

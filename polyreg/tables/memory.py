@@ -1,7 +1,8 @@
 """Data that Python holds, as a table: arrays, tensors, and frames of pandas, polars or pyarrow."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 
 from polyreg.errors import BadTable
 from polyreg.polynomials.inputs import as_numbers, is_frame, labels
+from polyreg.tables import decimals
 from polyreg.tables.columns import other_numbers, require_columns, require_numbers
-from polyreg.tables.parts import as_float64
+from polyreg.tables.parts import as_float64, exactly
 from polyreg.tables.rows import InMemory
 from polyreg.text import listed
 
@@ -28,6 +30,16 @@ class Frame(NamedTuple):
     @property
     def schema(self) -> pa.Schema:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+
+class Exact(NamedTuple):
+    """A column (N,), and what float64 leaves of it, which takes time and is not always asked for.
+
+    None is nothing.
+    """
+
+    high: np.ndarray
+    low: Callable[[], np.ndarray | None]
 
 
 def in_memory(
@@ -66,14 +78,16 @@ def in_memory(
         require_columns([frame], [*asked, *other])
         names = asked or other_numbers(frame, other)
         require_numbers([frame], [*names, *other])
-        found = {c: as_float64(_whole(frame.columns[c])) for c in {*names, *other}}
+        found = {c: _of_arrow(frame.columns[c]) for c in {*names, *other}}
         xs = [found[name] for name in names]
     else:
         if by_name:
             raise BadTable(f"weights={weights!r} names a column, and x is no frame; give an array")
         if y is None:
             raise BadTable("y is missing: give an array y, or a frame x and target, a column of it")
-        found, xs = {}, list(_shaped(as_numbers(x, "x"), "x", 2).T)
+        found, array = {}, _shaped(as_numbers(x, "x"), "x", 2)
+        low = cache(partial(decimals.of_numbers, x, array))
+        xs = [Exact(column, partial(_nth, low, d)) for d, column in enumerate(array.T)]
         names = asked or _names(x, len(xs))
         if not xs:
             raise BadTable("x has no columns; a fit needs one at least")
@@ -88,16 +102,25 @@ def in_memory(
     if weights is not None and not by_name:
         weighed = _column(weights, "weights")
     for what, column in (("y", ys), ("weights", weighed)):
-        if column is not None and len(column) != len(xs[0]):
+        if column is not None and len(column.high) != len(xs[0].high):
             raise BadTable(
-                f"x has {len(xs[0]):,} rows and {what} has {len(column):,}; give one for each row"
+                f"x has {len(xs[0].high):,} rows and {what} has {len(column.high):,}; "
+                "give one for each row"
             )
     twice = [name for name, times in Counter([*names, named]).items() if times > 1]
     if twice:
         raise BadTable(f"column {twice[0]!r} is chosen twice; a target or feature is one only")
     kept = weights if by_name else "weights"
     made = InMemory(
-        xs, ys, weighed, names, target=named, weighed=kept, title=TITLE, missing=missing
+        [column.high for column in xs],
+        ys.high,
+        None if weighed is None else weighed.high,
+        names,
+        target=named,
+        weighed=kept,
+        title=TITLE,
+        missing=missing,
+        low=lambda: [c.low() for c in (*xs, ys, weighed) if c is not None],
     )
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]
@@ -170,15 +193,26 @@ def _whole(column: Any) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _column(values: Any, what: str) -> np.ndarray:
+def _of_arrow(column: Any) -> Exact:
+    whole = _whole(column)
+    return Exact(as_float64(whole), lambda: exactly(whole)[1])
+
+
+def _nth(columns: Callable[[], np.ndarray | None], d: int) -> np.ndarray | None:
+    found = columns()
+    return None if found is None else found[:, d]
+
+
+def _column(values: Any, what: str) -> Exact:
     """(N,) of an array, or of a frame of one column."""
     if not is_frame(values):
-        return _shaped(as_numbers(values, what), what, 1)
+        array = _shaped(as_numbers(values, what), what, 1)
+        return Exact(array, partial(decimals.of_numbers, values, array))
     columns = _columns(values)
     if len(columns) != 1:
         raise BadTable(f"{what} must be one column; it has {len(columns)}: {listed([*columns])}")
     require_numbers([Frame(columns)], [*columns])
-    return as_float64(_whole(*columns.values()))
+    return _of_arrow(*columns.values())
 
 
 def _shaped(array: np.ndarray, what: str, most: int) -> np.ndarray:

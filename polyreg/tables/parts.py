@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from polyreg.tables.files import BLOCK_ROWS, File, Place
+from polyreg.tables import decimals
+from polyreg.tables.files import BLOCK_ROWS, File, Place, explained
 from polyreg.tables.missing import MissingRows
-from polyreg.tables.rows import Rows
+from polyreg.tables.rows import Read, Rows
 
 
 class Piece(NamedTuple):
@@ -20,14 +22,16 @@ class Piece(NamedTuple):
     groups: tuple[int, ...] | None = None
     before: int = 0
 
-    def read(self, columns: list[str]) -> Iterator[tuple[Place, list[np.ndarray]]]:
-        before = self.before
-        for batch in _ahead(self.file.batches(columns, self.groups)):
-            for start in range(0, batch.num_rows, BLOCK_ROWS):  # short rows of a CSV
-                part = batch.slice(start, BLOCK_ROWS)
+    def read(self, columns: list[str], exact: bool = False) -> Read:
+        before, convert = self.before, partial(_exactly, self.file) if exact else _rounded
+        for found in _ahead(map(convert, self.file.batches(columns, self.groups, exact=exact))):
+            rows = len(found[0][0])
+            for start in range(0, rows, BLOCK_ROWS):  # short rows of a CSV
+                part = slice(start, start + BLOCK_ROWS)
                 place = Place(self.file.name, self.number, before + start)
-                yield place, [as_float64(c) for c in part.columns]
-            before += batch.num_rows
+                low = [None if rest is None else rest[part] for _, rest in found]
+                yield place, [column[part] for column, _ in found], low
+            before += rows
 
 
 class Part(Rows):
@@ -41,10 +45,10 @@ class Part(Rows):
         self.names, self.target, self.weights = table.names, table.target, table.weights
         self.pieces, self.rows, self.gaps = pieces, rows, MissingRows()
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
         for piece in self.pieces:
             piece.file.require_unchanged()
-            yield from piece.read(self.columns)
+            yield from piece.read(self.columns, exact)
             piece.file.require_unchanged()
 
     def check_missing(self, gaps: MissingRows) -> None:
@@ -70,3 +74,25 @@ def as_float64(column: pa.Array) -> np.ndarray:
     if column.null_count:
         column = column.fill_null(np.nan)
     return np.from_dlpack(column)  # to_numpy would import pandas, in 0.16 s
+
+
+def exactly(column: pa.Array) -> decimals.Numbers:
+    """as_float64 of numbers, or of their text, and what that leaves of them."""
+    if pa.types.is_string(column.type) or pa.types.is_decimal(column.type):
+        return decimals.split(column.cast(pa.string()))
+    high = as_float64(column)
+    if not pa.types.is_integer(column.type):
+        return high, None
+    return high, decimals.of_integers(np.from_dlpack(column.fill_null(0)), high)
+
+
+def _exactly(file: File, batch: pa.RecordBatch) -> list[decimals.Numbers]:
+    try:
+        return [exactly(column) for column in batch.columns]
+    except pa.ArrowInvalid as error:  # a cell that was a number when the table was surveyed
+        file.require_unchanged()
+        raise explained(error, file.name, []) from error
+
+
+def _rounded(batch: pa.RecordBatch) -> list[decimals.Numbers]:
+    return [(as_float64(column), None) for column in batch.columns]

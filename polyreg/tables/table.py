@@ -18,11 +18,11 @@ import pyarrow as pa
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, NotNow
 from polyreg.tables.columns import other_numbers, require_columns, require_numbers
-from polyreg.tables.files import File, Place, format_of, sha256
+from polyreg.tables.files import File, format_of, sha256
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.parts import Part, Piece, as_float64
-from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
+from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
@@ -122,7 +122,7 @@ class Table(Rows):
         if not rows or None in bounds:
             return None
         gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays in self._pieces([pieces[i] for i in _spread(rows)]):
+        for place, arrays, _ in self._pieces([pieces[i] for i in _spread(rows)]):
             profile.add(place, arrays, self._kept(gaps, place, arrays))
         if gaps.missing == gaps.rows:
             return None
@@ -162,15 +162,16 @@ class Table(Rows):
             rows[-1] += size if self.format == "parquet" else 0
         return [Part(self, *one) for one in zip(found, rows, strict=True)]
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
         self._begin_hash()
-        yield from self._pieces([Piece(file, number) for number, file in enumerate(self._files)])
+        pieces = [Piece(file, number) for number, file in enumerate(self._files)]
+        yield from self._pieces(pieces, exact)
 
-    def _pieces(self, pieces: list[Piece]) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _pieces(self, pieces: list[Piece], exact: bool = False) -> Read:
         files = [piece.file for piece in pieces]
         self._require_unchanged(files)
         for piece in pieces:
-            yield from piece.read(self.columns)
+            yield from piece.read(self.columns, exact)
         self._require_unchanged(files)
 
     def records(self) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
