@@ -3,7 +3,8 @@
     x = high + low + error,   high = nearest(x),   low = nearest(x - high),   |error| <= 2^-105 |x|
 
 NIST's certified values belong to the decimals of the file, and 0.1 is no float64 number. Text is
-not read digit by digit: high, by Arrow, and the scale (digits behind the point) tell the rest.
+not read digit by digit: high, by Arrow, the scale (digits behind the point) and of long numbers the
+last digits tell the rest.
 """
 
 from fractions import Fraction
@@ -19,9 +20,10 @@ INTEGERS = 2.0**53  # from here on float64 skips some
 # 10^s as two float64 numbers: exact up to 10^44, of whose 5^44 they hold all 103 bits.
 POWERS = np.array([(float(10**s), float(10**s - int(float(10**s)))) for s in range(45)]).T
 EXACT_POWERS = 22  # whose second number is 0
-LONGEST = 31  # characters of an integer that two float64 numbers hold, sign included
-SHORT_INTEGERS = 18  # characters that int64 holds
-POINT, PLUS, MINUS, E = b".+-e"
+FEW, MANY = 4, 8  # last digits that tell integers up to 2^51 10^4 or 10^8 from float64
+NO_POINT = 2**20  # digits behind it
+AT_ONCE = 2**14  # cells: what is made of them stays in a core's cache
+POINT, MINUS, E = b".-e"
 Numbers = tuple[np.ndarray, np.ndarray | None]
 
 
@@ -37,7 +39,14 @@ def split(cells: pa.Array) -> Numbers:
     except pa.ArrowInvalid:  # which says the cell, unless it has only blanks about it
         filled = pc.ascii_trim_whitespace(filled)
         high = np.from_dlpack(filled.cast(pa.float64()))
-    low = _low(filled, high) if len(high) else None
+    size = len(high)
+    parts = [slice(i, min(i + AT_ONCE, size)) for i in range(0, size, AT_ONCE)]
+    found = [_low(filled[part], high[part]) for part in parts]
+    low = None
+    if any(rest is not None for rest in found):
+        none = np.zeros(AT_ONCE)
+        pairs = zip(found, parts, strict=True)
+        low = np.concatenate([none[: p.stop - p.start] if r is None else r for r, p in pairs])
     if cells.null_count:
         high = np.where(np.from_dlpack(cells.is_null().cast(pa.int8())), np.nan, high)
     return high, low if low is not None and low.any() else None
@@ -88,63 +97,66 @@ def _low(cells: pa.Array, high: np.ndarray) -> np.ndarray | None:
     ends = np.frombuffer(offsets, np.int32, len(cells) + 1, 4 * cells.offset)
     data = np.frombuffer(content or b"", np.uint8)[ends[0] : ends[-1]]
     starts, ends = ends[:-1] - ends[0], ends[1:] - ends[0]
-    points = np.flatnonzero(data == POINT)
-    if not ((data > ord("9")) | (data < MINUS)).any():  # no exponent, no plus
-        size = max(high.max(), -high.min())
-        if not len(points) and size < INTEGERS:
+    size, marks = np.abs(high), np.empty(0, np.int64)
+    if ((data > ord("9")) | (data < MINUS)).any():  # an exponent, or a plus, or inf
+        marks = np.flatnonzero((data | 32) == E)
+    elif (scale := _scale(data, starts, ends)) <= EXACT_POWERS:
+        if not scale and size.max() < INTEGERS:
             return None
-        scale = int((ends[_rows(points, starts, ends)] - points).max()) - 1 if len(points) else 0
-        if scale <= EXACT_POWERS and size * POWERS[0, scale] < SURE:
-            power = POWERS[0, scale]
-            whole = np.rint(high * power)
+        power = POWERS[0, scale]
+        if size.max() * power < SURE:  # the usual case, in a third of the time
             product, error = _product(high, power)
-            return (whole - product - error) / power
-    return _of_parts(cells, high, data, starts, ends, points)
+            return (np.rint(product) - product - error) / power
+    return _of_each(cells, high, size, data, starts, ends, marks)
 
 
-def _of_parts(cells, high, data, starts, ends, points) -> np.ndarray:
-    """By the integer, of up to 31 characters, and the scale of each cell."""
-    marks = np.flatnonzero((data | 32) == E)
-    exponents, keep = np.zeros(len(high), np.int64), np.ones(len(data), bool)
-    hard = ~np.isfinite(high)
-    odd = (data > ord("9")) & ((data | 32) != E) | (data < PLUS)  # inf, say
-    hard[_rows(np.flatnonzero(odd), starts, ends)] = True
+def _of_each(cells, high, size, data, starts, ends, marks) -> np.ndarray:
+    """By the scale of each cell, and its last digits where float64 does not hold all of them."""
+    fractions, scales = np.full(len(high), NO_POINT), np.zeros(len(high), np.int64)
     last = ends.copy()
     if len(marks):
         rows = _rows(marks, starts, ends)
         last[rows] = marks
-        exponents[rows] = _exponents(data, marks, ends[rows], keep)
-    scales = -exponents
-    keep[points] = False
-    lengths = last - starts
-    if len(points):
-        rows = _rows(points, starts, ends)
-        scales[rows] += last[rows] - points - 1
-        lengths[rows] -= 1
-    plus = np.flatnonzero(keep & (data == PLUS))
-    keep[plus] = False
-    lengths[_rows(plus, starts, ends)] -= 1
-    hard |= (lengths > LONGEST) | (scales < -EXACT_POWERS) | (scales >= POWERS.shape[1])
-    if hard.any():
-        keep[np.repeat(hard, ends - starts)] = False
-        lengths[hard] = 0
-    first, second = _integers(data[keep], lengths, hard)
-    hard |= (scales < 0) & (second != 0)
-    scales[hard], near = 0, np.where(hard, 0.0, high)
-    power, more = POWERS[:, np.abs(scales)]
-    # x = (first + second) / power, or first * power: what high leaves of either, times its divisor.
-    down = scales >= 0
-    product, error = _product(np.where(down, near, first), power)
-    rest = np.where(down, first - product, product - near)
-    error = np.where(down, -error, error)
-    rest, below = _sum(rest, error)
-    rest, lower = _sum(rest, second)
-    tail, tiny = _product(np.where(down, near, 0.0), more)
-    rest, lowest = _sum(rest, -tail)
-    low = (rest + (below + lower + lowest - tiny)) / np.where(down, power, 1.0)
+        scales[rows] = -_exponents(data, marks, ends[rows])
+    points = np.flatnonzero(data == POINT)
+    rows = _rows(points, starts, ends)
+    fractions[rows] = last[rows] - points - 1
+    scales[rows] += fractions[rows]
+    is_whole = scales < 0
+    hard = ~np.isfinite(size) | (scales >= POWERS.shape[1]) | (is_whole & (size >= INTEGERS))
+    done = hard | is_whole
+    scales, size = np.where(done, 0, scales), np.where(done, 0.0, size)
+    power = POWERS[0, scales]
+    tail = size * POWERS[1, scales] if scales.max() > EXACT_POWERS else 0.0
+    product, error = _product(size, power)
+    rest = np.rint(product) - product
+    if (long := np.flatnonzero(product >= SURE)).size:
+        count = FEW if product.max() < SURE * 10**FEW else MANY
+        hard |= product >= SURE * 10**MANY
+        written = np.zeros(len(long))
+        for j in range(count):
+            written += 10.0**j * (data[last[long] - 1 - j - (j >= fractions[long])] - ord("0"))
+        # The integer is nearer to the product than half of 10^count: that tells its other digits.
+        modulus = 10.0**count
+        below, less = _product(np.rint(product[long] / modulus), modulus)
+        apart = written - (product[long] - below - less)
+        rest[long] = apart - modulus * np.rint(apart / modulus)
+    low = np.sign(high) * ((rest - error - tail) / power)
     for i in np.flatnonzero(hard).tolist():
         low[i] = _rest(cells[i].as_py(), high[i])
     return low
+
+
+def _scale(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
+    """The most digits behind a point of cells without exponents."""
+    if len(first := np.flatnonzero(data[: ends[0]] == POINT)):
+        behind = ends[0] - first[0]
+        if (ends - starts).min() >= behind and (data[ends - behind] == POINT).all():
+            return int(behind) - 1  # of each, as a program writes a column
+    points = np.flatnonzero(data == POINT)
+    if not len(points):
+        return 0
+    return int((ends[_rows(points, starts, ends)] - points).max()) - 1
 
 
 def _rows(places: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -154,48 +166,16 @@ def _rows(places: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarra
     return np.searchsorted(ends, places, side="right")
 
 
-def _exponents(data: np.ndarray, marks: np.ndarray, ends: np.ndarray, keep: np.ndarray):
-    """The integers behind the marks, large where they are longer than four digits and a sign."""
+def _exponents(data: np.ndarray, marks: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The integers behind the marks; where they are longer than 10^6 some number beyond it."""
     found, sign = np.zeros(len(marks), np.int64), np.ones(len(marks), np.int64)
-    for j in range(int((ends - marks).max())):
+    for j in range(1, int((ends - marks).max())):
         there = np.flatnonzero(marks + j < ends)
-        keep[marks[there] + j] = False
-        digits = data[marks[there] + j].astype(np.int64)
-        if j == 1:
-            sign[there[digits == MINUS]] = -1
-        if j:
-            is_digit = digits >= ord("0")
-            there, digits = there[is_digit], digits[is_digit]
-            found[there] = np.minimum(10 * found[there] + digits - ord("0"), 10**6)
+        digits = data[marks[there] + j].astype(np.int64) - ord("0")
+        sign[there[digits == MINUS - ord("0")]] = -1
+        there, digits = there[digits >= 0], digits[digits >= 0]
+        found[there] = np.minimum(10 * found[there] + digits, 10**6)
     return sign * found
-
-
-def _integers(data: np.ndarray, lengths: np.ndarray, hard: np.ndarray):
-    """Cells of digits as two float64 numbers each, 0 where they are hard."""
-    if hard.any():  # no cell may be empty
-        data = np.insert(data, (np.cumsum(lengths) - lengths)[hard], ord("0"))
-        lengths = lengths + hard
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    text = pa.Array.from_buffers(
-        pa.string(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
-    if lengths.max() <= SHORT_INTEGERS:
-        whole = np.from_dlpack(text.cast(pa.int64()))
-        first = whole.astype(np.float64)
-        return first, (whole - first.astype(np.int64)).astype(np.float64)
-    words = np.frombuffer(text.cast(pa.decimal128(38, 0)).buffers()[1], np.uint64).reshape(-1, 2)
-    upper = words[: len(lengths), 1].view(np.int64) * 2.0**64
-    lower = words[: len(lengths), 0]
-    first, rest = _sum(upper, (lower >> np.uint64(32)) * 2.0**32)
-    first, second = _sum(first, (lower & np.uint64(2**32 - 1)).astype(np.float64))
-    return first, rest + second
-
-
-def _sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """a + b and its rounding error, exactly (Knuth)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 def _product(a: np.ndarray, b: Any) -> tuple[np.ndarray, np.ndarray]:
