@@ -78,7 +78,8 @@ def in_memory(
         require_columns([frame], [*asked, *other])
         names = asked or other_numbers(frame, other)
         require_numbers([frame], [*names, *other])
-        found = {c: _of_arrow(frame.columns[c]) for c in {*names, *other}}
+        given = {str(label): label for label in labels(x)}
+        found = {c: _of_frame(frame.columns[c], x[given[c]]) for c in {*names, *other}}
         xs = [found[name] for name in names]
     else:
         if by_name:
@@ -193,9 +194,13 @@ def _whole(column: Any) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _of_arrow(column: Any) -> Exact:
+def _of_frame(column: Any, given: Any) -> Exact:
+    """A column as Arrow has it, which may be float64 of what was given."""
     whole = _whole(column)
-    return Exact(as_float64(whole), lambda: exactly(whole)[1])
+    high = as_float64(whole)
+    if pa.types.is_floating(whole.type):
+        return Exact(high, partial(decimals.of_numbers, given, high))
+    return Exact(high, lambda: exactly(whole)[1])
 
 
 def _nth(columns: Callable[[], np.ndarray | None], d: int) -> np.ndarray | None:
@@ -212,7 +217,8 @@ def _column(values: Any, what: str) -> Exact:
     if len(columns) != 1:
         raise BadTable(f"{what} must be one column; it has {len(columns)}: {listed([*columns])}")
     require_numbers([Frame(columns)], [*columns])
-    return _of_arrow(*columns.values())
+    [column] = columns.values()
+    return _of_frame(column, values[labels(values)[0]])
 
 
 def _shaped(array: np.ndarray, what: str, most: int) -> np.ndarray:
