@@ -253,7 +253,7 @@ def _profile(seed: int, part: Part) -> Profile:
 
 
 def _sums(problem: Problem, part: Part, before: int) -> dict[int, Moments]:
-    return problem.accumulate(part.blocks(), before)
+    return problem.accumulate(part.blocks(problem.is_exact), before)
 
 
 def _merged(*states: Any) -> tuple[Any]:

@@ -25,6 +25,7 @@ MANY_TERMS = 100  # from here on, matrix products are worth torch's threads
 # Rows at once, and numbers in their terms: about what stays in a core's cache.
 FAST_ROWS, FAST_NUMBERS = 2**14, 2**18
 EXACT_PARTS, EXACT_NUMBERS = 8, 2**22
+FAR = 2**9  # |x| / radius up to which what float64 leaves of x is below 2^-43 radius
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,7 @@ def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int
     """Blocks of at most `rows` rows."""
     for label, block in blocks:
         for i in range(0, len(block.x[0]), rows):
-            part = slice(i, i + rows)
-            weights = None if block.weights is None else block.weights[part]
-            assert block.y is not None
-            yield label, Block(tuple(x[part] for x in block.x), block.y[part], weights)
+            yield label, block.take(slice(i, i + rows))
 
 
 def _described(rows: Block, gram: np.ndarray) -> Moments:
@@ -160,17 +158,23 @@ class ExactKernel:
         q[0, 0] = 0.5
         q[:, :, count:] = 0
 
-        def split(values: np.ndarray, out: Tensor) -> None:
-            spare.zero_()[:count].copy_(torch.from_numpy(values))
-            ozaki.split(spare, out)
+        def loaded(values: np.ndarray, out: Tensor) -> Tensor:
+            out.zero_()[:count].copy_(torch.from_numpy(values))
+            return out
 
-        for column, r, places in zip(
-            rows.x, self.design.recurrences, self.design.pure, strict=True
+        def split(place: int, values: np.ndarray, unit: float, out: Tensor, first: int = 2) -> None:
+            low = None if rows.low is None else rows.low[place]
+            more = None if low is None else loaded(low / unit, product[0])
+            ozaki.split(loaded(values / unit, spare), out, more, product[1], first)
+
+        for d, (column, r, places) in enumerate(
+            zip(rows.x, self.design.recurrences, self.design.pure, strict=True)
         ):
+            first = 2 if abs(r.centre) < FAR * r.radius else 0
             if abs(r.centre) >= r.radius / 2:  # x is within a factor of 2 of it: exact (Sterbenz)
-                split((column - r.centre) / r.radius, z)
+                split(d, column - r.centre, r.radius, z, first)
             else:
-                split(column / r.radius, z)
+                split(d, column, r.radius, z, first)
                 z[0].sub_(r.centre / r.radius)  # a few bits only
             for k in range(len(r.shifts)):
                 # z -> scale_k (z - shift_k), from what it was at k - 1: the scales are mostly equal
@@ -187,14 +191,14 @@ class ExactKernel:
                 ozaki.multiply(q[:, factors[0]], q[:, factors[1]], product)
                 ozaki.carry(product.mul_(2), spare, q[:, place])
         assert rows.y is not None
-        split(rows.y / self.y_unit, q[:, -1])
+        split(len(rows.x), rows.y, self.y_unit, q[:, -1])
         return _described(rows, ozaki.gram(self._weighted(q, rows, split), q))
 
     def _weighted(self, q: Tensor, rows: Block, split: Callable) -> Tensor:
         if rows.weights is None or self.weight_unit is None:
             return q
         _, factor, product, spare = self._buffers(q.shape[-1])
-        split(rows.weights / self.weight_unit, factor)
+        split(-1, rows.weights, self.weight_unit, factor)
         left = torch.empty_like(q)
         for k in range(q.shape[1]):
             ozaki.multiply(factor, q[:, k], product)

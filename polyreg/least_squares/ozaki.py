@@ -16,6 +16,7 @@ from torch import Tensor
 LIMBS, BITS = 5, 21
 ROWS = 2**11  # in one exact product
 UNITS = [2.0 ** (-BITS * (i + 1)) for i in range(LIMBS)]
+JOINT = 2  # after this limb of both, what is left of values + low errs by 2^-116 in one float64
 POINT = BITS * (LIMBS + 1)  # the integers of `gram` count units of 2^-POINT
 
 
@@ -26,11 +27,28 @@ def _rounded(values: Tensor, unit: float, out: Tensor) -> None:
     out.sub_(large)
 
 
-def split(values: Tensor, out: Tensor) -> None:
-    """values (n,), below 2^29 in size, into limbs (LIMBS, n); what is left in them is the error."""
-    for unit, limb in zip(UNITS, out, strict=True):
+def split(
+    values: Tensor,
+    out: Tensor,
+    low: Tensor | None = None,
+    spare: Tensor | None = None,
+    first: int = 0,
+) -> None:
+    """values (n,), below 2^29 in size, into limbs (LIMBS, n); what is left in them is the error.
+
+    With low (n,) it is values + low, where |low| is below half of a unit of limb `first` - 1, or
+    below 1/2. A limb may then reach 2^21 of its units, which `multiply` and `gram` bear. low and
+    spare (n,) are overwritten.
+    """
+    for i, (unit, limb) in enumerate(zip(UNITS, out, strict=True)):
         _rounded(values, unit, limb)
         values.sub_(limb)
+        if low is not None and spare is not None and first <= i <= JOINT:
+            _rounded(low, unit, spare)
+            limb.add_(spare)
+            low.sub_(spare)
+            if i == JOINT:
+                values.add_(low)
 
 
 def multiply(a: Tensor, b: Tensor, product: Tensor) -> None:

@@ -83,7 +83,7 @@ class Problem:
             rows=survey.rows,
             low=survey.low,
             high=survey.high,
-            notes=_rounded(survey, names, config),
+            notes=() if precision == "certified" else _rounded(survey, names, config),
         )
         return problem if precision == "certified" else problem._piloted(survey.sample)
 
@@ -100,8 +100,13 @@ class Problem:
             self,
             precision="certified",
             pilot=np.zeros_like(self.pilot),
-            notes=(*self.notes, note),
+            notes=(note,),  # not what the notes say of fast
         )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its pass reads the numbers as they are written."""
+        return self.precision == "certified"
 
     def kernel(self) -> ExactKernel | FastKernel:
         if self.precision == "certified":
@@ -225,7 +230,7 @@ class Passes:
         """Those of all rows; advance(rows) is told of progress."""
 
         def told() -> Iterator[Block]:
-            for block in self.table.blocks():
+            for block in self.table.blocks(problem.is_exact):
                 yield block
                 advance(len(block.x[0]))
 
@@ -372,8 +377,8 @@ def _rounded(survey: Survey, names: Sequence[str], config: FitConfig) -> tuple[s
         return ()
     names = ", ".join(" ".join(name.split()) for name in large)
     return (
-        f"{names} reaches 2^53: larger integers are rounded when they are read; "
-        "subtract an offset before, if they are exact",
+        f"{names} reaches 2^53: fast rounds larger integers when it reads them; "
+        "take --precision certified, or subtract an offset before, if they are exact",
     )
 
 

@@ -99,19 +99,11 @@ def labelled(
         label, left = left[:size], left[size:]
         order = np.argsort(label, kind="stable")
         bounds = np.searchsorted(label[order], np.arange(folds + 1))
-        x, y = [column[order] for column in block.x], block.y[order]
-        weights = None if block.weights is None else block.weights[order]
+        ordered = block.take(order)
         for fold in range(folds):
             rows = slice(bounds[fold], bounds[fold + 1])
             if rows.start < rows.stop:
-                yield (
-                    fold,
-                    Block(
-                        tuple(column[rows] for column in x),
-                        y[rows],
-                        None if weights is None else weights[rows],
-                    ),
-                )
+                yield fold, ordered.take(rows)
 
 
 def _labels(folds: int, seed: int, chunk: int) -> np.ndarray:

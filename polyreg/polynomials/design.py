@@ -27,6 +27,7 @@ from polyreg.polynomials import terms
 from polyreg.polynomials.terms import Exponents
 
 SHORT = 2.0**12  # shifts and decays are multiples of 1 / SHORT
+COARSE = 2.0**-20  # of half a range: from here on, what float64 leaves of x moves q_k beyond 1/2
 BOUND = 0.495  # of |q_k|, on the grid that is checked; between its points it grows by under 1 %
 FITTED = "orthogonal under the table"  # the basis that is made for a table
 MIXED_IN = 1e-8  # weight of Chebyshev's points: where the sample has too few, they take over
@@ -57,9 +58,12 @@ class Recurrence:
         Where x is the `whole` table, and can tell all degrees apart, q_k is bounded on its points
         alone, so that a far one takes no digits from the others.
         """
-        points_only = whole and len(np.unique(x)) > degree
-        here = slice(len(x) if points_only else None)  # where it is bounded
         half = high / 2 - low / 2 or max(abs(high), 1.0)
+        step = math.ulp(max(abs(low), abs(high)))
+        is_coarse = step > COARSE * half  # the numbers as they are written are elsewhere
+        half += step / 2 if is_coarse else 0.0
+        points_only = whole and not is_coarse and len(np.unique(x)) > degree
+        here = slice(len(x) if points_only else None)  # where it is bounded
         radius = 2.0 ** (math.ceil(math.log2(half)) + 3)
         centre = radius * (round((low / 2 + high / 2) / radius * SHORT) / SHORT)
         angles = np.cos(np.linspace(0, np.pi, 32 * (degree + 1)))

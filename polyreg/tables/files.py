@@ -173,8 +173,8 @@ class File(NamedTuple):
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of these columns, in that order: of these row groups, or of the file.
 
-        `numbers`, by default all, are those that have to be numbers in a text table; `exact`, as
-        decimals in text.
+        `numbers`, by default all, are those that have to be numbers in text; an `exact` pass
+        gets their text, as Python's Decimal takes it, null where it is missing.
         """
         own = [c for c in columns if c not in self.keys] or self.schema.names[:1]
         try:

@@ -1,7 +1,8 @@
 """Data that Python holds, as a table: arrays, tensors, and frames of pandas, polars or pyarrow."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -10,10 +11,11 @@ import pyarrow as pa
 
 from polyreg.errors import BadTable
 from polyreg.polynomials.inputs import as_numbers, is_frame, labels
+from polyreg.tables import decimals
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.formats.cells import codes_of
 from polyreg.tables.formats.dates import is_time, units_of
-from polyreg.tables.parts import as_float64
+from polyreg.tables.parts import as_float64, exactly
 from polyreg.tables.rows import InMemory
 from polyreg.text import listed
 
@@ -30,6 +32,16 @@ class Frame(NamedTuple):
     @property
     def schema(self) -> pa.Schema:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+
+class Exact(NamedTuple):
+    """A column (N,), and what float64 leaves of it, which takes time and is not always asked for.
+
+    None is nothing.
+    """
+
+    high: np.ndarray
+    low: Callable[[], np.ndarray | None]
 
 
 def in_memory(
@@ -75,16 +87,20 @@ def in_memory(
         if not asked:
             names, left_out = features_of([frame], other, exclude)
         require_numbers([frame], [*names, *other], names)
-        whole = {c: _whole(frame.columns[c]) for c in dict.fromkeys([*names, *other])}
-        units = {c: units_of(a) for c, a in whole.items() if is_time(a.type)}
-        found = {c: as_float64(a, units.get(c, "")) for c, a in whole.items()}
+        given = {str(label): label for label in labels(x)}
+        used = [*dict.fromkeys([*names, *other])]
+        units = {c: units_of(_whole(a)) for c, a in frame.columns.items() if is_time(a.type)}
+        units = {c: unit for c, unit in units.items() if c in used}
+        found = {c: _of_frame(frame.columns[c], x[given[c]], units.get(c, "")) for c in used}
         xs = [found[name] for name in names]
     else:
         if by_name:
             raise BadTable(f"weights={weights!r} names a column, and x is no frame; give an array")
         if y is None:
             raise BadTable("y is missing: give an array y, or a frame x and target, a column of it")
-        found, xs = {}, list(_shaped(as_numbers(x, "x"), "x", 2).T)
+        found, array = {}, _shaped(as_numbers(x, "x"), "x", 2)
+        low = cache(partial(decimals.of_numbers, x, array))
+        xs = [Exact(column, partial(_nth, low, d)) for d, column in enumerate(array.T)]
         names = asked or _names(x, len(xs))
         if not xs:
             raise BadTable("x has no columns; a fit needs one at least")
@@ -99,16 +115,25 @@ def in_memory(
     if weights is not None and not by_name:
         weighed = _column(weights, "weights")
     for what, column in (("y", ys), ("weights", weighed)):
-        if column is not None and len(column) != len(xs[0]):
+        if column is not None and len(column.high) != len(xs[0].high):
             raise BadTable(
-                f"x has {len(xs[0]):,} rows and {what} has {len(column):,}; give one for each row"
+                f"x has {len(xs[0].high):,} rows and {what} has {len(column.high):,}; "
+                "give one for each row"
             )
     twice = [name for name, times in Counter([*names, named]).items() if times > 1]
     if twice:
         raise BadTable(f"column {twice[0]!r} is chosen twice; a target or feature is one only")
     kept = weights if by_name else "weights"
     made = InMemory(
-        xs, ys, weighed, names, target=named, weighed=kept, title=TITLE, missing=missing
+        [column.high for column in xs],
+        ys.high,
+        None if weighed is None else weighed.high,
+        names,
+        target=named,
+        weighed=kept,
+        title=TITLE,
+        missing=missing,
+        low=lambda: [c.low() for c in (*xs, ys, weighed) if c is not None],
     )
     made.codes = codes_of(codes)
     if frame:
@@ -183,15 +208,31 @@ def _whole(column: Any) -> pa.Array:
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
-def _column(values: Any, what: str) -> np.ndarray:
+def _of_frame(column: Any, given: Any, units: str = "") -> Exact:
+    """A column as Arrow has it, which may be float64 of what was given; dates in their units."""
+    whole = _whole(column)
+    high = as_float64(whole, units)
+    if pa.types.is_floating(whole.type):
+        return Exact(high, partial(decimals.of_numbers, given, high))
+    return Exact(high, lambda: exactly(whole, units)[1])
+
+
+def _nth(columns: Callable[[], np.ndarray | None], d: int) -> np.ndarray | None:
+    found = columns()
+    return None if found is None else found[:, d]
+
+
+def _column(values: Any, what: str) -> Exact:
     """(N,) of an array, or of a frame of one column."""
     if not is_frame(values):
-        return _shaped(as_numbers(values, what), what, 1)
+        array = _shaped(as_numbers(values, what), what, 1)
+        return Exact(array, partial(decimals.of_numbers, values, array))
     columns = _columns(values)
     if len(columns) != 1:
         raise BadTable(f"{what} must be one column; it has {len(columns)}: {listed([*columns])}")
     require_numbers([Frame(columns)], [*columns], ())
-    return as_float64(_whole(*columns.values()))
+    [column] = columns.values()
+    return _of_frame(column, values[labels(values)[0]])
 
 
 def _shaped(array: np.ndarray, what: str, most: int) -> np.ndarray:

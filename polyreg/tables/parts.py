@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from polyreg.tables.files import BLOCK_ROWS, File, Place
+from polyreg.tables import decimals
+from polyreg.tables.files import BLOCK_ROWS, File, Place, explained
 from polyreg.tables.formats.dates import is_time, since
 from polyreg.tables.missing import MissingRows
-from polyreg.tables.rows import Rows
+from polyreg.tables.rows import Read, Rows
+
+Converted = list[decimals.Numbers]
 
 
 class Piece(NamedTuple):
@@ -21,18 +25,20 @@ class Piece(NamedTuple):
     groups: tuple[int, ...] | None = None
     before: int = 0
 
-    def read(
-        self, columns: list[str], units: Mapping[str, str]
-    ) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def read(self, columns: list[str], units: Mapping[str, str], exact: bool = False) -> Read:
         """Blocks of the columns as float64, dates in their units."""
-        before = self.before
-        for batch in _ahead(self.file.batches(columns, self.groups)):
-            for start in range(0, batch.num_rows, BLOCK_ROWS):  # short rows of a CSV
-                part = batch.slice(start, BLOCK_ROWS)
+        before, batches = self.before, self.file.batches(columns, self.groups, exact=exact)
+        # Text takes as long to convert as to read: each has its own thread.
+        convert = partial(_exactly, self.file, units) if exact else partial(_rounded, units)
+        read = map(convert, _ahead(batches) if exact else batches)
+        for found in _ahead(read):
+            rows = len(found[0][0])
+            for start in range(0, rows, BLOCK_ROWS):  # short rows of a CSV
+                part = slice(start, start + BLOCK_ROWS)
                 place = Place(self.file.name, self.number, before + start)
-                arrays = zip(part.columns, columns, strict=True)
-                yield place, [as_float64(a, units.get(c, "")) for a, c in arrays]
-            before += batch.num_rows
+                low = [None if rest is None else rest[part] for _, rest in found]
+                yield place, [column[part] for column, _ in found], low
+            before += rows
 
 
 class Part(Rows):
@@ -47,10 +53,10 @@ class Part(Rows):
         self.units, self.codes = table.units, table.codes
         self.pieces, self.rows, self.gaps = pieces, rows, MissingRows()
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
         for piece in self.pieces:
             piece.file.require_unchanged()
-            yield from piece.read(self.columns, self.units)
+            yield from piece.read(self.columns, self.units, exact)
             piece.file.require_unchanged()
 
     def check_missing(self, gaps: MissingRows) -> None:
@@ -83,3 +89,29 @@ def as_float64(column: pa.Array, units: str = "") -> np.ndarray:
     if column.null_count:
         column = column.fill_null(np.nan)
     return np.from_dlpack(column)  # to_numpy would import pandas, in 0.16 s
+
+
+def exactly(column: pa.Array, units: str = "") -> decimals.Numbers:
+    """as_float64 of numbers, or of their text, and what that leaves of them."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_decimal(column.type):
+        return decimals.split(column.cast(pa.string()))
+    high = as_float64(column, units)
+    if not pa.types.is_integer(column.type):
+        return high, None
+    return high, decimals.of_integers(np.from_dlpack(column.fill_null(0)), high)
+
+
+def _exactly(file: File, units: Mapping[str, str], batch: pa.RecordBatch) -> Converted:
+    names = batch.schema.names
+    try:
+        return [exactly(a, units.get(c, "")) for c, a in zip(names, batch.columns, strict=True)]
+    except pa.ArrowInvalid as error:  # a cell that was a number when the table was surveyed
+        file.require_unchanged()
+        raise explained(error, file.name, []) from error
+
+
+def _rounded(units: Mapping[str, str], batch: pa.RecordBatch) -> Converted:
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    return [(as_float64(column, units.get(name, "")), None) for name, column in columns]

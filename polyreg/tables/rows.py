@@ -6,7 +6,7 @@ each file, a CSV's header not among them.
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,14 +18,31 @@ from polyreg.tables.missing import MissingRows
 from polyreg.text import listed
 
 SAMPLE = 16_384
+Columns = list[np.ndarray]
+Low = Sequence[np.ndarray | None]  # what float64 leaves of each column; None where it is nothing
+Read = Iterator[tuple[Place, Columns, Low]]
 
 
 class Block(NamedTuple):
-    """Consecutive clean rows: D arrays (n,), and y and weights (n,), float64, maybe read-only."""
+    """Consecutive clean rows: D arrays (n,), and y and weights (n,), float64, maybe read-only.
+
+    low is what float64 leaves of the numbers as they are written, for x, y and weights in turn:
+    each (n,), or None where it is nothing; None too of a pass that was not to read it.
+    """
 
     x: tuple[np.ndarray, ...]
     y: np.ndarray | None
     weights: np.ndarray | None
+    low: tuple[np.ndarray | None, ...] | None = None
+
+    def take(self, rows: slice | np.ndarray) -> "Block":
+        """These rows alone."""
+        return Block(
+            tuple(x[rows] for x in self.x),
+            None if self.y is None else self.y[rows],
+            None if self.weights is None else self.weights[rows],
+            self.low and tuple(None if part is None else part[rows] for part in self.low),
+        )
 
 
 @dataclass(frozen=True)
@@ -119,36 +136,36 @@ class Rows:
     def columns(self) -> list[str]:
         return [c for c in (*self.names, self.target, self.weights) if c is not None]
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
+        """The columns in blocks; and if it is to be `exact`, what float64 leaves of them."""
         raise NotImplementedError
 
-    def _decoded(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _decoded(self, exact: bool = False) -> Read:
         """As `_read`, without codes."""
-        for place, arrays in self._read():
-            yield place, [*map(self._uncoded, arrays)]
+        for place, arrays, low in self._read(exact):
+            yield place, [*map(self._uncoded, arrays)], low
 
     def _uncoded(self, values: np.ndarray) -> np.ndarray:
         """nan where a code stands for a missing value."""
         return np.where(np.isin(values, self.codes), np.nan, values) if self.codes else values
 
-    def blocks(self) -> Iterator[Block]:
-        """One pass over the clean rows, in order.
+    def blocks(self, exact: bool = False) -> Iterator[Block]:
+        """One pass over the clean rows, in order, if `exact` with their low parts.
 
         Raises BadTable at the first weight that is not positive, and at the end where rows were
         missing that are not to be dropped.
         """
         gaps = MissingRows()
-        for place, arrays in self._decoded():
-            kept = self._kept(gaps, place, arrays)
-            clean = [a[kept] for a in arrays]
-            if len(clean[0]):
-                yield self._block(clean)
+        for place, arrays, low in self._decoded(exact):
+            block = self._block(arrays, low).take(self._kept(gaps, place, arrays))
+            if len(block.x[0]):
+                yield block
         self.check_missing(gaps)
 
     def profile(self, seed: int) -> Profile:
         """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
         gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays in self._decoded():
+        for place, arrays, _ in self._decoded():
             profile.add(place, arrays, self._kept(gaps, place, arrays))
         self.check_missing(gaps)
         return profile
@@ -200,17 +217,21 @@ class Rows:
             sample=self._block(sample),
         )
 
-    def _block(self, arrays: list[np.ndarray]) -> Block:
+    def _block(self, arrays: Columns, low: Low = ()) -> Block:
         D = len(self.names)
         return Block(
             tuple(arrays[:D]),
             None if self.target is None else arrays[D],
             None if self.weights is None else arrays[-1],
+            tuple(low) if any(part is not None for part in low) else None,
         )
 
 
 class InMemory(Rows):
-    """Arrays as a table: x holds D arrays (N,); y, named target, and weights, `weighed`, (N,)."""
+    """Arrays as a table: x holds D arrays (N,); y, named target, and weights, `weighed`, (N,).
+
+    low() is what float64 leaves of x, y and weights, in turn; it is asked for by an exact pass.
+    """
 
     def __init__(
         self,
@@ -223,12 +244,13 @@ class InMemory(Rows):
         weighed: str = "weights",
         title: str = "the arrays",
         missing: str = "refuse",
+        low: Callable[[], Low] = tuple,
     ):
         default = ["x"] if len(x) == 1 else [f"x{d}" for d in range(1, len(x) + 1)]
         self.title, self.names = title, tuple(default if names is None else names)
         self.target = None if y is None else target
         self.weights = None if weights is None else weighed
-        self.missing = missing
+        self.missing, self._low = missing, low
         given = (a for a in (*x, y, weights) if a is not None)
         self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
         shapes = [a.shape for a in self._arrays]
@@ -244,6 +266,8 @@ class InMemory(Rows):
         kept = [name not in names for name in self.names]
         kept += [True] * (len(self._arrays) - len(kept))
         self._arrays = [a for a, keep in zip(self._arrays, kept, strict=True) if keep]
+        low = self._low
+        self._low = lambda: [a for a, keep in zip(low(), kept, strict=False) if keep]
         super().leave_out(names, why)
 
     def survey(self, seed: int = 0) -> Survey:
@@ -264,14 +288,19 @@ class InMemory(Rows):
         return self._survey(self.rows, low, high, arrays)
 
     def sha256(self) -> str:
-        """Of the columns' names and float64 values."""
+        """Of the columns' names and float64 values; and of what these leave, where they do."""
         found = hashlib.sha256()
         for name, array in zip(self.columns, self._arrays, strict=True):
             found.update(f"{name}\0{len(array)}\0".encode())
             found.update(array.astype("<f8", copy=False).data)
+        for rest in self._low():
+            if rest is not None:
+                found.update(rest.astype("<f8", copy=False).data)
         return found.hexdigest()
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
+        low = self._low() if exact else ()
         for start in range(0, self.rows, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            yield Place(self.title, 0, start), [a[part] for a in self._arrays]
+            rest = [None if a is None else a[part] for a in low]
+            yield Place(self.title, 0, start), [a[part] for a in self._arrays], rest

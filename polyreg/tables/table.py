@@ -17,14 +17,14 @@ from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.fields import Reading
 from polyreg.tables.columns import features_of, require_columns, require_numbers
-from polyreg.tables.files import File, Place, sha256
+from polyreg.tables.files import File, sha256
 from polyreg.tables.formats.cells import codes_of
 from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.opening import Each, decided, read_through, sound, tried
 from polyreg.tables.parts import Part, Piece, as_float64
-from polyreg.tables.rows import SAMPLE, Profile, Rows, Survey
+from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
@@ -197,7 +197,7 @@ class Table(Rows):
         if not rows or None in bounds:
             return None
         gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays in self._pieces([pieces[i] for i in _spread(rows)]):
+        for place, arrays, _ in self._pieces([pieces[i] for i in _spread(rows)]):
             profile.add(place, arrays, self._kept(gaps, place, arrays))
         if gaps.missing == gaps.rows:
             return None
@@ -237,15 +237,16 @@ class Table(Rows):
             rows[-1] += size if self.format == "parquet" else 0
         return [Part(self, *one) for one in zip(found, rows, strict=True)]
 
-    def _read(self) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _read(self, exact: bool = False) -> Read:
         self._begin_hash()
-        yield from self._pieces([Piece(file, number) for number, file in enumerate(self._files)])
+        pieces = [Piece(file, number) for number, file in enumerate(self._files)]
+        yield from self._pieces(pieces, exact)
 
-    def _pieces(self, pieces: list[Piece]) -> Iterator[tuple[Place, list[np.ndarray]]]:
+    def _pieces(self, pieces: list[Piece], exact: bool = False) -> Read:
         files = [piece.file for piece in pieces]
         self._require_unchanged(files)
         for piece in pieces:
-            yield from piece.read(self.columns, self.units)
+            yield from piece.read(self.columns, self.units, exact)
         self._require_unchanged(files)
 
     def records(

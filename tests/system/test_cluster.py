@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_in_mid_task_costs_and_doubles_nothing(engine, t
     found = sums()
     killer.join()
     assert len(list(folder.iterdir())) > tasks  # one was done again
-    whole = problem.accumulate(Table.of(config).blocks())
+    whole = problem.accumulate(Table.of(config).blocks(problem.is_exact))
     assert {k: m.count for k, m in found.items()} == {k: m.count for k, m in whole.items()}
     if precision == "certified":
         assert same(found, whole)
@@ -209,7 +209,7 @@ def test_a_node_that_goes_in_mid_task_costs_and_doubles_nothing(engine, address,
         killer.start()
         found = sums()
         killer.join()
-    assert same(found, problem.accumulate(Table.of(config).blocks()))
+    assert same(found, problem.accumulate(Table.of(config).blocks(problem.is_exact)))
     until(lambda: engine.workers == 2, 60)
 
 

@@ -16,13 +16,20 @@ import torch
 import polyreg
 from polyreg import least_squares
 from polyreg.config import FitConfig
-from polyreg.tables import Table
+from polyreg.tables import Table, in_memory
 
 NAN, INF = float("nan"), float("inf")
 DRAWN = np.random.default_rng(0)
-A, B = DRAWN.normal(size=40), DRAWN.uniform(1, 3, size=40)
-Y = 1 + A - 2 * A * B + DRAWN.normal(scale=0.1, size=40)
-W = DRAWN.uniform(0.5, 2, size=40)
+
+
+def binary(values: np.ndarray) -> np.ndarray:
+    """Rounded to numbers that float64 holds as a file writes them."""
+    return np.round(values * 2**12) / 2**12
+
+
+A, B = binary(DRAWN.normal(size=40)), binary(DRAWN.uniform(1, 3, size=40))
+Y = binary(1 + A - 2 * A * B + DRAWN.normal(scale=0.1, size=40))
+W = binary(DRAWN.uniform(0.5, 2, size=40))
 FRAME = pd.DataFrame({"a": A, "b": B, "y": Y, "w": W})
 DECIMALS = [decimal.Decimal(repr(v)) for v in A.tolist()]
 
@@ -118,6 +125,50 @@ def test_frames_of_every_kind_fit_as_the_file_does(kind, expected):
     x = {"a": A[:3], "b": B[:3]}
     for rows in (frame, x, pl.DataFrame(x), torch.tensor(AB[:3], requires_grad=True)):
         assert np.array_equal(found.predict(rows)[:3], expected.predict(AB[:3]))
+
+
+LARGE = [2**53 + 1, 2**60 + 3, -(2**62) - 1, 2**63 - 1, 5]
+PRICES = [decimal.Decimal(t) for t in ("0.1", "0.25", "1e-3", "12345678901234567890.123", "-7.7")]
+WRITTEN = {
+    "list of integers": (LARGE, LARGE),
+    "longer integers": ([2**70 + 1, 5, 2**64 - 1, 2, 3], [2**70 + 1, 5, 2**64 - 1, 2, 3]),
+    "int64": (np.array(LARGE), LARGE),
+    "torch": (torch.tensor(LARGE), LARGE),
+    "series of int64": (pd.Series(LARGE), LARGE),
+    "polars int64": (pl.Series(LARGE), LARGE),
+    "arrow int64": (pa.chunked_array([LARGE[:2], LARGE[2:]]), LARGE),
+    "decimals": (PRICES, PRICES),
+    "series of decimals": (pd.Series(PRICES), PRICES),
+    "polars decimals": (pl.Series(PRICES), PRICES),
+    "arrow decimals": (pa.array(PRICES), PRICES),
+    "fractions": ([fractions.Fraction(1, k) for k in (3, 2, 7, 9, 11)],) * 2,
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_an_exact_pass_reads_what_float64_leaves_of_the_numbers_as_they_are_given(kind):
+    given, numbers = WRITTEN[kind]
+    truth = [fractions.Fraction(v) for v in numbers]
+    rest = [float(v - fractions.Fraction(float(v))) for v in truth]
+    y = np.arange(5.0)
+    tables = [in_memory(given, y), in_memory(y, given)]
+    for frame in (pd.DataFrame, dict):
+        tables.append(in_memory(frame({"a": given, "b": y}), target="b"))
+    for place, table in zip((0, 1, 0, 0), tables, strict=False):
+        [block], [rounded] = table.blocks(exact=True), table.blocks()
+        assert block.low[place].tolist() == rest and rounded.low is None
+        assert [*block.x, block.y][place].tolist() == [float(v) for v in truth]
+    [block] = in_memory(y, y, weights=pd.DataFrame({"w": [1, 2, 3, 4, 2**53 + 1]})).blocks(True)
+    assert block.low[2].tolist() == [0, 0, 0, 0, 1] and block.low[:2] == (None, None)
+
+
+def test_numbers_that_float64_holds_leave_nothing_and_have_the_hash_of_float64():
+    for given in (A, A.tolist(), A.astype(object), pd.Series(A), np.arange(40), range(40)):
+        table = in_memory(given, Y)
+        assert [block.low for block in table.blocks(exact=True)] == [None]
+        plain = in_memory(np.array(given, dtype=float), Y)
+        assert table.sha256() == plain.sha256()
+    assert in_memory([0.1], [1]).sha256() != in_memory(PRICES[:1], [1]).sha256()
 
 
 def test_a_path_of_either_kind_fits_as_the_command_line_does(file, expected):

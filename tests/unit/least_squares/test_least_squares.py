@@ -1,11 +1,13 @@
 """What a fit does at its edges: dependent terms, refusals, no constant, ridge, huge numbers."""
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+import polyreg
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.least_squares.problem import (
@@ -447,10 +449,37 @@ def test_weights_that_leave_no_trace_are_refused():
         fitted([x], x, weights=np.array([1e-35, 1e-35, 1e-35, 1]), degree=1)
 
 
-def test_integers_that_float64_rounds_are_noted():
+def test_integers_that_fast_rounds_are_noted():
     x = 2.0**62 - 300 * np.arange(20)
-    assert "x reaches 2^53" in fitted([x], np.arange(20.0), degree=1).notes[0]
-    assert "y reaches 2^53" in fitted([np.arange(20.0)], x, degree=1).notes[0]
+    for columns, y, name in (([x], np.arange(20.0), "x"), ([np.arange(20.0)], x, "y")):
+        note = fitted(columns, y, degree=1, precision="fast").notes[0]
+        assert note.startswith(f"{name} reaches 2^53") and "--precision certified" in note
+        assert "2^53" not in " ".join(fitted(columns, y, degree=1, precision="certified").notes)
+
+
+def test_what_takes_over_from_fast_rounds_nothing_and_says_nothing_of_it():
+    x = np.repeat([2**62 + 1, 2**62 + 3001], 5)
+    answer = polyreg.fit(x, np.arange(10.0), degree=2, precision="fast")
+    assert answer.precision == "certified" and "2^53" not in " ".join(answer.notes)
+
+
+# Steps of 1 where float64 has steps of 256 to 1024, more than the radius of a row's rounding.
+@pytest.mark.parametrize(
+    "start, step", [(2**60, 7), (2**62, 1), (2**63 - 40_000, 131), (10**15, 1)]
+)
+@pytest.mark.parametrize("degree", [1, 5])
+def test_integers_of_64_bits_and_decimals_are_fitted_as_they_are_written(start, step, degree):
+    rng = np.random.default_rng(0)
+    x = [start + step * i for i in rng.choice(300, 290, replace=False).tolist()]
+    y = [Decimal(v) / 1000 for v in rng.integers(-(10**6), 10**6, 290).tolist()]
+    weights = [Decimal(v) / 1000 for v in rng.integers(1, 10**4, 290).tolist()]
+    if float(max(x)) - float(min(x)) == 0:
+        pytest.skip("float64 has one number for all of them")
+    answer = polyreg.fit(np.array(x), y, weights=weights, degree=degree, precision="certified")
+    columns = [[Fraction(v) for v in column] for column in (x, y, weights)]
+    truth = exact(columns[:1], columns[1], total_degree(1, degree), columns[2])
+    assert right(answer.coefficients, truth.coefficients).min() > 15.5
+    assert right(answer.std_errors, truth.std_errors).min() > 15
 
 
 def test_what_is_left_of_an_exact_target_is_called_its_rounding():

@@ -76,6 +76,33 @@ def test_split_is_exact_where_105_bits_hold_the_number():
     assert number(limbs_of(values)) == [Fraction(v) for v in values.tolist()]
 
 
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_number_of_two_floats_is_split_as_their_sum(first):
+    rng = np.random.default_rng(8)
+    values = rng.uniform(-0.5, 0.5, 500) * 2.0 ** rng.integers(-60, 1, 500)
+    rest = rng.uniform(-1, 1, 500) * 2.0 ** rng.integers(-80, -44 if first else -1, 500)
+    out = torch.empty(LIMBS, 500, dtype=torch.float64)
+    spare = torch.empty(500, dtype=torch.float64)
+    split(torch.tensor(values), out, torch.tensor(rest), spare, first)
+    for value, more, found in zip(values.tolist(), rest.tolist(), number(out), strict=True):
+        assert abs(Fraction(value) + Fraction(more) - found) <= LAST
+    for limb in whole(out):
+        assert np.abs(limb).max() <= 2 * MOST
+
+
+def test_limbs_of_one_bit_more_do_not_overflow():
+    """As `split` leaves them of two floats, and a product of two such."""
+    q = torch.tensor(UNITS[:LIMBS])[:, None, None].mul(2 * MOST).expand(LIMBS, 1, ROWS).contiguous()
+    pairs = [(i, j) for i in range(LIMBS) for j in range(LIMBS - i)]
+    expected = sum(ROWS * (2 * MOST) ** 2 << (BITS * (LIMBS - 1 - i - j)) for i, j in pairs)
+    assert gram(q, q).tolist() == [[expected]]
+    product, found = torch.empty(2, LIMBS, ROWS, dtype=torch.float64)
+    multiply(q[:, 0], q[:, 0], product)
+    carry(product, torch.empty(ROWS, dtype=torch.float64), found)
+    [x, *_], [square, *_] = number(q[:, 0]), number(found)
+    assert abs(x * x - square) <= 8 * LAST
+
+
 def test_a_product_errs_by_less_than_the_last_two_bits():
     rng = np.random.default_rng(1)
     a, b = random_limbs(rng, 400), random_limbs(rng, 400)

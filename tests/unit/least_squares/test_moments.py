@@ -23,13 +23,16 @@ TABLES = {
     "two": lambda rng, n: [1e6 + rng.uniform(size=n), rng.exponential(size=n)],
     "three": lambda rng, n: [rng.uniform(size=n), rng.normal(-7, 1, n), 1e-9 * rng.normal(size=n)],
 }
+# Such as integers of 64 bits: what float64 leaves of them is much of their range.
+TABLES_OF_INTEGERS = {"nanoseconds": lambda rng, n: [1.7e18 + 1024.0 * rng.integers(0, 9, size=n)]}
+ALL = TABLES | TABLES_OF_INTEGERS
 DEGREES = {"two": 4, "three": 3}
 
 
 class Case:
     def __init__(self, name: str, rows: int, weighted: bool = False):
-        rng = np.random.default_rng([rows, weighted, list(TABLES).index(name)])
-        self.x = TABLES[name](rng, rows)
+        rng = np.random.default_rng([rows, weighted, [*ALL].index(name)])
+        self.x = ALL[name](rng, rows)
         self.y = 100 + rng.normal(scale=20, size=rows)
         self.weights = 10 ** rng.uniform(-3, 2, size=rows) if weighted else None
         self.degree = DEGREES.get(name, 6)
@@ -77,6 +80,29 @@ def test_the_integers_are_the_rational_sums(name, weighted):
     near = 40 * (1 + case.degree) ** 2 * ROUNDED
     for f, t in zip(found.gram.ravel(), truth.ravel(), strict=True):
         assert abs(Fraction(int(f), 2**ozaki.POINT) - t) <= near
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ALL)
+def test_the_integers_are_the_sums_of_the_numbers_as_they_are_written(name, weighted):
+    case = Case(name, 40, weighted)
+    rng = np.random.default_rng(2)
+    columns = [*case.x, case.y, *([case.weights] if weighted else [])]
+    low = tuple(np.spacing(np.abs(c)) * rng.uniform(-0.5, 0.5, size=40) for c in columns)
+    written = [
+        np.array([Fraction(a) + Fraction(b) for a, b in zip(*pair, strict=True)])
+        for pair in zip(columns, low, strict=True)
+    ]
+    q = textbook(case.design, written[: len(case.x)])
+    y = written[len(case.x)] / Fraction(case.y_unit)
+    row = np.concatenate([q, y[:, None]], axis=1)
+    w = written[-1] * 2 / Fraction(case.weight_unit) if weighted else np.ones(40, dtype=int)
+    truth = (row * w[:, None]).T @ row
+    found = case.exact()(case.block._replace(low=low))
+    near = 40 * (1 + case.degree) ** 2 * ROUNDED
+    for f, t in zip(found.gram.ravel(), truth.ravel(), strict=True):
+        assert abs(Fraction(int(f), 2**ozaki.POINT) - t) <= near
+    assert not same(found, case.exact()(case.block))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -43,6 +43,14 @@ def selected(columns, y, weights=None, **options):
     return answer, answer.selection
 
 
+def test_a_rows_low_parts_go_to_the_fold_of_the_row():
+    number = np.arange(1000.0)
+    block = Block((number, -number), number, None, (None, number / 7, -number))
+    for _, part in labelled([block], 5, 0):
+        assert part.low[0] is None
+        assert np.array_equal(part.low[1], part.y / 7) and np.array_equal(part.low[2], -part.y)
+
+
 @pytest.mark.parametrize("folds", [2, 7, 10])
 @pytest.mark.parametrize("rows", [10, 1003, 9 * GROUPS])
 def test_every_row_is_in_one_fold_and_folds_differ_by_one_row(rows, folds):

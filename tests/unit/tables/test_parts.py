@@ -131,7 +131,7 @@ def test_their_sums_add_up_to_the_same_integers_fold_by_fold(folder, degree):
     whole = passes.sums(problem)
     before, found = 0, []
     for part in rows.parts():
-        found.append(problem.accumulate(part.blocks(), before))
+        found.append(problem.accumulate(part.blocks(problem.is_exact), before))
         before += part.gaps.clean
     assert len(whole) == (4 if degree == "auto" else 1)
     for fold, moments in whole.items():
@@ -179,7 +179,7 @@ def test_rows_that_are_dropped_move_no_fold_and_no_sample(tmp_path):
     np.testing.assert_array_equal(rows.surveyed(profile).sample.x, survey.sample.x)
     before, found = 0, []
     for part in parts:
-        found.append(problem.accumulate(part.blocks(), before))
+        found.append(problem.accumulate(part.blocks(problem.is_exact), before))
         before += part.gaps.clean
     whole = passes.sums(problem)
     assert before == survey.rows == sum(ROWS) - rows.missing_rows and rows.missing_rows > 700

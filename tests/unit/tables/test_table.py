@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,52 @@ def test_integers_beyond_float64_are_rounded(tmp_path):
     x = np.array([2**53 + 1, 2**62 + 1, -(2**60) - 1])
     path = saved(tmp_path, pd.DataFrame({"x": x, "y": [0.0, 1.0, 2.0]}), "parquet")
     assert np.array_equal(read(Table.open(str(path), "y"))[:, 0], x.astype(np.float64))
+
+
+WRITTEN = {
+    "text": (["0.1", "-2.5", None, "3e-7", " 12345678901234567.89"], pa.string()),
+    "decimal128": (["0.1", "-2.5", None, "3e-7", "123456789012.345678"], pa.decimal128(38, 20)),
+    "decimal256": (["0.1", "-2.5", None, "3e-7", "1" * 40 + ".5"], pa.decimal256(70, 20)),
+    "int64": ([2**53 + 1, 5, None, -(2**62) - 1, 2**63 - 1], pa.int64()),
+    "uint64": ([2**53 + 1, 5, None, 2**63 + 1, 2**64 - 1], pa.uint64()),
+}
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_an_exact_pass_reads_what_float64_leaves_of_the_numbers_as_they_are_written(
+    tmp_path, kind, in_parts
+):
+    cells, of_arrow = WRITTEN[kind]
+    y = ["1", "2", "3", "0.3", "5"]
+    if kind == "text":
+        lines = [f"{x or 'NA'},{y},1" for x, y in zip(cells, y, strict=True)]
+        path = write(tmp_path / "t.csv", "\n".join(["x,y,w", *lines]))
+    else:
+        is_text = isinstance(cells[0], str)
+        x = pa.array(cells).cast(of_arrow) if is_text else pa.array(cells, of_arrow)
+        path = tmp_path / "t.parquet"
+        numbers = pa.array(y).cast(pa.decimal128(10, 5))
+        pq.write_table(pa.table({"x": x, "y": numbers, "w": np.ones(5)}), path)
+    table = Table.open(str(path), "y", weights="w", missing="drop")
+    rows = table.parts() if in_parts else [table]
+    [exact], [rounded] = ([b for r in rows for b in r.blocks(e)] for e in (True, False))
+    assert rounded.low is None and exact.low is not None
+    for a, b in zip((*exact.x, exact.y), (*rounded.x, rounded.y), strict=True):
+        np.testing.assert_array_equal(a, b)  # so the bounds of the survey hold
+    for found, low, texts in zip((*exact.x, exact.y), exact.low, (cells, y), strict=False):
+        truth = [Fraction(t) for c, t in zip(cells, texts, strict=True) if c is not None]
+        assert found.tolist() == [float(t) for t in truth]
+        rest = [float(t - Fraction(h)) for t, h in zip(truth, found.tolist(), strict=True)]
+        assert low.tolist() == rest and any(rest)
+    assert exact.low[2] is None  # the weights are float64, or integers
+
+
+def test_a_cell_that_is_no_number_any_more_in_the_exact_pass_is_one_line(tmp_path):
+    table = Table.open(str(write(tmp_path / "t.csv", "x,y\n0.1,abc\n")), "y", ["x"])
+    with pytest.raises(BadTable, match=r"row 1 of t\.csv holds 'abc'") as caught:
+        list(table.blocks(exact=True))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
