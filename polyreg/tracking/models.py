@@ -260,7 +260,6 @@ def load(model_uri: str) -> Result:
         try:
             folder = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=there))
         except Exception as error:  # MLflow's, or that of whatever store the address means
-            _require_files(model_uri)
             raise Refused(f"no model at {model_uri}: {line(error)}") from error
         if not (folder / MLMODEL_FILE_NAME).is_file():
             _require_files(model_uri)
