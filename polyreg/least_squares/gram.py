@@ -5,8 +5,9 @@ row's weight (1 without weights), it is the symmetric (K + 1, K + 1) matrix
 
     sum w [q; r] [q; r]^T
 
-`fast` holds it in float64. `certified` holds it in integers, exact to 2^-105 of the largest term,
-with a pilot of 0: then merging is associative to the last bit, on any device and in any order.
+`fast` holds it in float64. `certified` takes rows with their low parts (Block.low), and holds it in
+integers, exact to 2^-105 of the largest term, with a pilot of 0: then merging is associative to the
+last bit, on any device and in any order.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -4,7 +4,8 @@
 
 `fast` sums in float64 what a pilot fit to a sample leaves, which is a step of refinement, and
 factors by Cholesky. `certified` sums in integers and solves with hundreds of bits, so that each
-coefficient is the exact one, rounded. Both change to powers of x in rationals.
+coefficient is the exact one of the numbers as they are written, rounded. Both change to powers of x
+in rationals.
 """
 
 import math

@@ -224,9 +224,9 @@ class Result:
     def digits(self) -> np.ndarray:
         """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.95.
 
-        They belong to the table's float64 numbers as they are: what the table's own rounding and
-        noise leave uncertain, the standard errors say. nan where terms depend on each other, and
-        of a training.
+        Those of the exact fit to the numbers as they are written (`certified`), or as float64 holds
+        them (`fast`): what rounding before that and noise leave uncertain, the standard errors say.
+        nan where terms depend on each other, and of a training.
         """
         if self.rank < len(self.coefficients):
             return np.full(len(self.coefficients), np.nan)

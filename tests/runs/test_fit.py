@@ -15,6 +15,7 @@ import polyreg
 from experiments.fit import main
 from polyreg.least_squares import problem
 from tests.conftest import artifact, only_run
+from tests.support import oracle
 from tests.support.tables import calibration
 
 
@@ -220,6 +221,19 @@ def test_a_file_that_changes_between_the_passes_is_noticed(table, monkeypatch):
     result = fit(*ASKED)
     assert result.exit_code == 2 and "changed while it was read" in result.output
     assert not runs()
+
+
+def test_certified_reads_the_decimals_of_the_file(store):
+    """What float64 holds of Pontius' decimals would leave 13.5 digits of the coefficients."""
+    [x], y, _, certified = oracle.read_nist("Pontius", number=str)
+    rows = map(",".join, zip(x, y, strict=True))
+    (store / "t.csv").write_text("\n".join(["x,y", *rows]))
+    asked = ("--data", "t.csv", "--target", "y", "--degree", "2")
+    result = fit(*asked, "--precision", "certified")
+    assert result.exit_code == 0, result.output
+    terms = json.loads(artifact(only_run(), "coefficients.json").read_text())["terms"]
+    for name, truth in (("estimate", certified.estimates), ("std_error", certified.std_errors)):
+        assert min(oracle.digits([term[name] for term in terms], truth)) > 14.3
 
 
 def test_names_of_any_kind_make_a_run(store):
