@@ -29,6 +29,10 @@ class Frame(NamedTuple):
     name: str = TITLE
     hint: str = ""
 
+    def cell(self, column: str, row: int) -> str:
+        """How a value is written: as it is."""
+        return str(self.columns[column][row])
+
     @property
     def schema(self) -> pa.Schema:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
