@@ -10,6 +10,8 @@ from polyreg.polynomials.result import Result
 from polyreg.tables import Block, InMemory, Survey, Table
 from polyreg.tables.hints import remarks
 
+USUAL = "separated by ','"
+
 
 @dataclass
 class Origin:
@@ -52,6 +54,8 @@ def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
     """The result with what it was made from."""
+    read = rows.described()
+    unusual = [f"{rows.title} was read as {read}"] if read not in ("", USUAL) else []
     made = Origin(
         config=config,
         sample=survey.sample,
@@ -61,8 +65,8 @@ def originated(
         schema=list(rows.schema),
         missing_rows=rows.missing_rows,
         skipped=list(rows.skipped),
-        read=rows.described(),
-        remarks=tuple(remarks(rows, survey)),
+        read=read,
+        remarks=(*unusual, *remarks(rows, survey)),
         missing_by=dict(rows.missing_by),
         digest=rows.sha256,
     )

@@ -78,7 +78,7 @@ def labels(frame: Any) -> list[Any]:
     return list(getattr(frame, "columns", frame) if named is None else named)
 
 
-def as_times(values: Any, units: str) -> Any:
+def as_times(values: Any, units: str, name: str) -> Any:
     """Dates as numbers in these units, such as "days since 2024-03-01"; numbers as they are.
 
     Raises PolyregError where a value is neither.
@@ -87,7 +87,7 @@ def as_times(values: Any, units: str) -> Any:
     if getattr(found.dtype, "kind", "f") not in "MOUS":
         return values
     try:
-        return since(pd.Series(found.ravel()), units).reshape(found.shape)
+        return since(pd.Series(found.ravel(), name=name), units).reshape(found.shape)
     except ValueError as error:
         raise PolyregError(str(error)) from error
 
@@ -117,7 +117,7 @@ def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarra
     if is_frame(x):
         x = by_name(x, names, units)
     elif len(names) == 1 and is_dated(units.get(names[0], "")):
-        x = as_times(x, units[names[0]])
+        x = as_times(x, units[names[0]], names[0])
     # A copy: torch takes neither views in reverse nor read-only memory.
     x, size = np.array(as_numbers(x, "x"), order="C"), len(names)
     if x.ndim < 2:

@@ -8,7 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from polyreg.errors import BadTable
-from polyreg.tables.formats.cells import CURRENCY, is_quantity
+from polyreg.tables.formats.cells import CURRENCY, Numbers, counted, is_quantity
 from polyreg.tables.formats.columnar import INDEX, pandas_index
 from polyreg.tables.formats.dates import is_time
 from polyreg.text import listed, quoted
@@ -25,7 +25,7 @@ class Columns(Protocol):
     @property
     def hint(self) -> str: ...
 
-    def cell(self, column: str, row: int) -> str: ...
+    def sample(self, column: str) -> pa.Array: ...
 
     @property
     def schema(self) -> pa.Schema: ...
@@ -103,18 +103,31 @@ def features_of(
 
 
 def _text_of(file: Columns, name: str, kind: pa.DataType) -> str:
-    """What a column holds that is no feature; raises BadTable of numbers with a % or a currency."""
+    """What a column holds that is no feature.
+
+    Raises BadTable where it is mostly numbers, or numbers with a % or a currency.
+    """
     if not is_text(kind):
         return str(kind)
-    cell = file.cell(name, 0)
-    if not is_quantity(cell):
-        return "text"
-    if set(cell) & set(f"%{CURRENCY}"):
+    cells = file.sample(name)
+    counts = counted(cells, Numbers())
+    way_out = "or leave the column out by --exclude"
+    if counts.is_number and not counts.texts:
+        raise BadTable(f"column {name} of {file.name} holds numbers as text; convert it, {way_out}")
+    if counts.is_number:
         raise BadTable(
-            f"column {name} is not a number: row 1 of {file.name} holds {quoted(cell)}; write the "
-            "number alone and its unit in the column's name, or leave the column out by --exclude"
+            f"column {name} is not a number: row {counts.row:,} of {file.name} holds "
+            f"{quoted(counts.first)}; correct it, {way_out}"
         )
-    return f"text, like {quoted(cell)}"
+    if not is_quantity(counts.first):
+        return "text"
+    if set(counts.first) & set(f"%{CURRENCY}"):
+        raise BadTable(
+            f"column {name} is not a number: row {counts.row:,} of {file.name} holds "
+            f"{quoted(counts.first)}; write the number alone and its unit in the column's name, "
+            f"{way_out}"
+        )
+    return f"text, like {quoted(counts.first)}"
 
 
 def is_text(kind: pa.DataType) -> bool:

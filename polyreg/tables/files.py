@@ -233,6 +233,11 @@ class File(NamedTuple):
             return array
         return self.text.typed(column, array, kind)
 
+    def sample(self, column: str) -> pa.Array:
+        """The first cells of a column of text."""
+        first = next(iter(self.batches([column], numbers=())), None)
+        return pa.array([], pa.string()) if first is None else first.column(0).cast(pa.string())
+
     def cell(self, column: str, row: int) -> str:
         """What stands in a text table's cell; "" in other files."""
         if self.text and column in self.text.schema.names:
