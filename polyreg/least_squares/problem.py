@@ -196,6 +196,7 @@ class Problem:
             precision=self.precision,
             nobs=moments.count,
             log_weights=moments.log_weights,
+            weighted_by=None if self.weight_unit is None else self.config.weights or "weights",
             low=self.low,
             high=self.high,
         )

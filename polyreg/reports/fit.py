@@ -156,13 +156,25 @@ def fit_figure(result: Result) -> Any:
     x, y, _ = points(result)
     about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
     if len(result.variables) > 1:
-        fitted, low, _ = result.predict(x, "prediction")
-        return draw.observed(fitted, y, fitted - low, name=result.target, **about)
+        fitted, half = result.predict(x), None
+        if result.weighted_by is None:
+            half = fitted - result.predict(x, "prediction")[1]
+        return draw.observed(fitted, y, half, name=result.target, **about)
     grid = np.linspace(result.low[0], result.high[0], 400)
     curve, *confidence = result.predict(grid, "confidence")
-    _, *new = result.predict(grid, "prediction")
     names = (result.variables[0], result.target)
-    return draw.band((x[:, 0], y), grid, curve, tuple(confidence), tuple(new), names=names, **about)
+    return draw.band(
+        (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
+        **about,
+    )  # fmt: skip
+
+
+def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Low and high of a new y; None after a fit with weights, where they depend on its own."""
+    if result.weighted_by is not None:
+        return None
+    _, low, high = result.predict(grid, "prediction")
+    return low, high
 
 
 def about(rows: Table, survey: Survey) -> list[str]:
