@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from experiments.console import progress_bar, say
+from experiments.console import progress_bar
 from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
@@ -50,12 +50,13 @@ def main(config: PredictConfig) -> None:
             taken = [name for name, _ in rows.schema if name in ADDED]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
-            say([], [f"{rows.title}: {rows.described()}"] if rows.described() else [])
             counts = {"rows": 0, "outside": 0, "missing": 0, "unweighted": 0}
             interval = "none" if unknown else config.interval
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
                 batches = partial(predicted, answer, rows, interval, counts, bar)
                 where = write(run, out, rows, batches)
+    if told := rows.unusual():
+        click.echo(f"{rows.title}: {told}, {counts['rows']:,} rows", err=True)
     report(answer, counts, where)
     if unknown:
         click.echo(f"note: {unknown}", err=True)

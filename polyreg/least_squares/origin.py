@@ -10,8 +10,6 @@ from polyreg.polynomials.result import Result
 from polyreg.tables import Block, InMemory, Survey, Table
 from polyreg.tables.hints import remarks
 
-USUAL = "separated by ','"
-
 
 @dataclass
 class Origin:
@@ -54,8 +52,8 @@ def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
     """The result with what it was made from."""
-    read = rows.described()
-    unusual = [f"{rows.title} was read as {read}"] if read not in ("", USUAL) else []
+    read = rows.unusual()
+    unusual = [f"{rows.title} was read as {read}"] if read else []
     made = Origin(
         config=config,
         sample=survey.sample,
@@ -65,7 +63,7 @@ def originated(
         schema=list(rows.schema),
         missing_rows=rows.missing_rows,
         skipped=list(rows.skipped),
-        read=read,
+        read=rows.described(),
         remarks=(*unusual, *remarks(rows, survey)),
         missing_by=dict(rows.missing_by),
         digest=rows.sha256,

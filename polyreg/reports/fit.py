@@ -179,7 +179,7 @@ def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def about(rows: Table, survey: Survey) -> list[str]:
     """How the table was read, and what is to be said of its columns, before they are fitted."""
-    told = rows.described()
+    told = rows.unusual()
     read = [f"{rows.title}: {told}, {plural(survey.rows, 'row')}"] if told else []
     return read + [f"note: {remark}" for remark in remarks(rows, survey)]
 

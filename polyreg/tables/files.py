@@ -344,7 +344,7 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
         writer.close()
         half.replace(path)
     except (*UNREADABLE, ValueError) as error:
-        if isinstance(error, BadTable):
+        if isinstance(error, BadTable | BadCell):
             raise
         raise explained(error, str(path), [], "write") from error
     finally:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.fields import Reading
+from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.files import File, sha256
 from polyreg.tables.formats.cells import codes_of
@@ -28,7 +29,7 @@ from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
-NULL = pa.null()
+NULL, EPOCH = pa.null(), "days since 1970-01-01"
 AT_ONCE = 16  # files that are opened over a network
 
 
@@ -46,7 +47,7 @@ class Table(Rows):
         features: Sequence[str],
         weights: str | None,
         exclude: Sequence[str],
-        units: Mapping[str, str],
+        units: Mapping[str, str] | None,
     ):
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights = target, weights
@@ -112,7 +113,7 @@ class Table(Rows):
             files = list(each(opening, found))
 
         def made(files: list[File], features: Sequence[str] = features) -> Table:
-            table = cls(root, files, target, features, weights, exclude, units or {})
+            table = cls(root, files, target, features, weights, exclude, units)
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
             return table
@@ -142,17 +143,23 @@ class Table(Rows):
             reading=config.reading,
         )
 
-    def _units(self, known: Mapping[str, str], dated: Sequence[str]) -> dict[str, str]:
-        """Of the columns that are used: dates since their first, others as the header tells."""
+    def _units(self, known: Mapping[str, str] | None, dated: Sequence[str]) -> dict[str, str]:
+        """Of the columns that are used: dates since their first, others as the header tells.
+
+        known: those of a model, which may be none. Raises BadTable where it knows a column of
+        dates as one of numbers.
+        """
         text = self._files[0].text
         found = dict(text.dialect.units) if text else {}
         for name in dated:
-            for file in self._files:
-                first = next(iter(file.batches([name])), None)
-                units = known.get(name) or (first and units_of(first.column(0)[:1000]))
-                if units:
-                    found[name] = units
-                    break
+            if known is not None and not is_dated(known.get(name, "")):
+                raise BadTable(
+                    f"column {name} of {self.title} holds dates, and the model was fitted to "
+                    "numbers; give it the same kind of column"
+                )
+            firsts = (next(iter(file.batches([name])), None) for file in self._files)
+            units = (units_of(first.column(0)[:1000]) for first in firsts if first)
+            found[name] = (known or {}).get(name) or next(filter(None, units), EPOCH)
         return {name: found[name] for name in self.columns if name in found}
 
     def described(self) -> str:

@@ -249,7 +249,7 @@ def test_what_is_used_and_what_is_not_is_said(table):
     data.loc[3, "x"] = np.nan
     data.to_csv("calibration.csv", index=False)
     output = fit(*ASKED, "--missing", "drop").output
-    assert "features x; not used: site" in output and "59 rows (1 dropped)" in output
+    assert "features x; not used: site" in output and "59 rows (1 dropped: x 1)" in output
 
 
 def test_a_store_that_is_none_is_said_in_one_line(table):

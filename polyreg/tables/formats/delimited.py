@@ -29,7 +29,7 @@ DATE = pa.timestamp("ns")
 TRUTHS = {*TRUE, *FALSE}
 # Numbers that int64 and float64 keep: no codes with zeros before them, and no digits lost.
 EXACT_WHOLE = r"^[+-]?(0|[1-9]\d{0,17})$"
-EXACT = r"^[+-]?(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?$"
+EXACT = r"^[+-]?(?:(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?|(?i:inf|infinity))$"
 WHOLE = re.compile(r"[+-]?\d{1,18}")
 
 
