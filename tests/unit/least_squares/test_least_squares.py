@@ -463,9 +463,9 @@ def test_what_takes_over_from_fast_rounds_nothing_and_says_nothing_of_it():
     assert answer.precision == "certified" and "2^53" not in " ".join(answer.notes)
 
 
-# Steps of 1 where float64 has steps of 256 to 1024, more than the radius of a row's rounding.
+# float64 has steps of 256 to 1024 there: at 2^62 it knows two of the 300 integers.
 @pytest.mark.parametrize(
-    "start, step", [(2**60, 7), (2**62, 1), (2**63 - 40_000, 131), (10**15, 1)]
+    "start, step", [(2**60, 7), (2**62, 5), (2**63 - 40_000, 131), (10**15, 1)]
 )
 @pytest.mark.parametrize("degree", [1, 5])
 def test_integers_of_64_bits_and_decimals_are_fitted_as_they_are_written(start, step, degree):
@@ -473,8 +473,6 @@ def test_integers_of_64_bits_and_decimals_are_fitted_as_they_are_written(start, 
     x = [start + step * i for i in rng.choice(300, 290, replace=False).tolist()]
     y = [Decimal(v) / 1000 for v in rng.integers(-(10**6), 10**6, 290).tolist()]
     weights = [Decimal(v) / 1000 for v in rng.integers(1, 10**4, 290).tolist()]
-    if float(max(x)) - float(min(x)) == 0:
-        pytest.skip("float64 has one number for all of them")
     answer = polyreg.fit(np.array(x), y, weights=weights, degree=degree, precision="certified")
     columns = [[Fraction(v) for v in column] for column in (x, y, weights)]
     truth = exact(columns[:1], columns[1], total_degree(1, degree), columns[2])
