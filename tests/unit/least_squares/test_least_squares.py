@@ -418,6 +418,22 @@ def test_few_digits_are_explained_by_what_takes_them():
     assert "the condition number is" in fitted([coded], np.sin(3 * coded), degree=5).notes[-1]
 
 
+UNCERTAIN = "u U sigma sd std stdev error err uncertainty unc u_y sigma_y y_err yErr U(y) sd2"
+OTHERS = "w weight weights current source mass under sdev ivar inv_sigma2 1/u^2 surd"
+
+
+def test_weights_that_are_named_like_an_uncertainty_are_noted():
+    x = np.arange(9.0)
+    for name in f"{UNCERTAIN} {OTHERS}".split():
+        rows = InMemory([x], np.cos(x), 1 + x, weighed=name)
+        found = fit(rows, config(degree=1, weights=name))
+        said = (
+            f"weights are taken as 1/variance: {name} looks like an uncertainty; use a column of "
+            f"1/{name}^2",
+        )
+        assert found.notes == (said if name in UNCERTAIN.split() else ()), name
+
+
 def test_a_saturated_fit_names_its_terms_and_rows():
     answer = fitted([np.arange(4.0)], [1.0, 3.0, 2.0, 5.0], degree=3)
     assert "as many terms (4) as rows (4) leave no residuals" in answer.notes[-1]
