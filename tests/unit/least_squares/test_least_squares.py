@@ -374,9 +374,11 @@ def test_a_missing_code_among_the_values_is_noted_where_it_costs_the_digits():
 
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("degree", [2, 3, 4])
-def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(degree, intercept):
-    x = np.arange(-2.0, 3)
+@pytest.mark.parametrize("x", [np.arange(-2.0, 3), np.arange(7.0), np.linspace(0, 1, 9)])
+def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(x, degree, intercept):
     answer = fitted([x], x**2, degree=degree, intercept=intercept)
+    fifth = fitted([np.linspace(0, 1, 9)], np.linspace(0, 1, 9) ** 2, degree=5)
+    assert fifth.coefficients.tolist() == [0, 0, 1, 0, 0, 0] and (fifth.digits > 15.9).all()
     exact_ones = [float(e == (2,)) for e in answer.exponents]
     assert answer.coefficients.tolist() == exact_ones
     assert (answer.digits > 15.9).all() and "digit" not in " ".join(answer.notes)
