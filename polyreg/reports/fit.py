@@ -11,6 +11,7 @@ from polyreg.fields import MAX_TAG
 from polyreg.least_squares import Problem
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.result import Result
+from polyreg.polynomials.summary import RELATIVE, quality
 from polyreg.polynomials.terms import keys
 from polyreg.tables import Survey, Table
 from polyreg.tables.hints import remarks
@@ -249,13 +250,13 @@ def summary(result: Result) -> Iterator[str]:
     missing = result.origin.missing_rows
     by_column = f": {counts(result.origin.missing_by)}" if result.origin.missing_by else ""
     dropped = f" ({missing:,} dropped{by_column})" if missing else ""
-    spread = f"residual SD {result.residual_sd:.6g}, " if result.df_resid else ""
-    if result.r2 == result.r2:  # not nan, which it is of a constant target
-        spread += f"R2 {result.r2:.10g}, "
     determined = f"condition {result.condition:.3g}"
     if result.rank < len(result.terms):
         determined = f"rank {result.rank} of {len(result.terms)}"
-    yield f"{result.nobs:,} rows{dropped}, {spread}{determined}, {result.precision}"
+    told = [f"{result.nobs:,} rows{dropped}", *quality(result), determined, result.precision]
+    yield ", ".join(told)
+    if result.weighted_by is not None and result.has_errors:
+        yield RELATIVE
     yield f"features {features(result.variables, result.origin.unused)}"
     if result.selection:
         yield result.selection.sentence()

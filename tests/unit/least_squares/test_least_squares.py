@@ -394,9 +394,11 @@ def test_a_missing_code_among_the_values_is_noted_where_it_costs_the_digits():
 
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("degree", [2, 3, 4])
-def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(degree, intercept):
-    x = np.arange(-2.0, 3)
+@pytest.mark.parametrize("x", [np.arange(-2.0, 3), np.arange(7.0), np.linspace(0, 1, 9)])
+def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(x, degree, intercept):
     answer = fitted([x], x**2, degree=degree, intercept=intercept)
+    fifth = fitted([np.linspace(0, 1, 9)], np.linspace(0, 1, 9) ** 2, degree=5)
+    assert fifth.coefficients.tolist() == [0, 0, 1, 0, 0, 0] and (fifth.digits > 15.9).all()
     exact_ones = [float(e == (2,)) for e in answer.exponents]
     assert answer.coefficients.tolist() == exact_ones
     assert (answer.digits > 15.9).all() and "digit" not in " ".join(answer.notes)
@@ -436,6 +438,22 @@ def test_few_digits_are_explained_by_what_takes_them():
     assert "fewer than 3 certain digits" in wave and "the powers of x cancel" in wave
     coded = np.array([-9999, -0.9, -0.5, -0.1, 0.3, 0.6, 0.8, 0.95])
     assert "the condition number is" in fitted([coded], np.sin(3 * coded), degree=5).notes[-1]
+
+
+UNCERTAIN = "u U sigma sd std stdev error err uncertainty unc u_y sigma_y y_err yErr U(y) sd2"
+OTHERS = "w weight weights current source mass under sdev ivar inv_sigma2 1/u^2 surd"
+
+
+def test_weights_that_are_named_like_an_uncertainty_are_noted():
+    x = np.arange(9.0)
+    for name in f"{UNCERTAIN} {OTHERS}".split():
+        rows = InMemory([x], np.cos(x), 1 + x, weighed=name)
+        found = fit(rows, config(degree=1, weights=name))
+        said = (
+            f"weights are taken as 1/variance: {name} looks like an uncertainty; use a column of "
+            f"1/{name}^2",
+        )
+        assert found.notes == (said if name in UNCERTAIN.split() else ()), name
 
 
 def test_a_saturated_fit_names_its_terms_and_rows():

@@ -494,7 +494,7 @@ def test_the_variance_of_a_new_row_is_that_of_its_weight_and_of_the_mean():
     frame = pd.DataFrame({"w": [1.0, 0.01], "x": x})
     assert np.array_equal(found.predict(frame, "prediction", 0.8), [y, low, high])
     alone = found.predict(10.0, "prediction", 0.8, weights=0.01)
-    np.testing.assert_allclose(alone[1], low[1], rtol=1e-14)  # a product of one row, not of two
+    np.testing.assert_allclose(alone, [y[1], low[1], high[1]], rtol=1e-12)
 
 
 def test_without_the_weight_of_a_new_row_there_is_no_interval_and_a_warning_says_why():
@@ -514,6 +514,34 @@ def test_without_the_weight_of_a_new_row_there_is_no_interval_and_a_warning_says
     assert np.isfinite(served.predict(x, "confidence").low).all()
     # Where there are no intervals at all, weights are not asked for.
     assert np.isnan(weighted(ridge=1.0).predict(x, "prediction")[1]).all()
+
+
+def test_what_weights_make_of_the_figures_is_said_where_they_are_printed():
+    found = weighted()
+    told, shown = (" ".join(form.split()) for form in (found.summary(), found._repr_html_()))
+    for text in (told, shown):
+        assert "std errors scaled by the residuals; weights are relative" in text
+        assert "Residual SD (no unit):" in text
+    sd = f"residual SD {found.residual_sd:.6g} of y * sqrt(weight), without unit"
+    assert sd in repr(found)
+    plain = answered(**KINDS["one"])
+    assert "Residual SD: " in plain.summary() and "weights" not in plain.summary()
+    # As they are said to be: a factor of all weights changes no standard error.
+    x, w = np.arange(1.0, 9), np.arange(1.0, 9) ** -2
+    y = np.sin(x)
+    one, other = (polyreg.fit(x, y, weights=k * w, degree=1) for k in (1, 64))
+    np.testing.assert_allclose(one.std_errors, other.std_errors, rtol=1e-14)
+    assert other.residual_sd == pytest.approx(8 * one.residual_sd, rel=1e-14)
+
+
+def test_r2_without_an_intercept_is_called_uncentred():
+    found = answered(**KINDS["one, no intercept"])
+    told = found.summary()
+    assert re.search(rf"R-squared \(uncentred\): +{found.r2:.10g}\b", told)
+    assert re.search(rf"Adj. R-sq. \(uncentred\): +{found.adjusted_r2:.10g}\b", told)
+    assert "R-squared (uncentred)" in found._repr_html_()
+    assert f"R2 (uncentred) {found.r2:.10g}" in repr(found)
+    assert "uncentred" not in answered(**KINDS["one"]).summary()
 
 
 @pytest.mark.parametrize("weights", [[1, 0], [1, -1], [1, math.nan], [1, 2, 3], [[1, 2]]])
