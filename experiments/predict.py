@@ -40,7 +40,7 @@ def main(config: PredictConfig) -> None:
                 answer = tracking.load(config.model)
             except ValueError as error:
                 raise Refused(str(error)) from error
-            reading = {"reading": config.reading, "units": answer.units}
+            reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
             rows, unknown = Table.open(config.data, None, answer.variables, **reading), ""
             if config.interval == "prediction" and answer.has_errors:
                 rows, unknown = with_weights(rows, config.data, answer.weighted_by, reading)

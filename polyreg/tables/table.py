@@ -39,6 +39,8 @@ class Table(Rows):
     names: the features; `left_out` are the columns that could be none, and why
     """
 
+    _each: Each
+
     def __init__(
         self,
         root: str,
