@@ -4,7 +4,7 @@
     python -m experiments.fit --data calibration.csv --target y --degree 3
     mlflow run . -e fit -P data=calibration.csv -P target=y
 
-Reads CSV or Parquet as a stream, solves least squares exactly, and tracks the fit in MLflow:
+Reads a table as a stream, solves least squares exactly, and tracks the fit in MLflow:
 coefficients with standard errors and intervals, plots with bands, and the model.
 """
 
