@@ -73,8 +73,8 @@ def test_what_is_read_is_what_the_folder_holds(port, data, path):
     try:
         here = Table.open(str(data / path), "y")
     except BadTable as error:
-        assert str(error).startswith("no CSV or Parquet at ")
-        with pytest.raises(BadTable, match=r"^no CSV or Parquet at "):
+        assert str(error).startswith("no table at ")
+        with pytest.raises(BadTable, match=r"^no table at "):
             Table.open(at(port, f"bucket/folder/{path}"), "y")
         return
     there = Table.open(at(port, f"bucket/folder/{path}"), "y")
@@ -175,7 +175,7 @@ def test_a_server_that_goes_during_a_pass_is_said_to_be_gone(data):
     "path", ["nowhere/folder", "bucket/nothing", "bucket/folder/none.parquet", "bucket/*.parquet"]
 )
 def test_what_is_not_there_is_one_line(port, data, path):
-    with pytest.raises(BadTable, match="no CSV or Parquet at s3://") as told:
+    with pytest.raises(BadTable, match="no table at s3://") as told:
         Table.open(at(port, path, "nobody:nothing@"), "y")
     assert "nothing@" not in str(told.value)
 
