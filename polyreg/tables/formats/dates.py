@@ -18,6 +18,7 @@ from polyreg.errors import BadTable
 from polyreg.tables.formats.cells import MISSING, BadCell
 
 NANOSECONDS = {"days": 86_400 * 10**9, "seconds": 10**9}
+YEARS = "the years 1678 to 2262, and dates beyond are no numbers here; leave the column out"
 SHORT = 3600 * 10**9  # first rows within an hour are counted in seconds
 TIME = (
     r"(?:[T ]+(\d{1,2}:\d{2})(:\d{2})?([.,]\d{1,9})?( ?[AaPp][Mm])?"
@@ -76,10 +77,10 @@ def is_day_first(order: Order, asked: str, column: str, name: str) -> bool:
     )
 
 
-def times(cells: pa.Array, day_first: bool) -> pa.Array:
+def times(cells: pa.Array, day_first: bool, missing: Sequence[str] = MISSING) -> pa.Array:
     """timestamp[ns] of dates as text, null where one is missing. Raises BadCell."""
     cells = pc.utf8_trim_whitespace(cells)
-    absent = pc.is_in(cells, value_set=pa.array(MISSING))
+    absent = pc.is_in(cells, value_set=pa.array(missing))
     cells = pc.if_else(absent, pa.scalar(None, pa.string()), cells)
     unique = cells.dictionary_encode()
     found = []
@@ -113,7 +114,10 @@ def _nanoseconds(cell: str, day_first: bool) -> int:
         offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60
     since = whole - datetime(1970, 1, 1)
     parts = int(((fraction or ".0")[1:]).ljust(9, "0"))
-    return ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
+    found = ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
+    if not -(2**63) < found < 2**63:
+        raise BadTable(f"{cell} is outside {YEARS}")
+    return found
 
 
 def is_time(kind: pa.DataType) -> bool:
@@ -143,7 +147,7 @@ def _counts(column: pa.Array) -> np.ndarray:
     try:
         column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None)))
     except pa.ArrowInvalid as error:
-        raise BadTable("dates outside the years 1678 to 2262 are no numbers here") from error
+        raise BadTable(f"a column has dates outside {YEARS}") from error
     numbers = column.cast(pa.int64())
     empty = np.iinfo(np.int64).min  # NaT
     return np.asarray(numbers.fill_null(empty)).astype("datetime64[ns]")
