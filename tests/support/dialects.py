@@ -99,7 +99,7 @@ def draw(seed: int) -> Case:
     written: list[list[str]] = []
     values: dict[str, np.ndarray] = {}
     dated: set[str] = set()
-    numbers: list[str] = []
+    numbers: list[str] = []  # all that are written
     options: dict[str, Any] = {}
     unordered = False
     for name, kind in zip(names, kinds, strict=True):
@@ -147,15 +147,16 @@ def draw(seed: int) -> Case:
             shown.append(f" {cell}" if padded and not cell.startswith(quote) else cell)
         return sep.join(shown)
 
-    extra = r.randint(1, 3) if sep != " " and maybe(0.1) else 0
+    extra = r.randint(1, 3) if sep != " " and rows > 2 and maybe(0.1) else 0
     row_names = header == "yes" and not extra and sep != " " and maybe(0.05)
     body = [list(row) for row in zip(*written, strict=True)]
     lines = [
         line(([str(k + 1)] if row_names else []) + row + [""] * extra) for k, row in enumerate(body)
     ]
+    notes = ("1.5",) if header == "no" else NOTES  # another could be a header
     if comment and header != "comment" and maybe(0.5):
         for _ in range(r.randint(1, 3)):
-            lines.insert(r.randint(0, len(lines)), f"{comment} {r.choice(NOTES)}")
+            lines.insert(r.randint(0, len(lines)), f"{comment} {r.choice(notes)}")
     if maybe(0.1):
         lines.insert(r.randint(0, len(lines)), "")
     if header != "no" and maybe(0.15) and rows > 2:
@@ -167,19 +168,19 @@ def draw(seed: int) -> Case:
     if header == "yes":
         lines.insert(0, line(names + [""] * (extra if maybe(0.7) else 0)))
     before = 0
-    if maybe(0.2) and sep != " " and header != "comment":
+    if maybe(0.2) and sep != " " and header == "yes":
         above = [p.format(sep=sep) for p in r.sample(PREAMBLES, r.randint(1, 3))]
         lines = above + lines
         before = len(above)
     if header == "comment":
         lines.insert(0, f"# {line(names)}")
     elif comment:
-        lines.insert(r.choice((0, before)), f"{comment} {r.choice(NOTES)}")
+        lines.insert(r.choice((0, before)), f"{comment} {r.choice(notes)}")
     if maybe(0.1) and header != "comment" and sep != " ":
         lines.insert(0, f"sep={sep}")
     if maybe(0.1) and len(kinds) > 2:
         footers = FOOTERS[: 1 if kinds[0] == "text" else 2]
-        lines += [r.choice(footers).format(sep=sep)] if sep != " " or kinds[0] != "text" else []
+        lines += [r.choice(footers).format(sep=sep)] if sep != " " and rows < 3000 else []
     text = end.join(lines) + end * (not maybe(0.2)) + end * maybe(0.1)
 
     if maybe(0.15):
@@ -208,6 +209,8 @@ def draw(seed: int) -> Case:
     target = next(n for n in r.sample([*values], len(values)) if n not in dated)
     proofs = [c for c in numbers if set(c) & set(".,") and not EITHER.fullmatch(c)]
     has_either = any(EITHER.fullmatch(c) for c in numbers)
+    if has_either and not proofs and group == "." and sep != ";":
+        return draw(seed + 10**9)  # everybody reads them as decimals
     return Case(
         seed,
         r.choice(("t.csv", "t.txt", "t.dat", "t.csv.gz")),

@@ -87,6 +87,8 @@ def times(cells: pa.Array, day_first: bool, missing: Sequence[str] = MISSING) ->
     for index, cell in enumerate(unique.dictionary.to_pylist()):
         try:
             found.append(None if cell is None else _nanoseconds(cell, day_first))
+        except BadTable:
+            raise
         except ValueError:
             first = pc.index(cells, pa.scalar(unique.dictionary[index].as_py())).as_py()
             raise BadCell(first, cell) from None

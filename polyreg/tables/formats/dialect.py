@@ -186,6 +186,8 @@ def _best_grid(separators: Sequence[str], lines: Sequence[str], name: str) -> Gr
     """Raises BadTable where two separators make different cells, and fit as well."""
     quote = quote_of(lines)
     grids = [Grid(separator, quote, lines) for separator in separators]
+    if any(grid.separator == "\t" and grid.fit[:2] == (True, True) for grid in grids):
+        grids = [grid for grid in grids if grid.separator != " "]  # tabs are blanks, too
     best = max(grids, key=lambda grid: grid.fit)
     for other in grids:
         if other.fit == best.fit and _cells(other) != _cells(best):

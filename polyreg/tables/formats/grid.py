@@ -4,6 +4,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 
 from polyreg.tables.formats import dates
 from polyreg.tables.formats.cells import MISSING
@@ -106,15 +107,16 @@ class Grid:
         filled = [k for k, column in enumerate(columns) if any(map(str.strip, column))]
         self.filled = filled[-1] + 1 if filled else self.width
 
-    @property
+    @cached_property
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
         cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row if c.strip()]
-        values = sum(is_value(cell) and not cell.endswith(",") for cell in cells)
-        share = len(self.body) / max(1, len(self._later)) * values / max(1, len(cells))
+        others = [c for c in cells if not is_value(c) or c.endswith(",")]
+        share = len(self.body) / max(1, len(self._later)) * (1 - len(others) / max(1, len(cells)))
         if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
             share = 0.0  # in quotes
-        return (share > FIT, self.width > 1, self._has_names, round(share, 3))
+        strays = sum(bool(re.search(r"[\t;,|]", cell)) for cell in others)
+        return (share > FIT, self.width > 1, self._has_names, round(share, 3), -strays)
 
     @property
     def _has_names(self) -> bool:

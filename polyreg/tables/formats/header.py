@@ -78,7 +78,7 @@ def header(grid: Grid, first: int, has_none: bool, comments: Sequence[str]) -> H
             break
         above.append((i, row))
     units: list[str] = []
-    if len(above) > 1 and _are_units(above[0][1]) and not _are_units(above[1][1]):
+    if len(above) > 1 and _are_units(above[0][1]) and _are_names(above[1][1]):
         units = [cell.strip("[]()") for cell in above.pop(0)[1]]
     if above:
         return Header(above[0][1], units, above[0][0])
@@ -96,6 +96,10 @@ def _may_be_names(row: list[str], grid: Grid) -> bool:
     if len(row) == grid.filled - 1:
         return not any(map(is_value, row)) and (len(row) > 1 or " " not in row[0])
     return grid.filled <= len(row) <= grid.width
+
+
+def _are_names(row: list[str]) -> bool:
+    return not _are_units(row) and not any(map(is_value, row))
 
 
 def _are_units(cells: Sequence[str]) -> bool:
