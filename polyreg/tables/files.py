@@ -261,7 +261,7 @@ def _opened(raw: Any, name: str, reading: Reading, wanted: Sequence[str]) -> Del
     text = Delimited.open(stream, name, reading, wanted)
     if stream is raw and (size := raw.size()) > dialect.SAMPLE:
         raw.seek(size - TAIL)
-        tail = bytes(raw.read()).decode(text.dialect.encoding, "ignore").partition("\n")[2]
+        tail = bytes(raw.read()).decode(text.dialect.encoding, "ignore")
         text = replace(text, dialect=replace(text.dialect, footer=footer_of(tail, text.dialect)))
     return text
 

@@ -142,11 +142,11 @@ def is_quantity(cell: str) -> bool:
     return bool(re.fullmatch(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?\s*[%‰°µΩA-Za-z/²³]{0,6}", cell))
 
 
-def truths(cells: pa.Array) -> pa.Array:
+def truths(cells: pa.Array, missing: Sequence[str] = MISSING) -> pa.Array:
     """Booleans of their words, null where a value is missing. Raises BadCell."""
     cells = pc.utf8_trim_whitespace(cells)
     cells = pc.if_else(
-        pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells
+        pc.is_in(cells, value_set=pa.array(missing)), pa.scalar(None, pa.string()), cells
     )
     found = pc.is_in(cells, value_set=pa.array(TRUE))
     known = pc.or_(found, pc.is_in(cells, value_set=pa.array(FALSE)))

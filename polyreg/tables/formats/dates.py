@@ -20,6 +20,7 @@ from polyreg.tables.formats.cells import MISSING, BadCell
 
 NANOSECONDS = {"days": 86_400 * 10**9, "seconds": 10**9}
 MISSING_TIME = np.iinfo(np.int64).min  # NaT
+YEARS = "the years 1678 to 2262, and dates beyond are no numbers here; leave the column out"
 SHORT = 3600 * 10**9  # first rows within an hour are counted in seconds
 TIME = (
     r"(?:[T ]+(\d{1,2}:\d{2})(:\d{2})?([.,]\d{1,9})?( ?[AaPp][Mm])?"
@@ -78,16 +79,18 @@ def is_day_first(order: Order, asked: str, column: str, name: str) -> bool:
     )
 
 
-def times(cells: pa.Array, day_first: bool) -> pa.Array:
+def times(cells: pa.Array, day_first: bool, missing: Sequence[str] = MISSING) -> pa.Array:
     """timestamp[ns] of dates as text, null where one is missing. Raises BadCell."""
     cells = pc.utf8_trim_whitespace(cells)
-    absent = pc.is_in(cells, value_set=pa.array(MISSING))
+    absent = pc.is_in(cells, value_set=pa.array(missing))
     cells = pc.if_else(absent, pa.scalar(None, pa.string()), cells)
     unique = cells.dictionary_encode()
     found = []
     for index, cell in enumerate(unique.dictionary.to_pylist()):
         try:
             found.append(None if cell is None else _nanoseconds(cell, day_first))
+        except BadTable:
+            raise
         except ValueError:
             first = pc.index(cells, pa.scalar(unique.dictionary[index].as_py())).as_py()
             raise BadCell(first, cell) from None
@@ -115,7 +118,10 @@ def _nanoseconds(cell: str, day_first: bool) -> int:
         offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60
     since = whole - datetime(1970, 1, 1)
     parts = int(((fraction or ".0")[1:]).ljust(9, "0"))
-    return ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
+    found = ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
+    if not -(2**63) < found < 2**63:
+        raise BadTable(f"{cell} is outside {YEARS}")
+    return found
 
 
 def is_time(kind: pa.DataType) -> bool:
@@ -145,7 +151,7 @@ def _counts(column: pa.Array) -> np.ndarray:
     try:
         column = column.cast(pa.timestamp("ns", getattr(column.type, "tz", None)))
     except pa.ArrowInvalid as error:
-        raise BadTable("dates outside the years 1678 to 2262 are no numbers here") from error
+        raise BadTable(f"a column has dates outside {YEARS}") from error
     numbers = column.cast(pa.int64())
     return np.asarray(numbers.fill_null(MISSING_TIME)).astype("datetime64[ns]")
 

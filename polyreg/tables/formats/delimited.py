@@ -19,7 +19,8 @@ from polyreg.tables.formats import dates, dialect, sheets
 from polyreg.tables.formats.cells import FALSE, MOST, TRUE, BadCell, Column, counted, truths
 from polyreg.tables.formats.dates import Order
 from polyreg.tables.formats.dialect import Dialect
-from polyreg.text import listed, plural
+from polyreg.tables.formats.grid import comment_pattern
+from polyreg.text import listed, plural, quoted
 
 BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
 CHUNK = 1 << 20
@@ -196,10 +197,11 @@ class Delimited:
         """Text as numbers, truth values or times. Raises BadCell."""
         kind = self.schema.field(column).type
         if kind == DATE:
-            return dates.times(array, self.day_first.get(column, True))
-        if pa.types.is_boolean(kind):
-            return truths(array)
+            day_first = self.day_first.get(column, True)
+            return dates.times(array, day_first, self.dialect.numbers.spellings)
         numbers = self.dialect.numbers
+        if pa.types.is_boolean(kind):
+            return truths(array, numbers.spellings)
         return numbers.plain(array) if exact else numbers.values(array)
 
     def typed(self, column: str, array: pa.Array, kind: pa.DataType | None) -> pa.Array:
@@ -218,7 +220,7 @@ class Delimited:
 
     def _reader(self, stream: Any, columns: Sequence[str], numbers: Sequence[str]) -> Iterator:
         d = self.dialect
-        hidden = [f"\0{k}" for k in range(d.width - len(d.names))]
+        hidden = [f"\0{k}" for k in range(d.width - len(d.names))]  # empty in the first lines
         kinds = dict.fromkeys(columns, pa.string())
         for column in numbers:
             kind = self.schema.field(column).type
@@ -227,6 +229,8 @@ class Delimited:
         after: list[pa.csv.InvalidRow] = []
 
         def judge(row: pa.csv.InvalidRow) -> str:
+            if not row.text.strip():
+                return "skip"
             if row.text.strip() not in d.footer:
                 return "error"
             after.append(row)
@@ -245,11 +249,11 @@ class Delimited:
                 delimiter=d.separator,
                 quote_char=d.quote,
                 newlines_in_values=True,
-                invalid_row_handler=judge if d.footer else None,
+                invalid_row_handler=judge,
             ),
             pa.csv.ConvertOptions(
                 include_columns=[*columns, *hidden],
-                column_types=kinds | dict.fromkeys(hidden, pa.null()),
+                column_types=kinds | dict.fromkeys(hidden, pa.string()),
                 decimal_point=d.numbers.decimal,
                 null_values=d.numbers.spellings,
                 strings_can_be_null=False,
@@ -265,6 +269,9 @@ class Delimited:
                         f"Row #{after[0].number + 1}: Expected {d.width} columns, got "
                         f"{after[0].actual_columns}: {after[0].text}"
                     )
+                for column in hidden:
+                    if value := next(filter(str.strip, batch.column(column).to_pylist()), ""):
+                        raise pa.ArrowInvalid(f"{quoted(value)} stands in a column without a name")
                 yield batch
 
 
@@ -310,7 +317,7 @@ def _decoded(cell: bytes) -> str:
 
 def _source(stream: Any, d: Dialect) -> Any:
     """What Arrow reads: the stream as it is, or cleaned."""
-    is_clean = d.encoding in ("utf-8", "utf-8-sig") and not d.comment and d.separator != " "
+    is_clean = d.encoding == "utf-8" and not d.comment and d.separator != " "
     return stream if is_clean else pa.PythonFile(_Cleaned(stream, d), mode="r")
 
 
@@ -319,13 +326,14 @@ class _Cleaned(io.RawIOBase):
 
     def __init__(self, stream: Any, d: Dialect):
         self._stream, self._dialect = stream, d
-        plain = d.encoding in ("utf-8", "utf-8-sig")
-        self._decoder = None if plain else codecs.getincrementaldecoder(d.encoding)()
-        self._rest, self._ready, self._ended = b"", b"", False
-        mark = re.escape(d.comment.encode())
-        end = d.ends.encode()
+        self._decoder = (
+            codecs.getincrementaldecoder(d.encoding)() if d.encoding != "utf-8" else None
+        )
+        self._rest, self._ready, self._begun, self._ended = b"", b"", False, False
         self._comments = re.compile(
-            rb"(?:\A|(?<=" + end + rb"))[ \t]*" + mark + rb"[^" + end + rb"]*(?:" + end + rb"|\Z)"
+            rb"(?:\A|(?<=[\r\n]))"
+            + comment_pattern(d.comment).encode()
+            + rb"[^\r\n]*(?:\r\n|\r|\n|\Z)"
         )
 
     def readable(self) -> bool:
@@ -344,7 +352,10 @@ class _Cleaned(io.RawIOBase):
         if self._decoder:
             block = self._decoder.decode(block, self._ended).encode()
         block = self._rest + block
-        cut = len(block) if self._ended else block.rfind(self._dialect.ends.encode()) + 1
+        if not self._begun:
+            self._begun, block = bool(block), block.removeprefix(codecs.BOM_UTF8)
+        last = block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1
+        cut = len(block) if self._ended else last
         block, self._rest = block[:cut], block[cut:]
         mark = self._dialect.comment.encode()
         if mark and mark in block:

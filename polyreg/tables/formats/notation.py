@@ -14,8 +14,10 @@ VALUE = re.compile(
 )
 
 
-def is_numeric(cells: Sequence[str]) -> bool:
-    known = [cell.strip() for cell in cells if not Numbers().is_missing(cell)]
+def is_numeric(cells: Sequence[str], missing: Sequence[str] = ()) -> bool:
+    """Whether most cells of a column that are not missing look like numbers."""
+    numbers = Numbers(missing=tuple(missing))
+    known = [cell.strip() for cell in cells if not numbers.is_missing(cell)]
     return sum(bool(VALUE.fullmatch(cell)) for cell in known) > MOST * len(known)
 
 

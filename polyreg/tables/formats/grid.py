@@ -1,0 +1,143 @@
+"""Lines of text as cells: without comments, by one separator and one kind of quotes."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+from polyreg.tables.formats import dates
+from polyreg.tables.formats.cells import MISSING
+from polyreg.tables.formats.notation import VALUE
+
+SEPARATORS = ("\t", ";", ",", "|", " ")  # in this order where two fit as well; " " is blanks
+COMMENTS = ("#", "%", "//", ";")
+SPELT = "|".join(re.escape(word[1:]) for word in MISSING if word[:1] == "#")
+FEW = 40  # lines: of more, the first half is not asked for the width
+LOOKED_AT = 200  # rows at the end that tell how well a separator fits
+FIT = 0.3  # share of the cells that are values in a table
+
+
+def comment_pattern(mark: str) -> str:
+    """Regular expression of a comment's beginning; # and #N/A may be a cell, too."""
+    spelt = rf"(?!(?:{SPELT})\s*(?:[,;|\s]|\Z))" if mark == "#" else ""
+    return rf"[ \t]*{re.escape(mark)}(?![,;|\t]){spelt}"
+
+
+def without_comments(lines: list[str], mark: str) -> list[str]:
+    begins = re.compile(comment_pattern(mark))
+    return [line for line in lines if not (mark and begins.match(line))]
+
+
+def comment_of(lines: list[str], asked: str, separator: str) -> str:
+    """The mark of comments, "" without."""
+    if asked != "auto":
+        return "" if asked == "none" else asked
+    for mark in COMMENTS:
+        kept = without_comments(lines, mark)
+        separates = mark == separator or (mark == ";" and any(";" in line for line in kept))
+        # A table whose rows all begin with the mark has none.
+        if not separates and len(kept) < len(lines) and any(map(_has_digit, kept)):
+            return mark
+    return ""
+
+
+def _has_digit(line: str) -> bool:
+    return any(map(str.isdigit, line))
+
+
+def quote_of(lines: Sequence[str]) -> str:
+    """Double quotes, or single ones where cells are in these and none in the others."""
+
+    def has_cells_in(mark: str) -> bool:
+        cell = re.compile(rf"(?:^|[,;\t|])\s*{mark}[^{mark}]*{mark}\s*(?:[,;\t|]|$)")
+        return any(map(cell.search, lines))
+
+    return "'" if has_cells_in("'") and not has_cells_in('"') else '"'
+
+
+def squeezed(line: str) -> str:
+    """Runs of blanks as one, outside of double quotes."""
+    return re.sub(r'("[^"]*")|[ \t\u00a0]+', lambda found: found[1] or " ", line.strip(" \t\u00a0"))
+
+
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number in any notation, or a date."""
+    return bool(VALUE.fullmatch(cell.strip())) or dates.is_date(cell)
+
+
+def _is_text(cell: str) -> bool:
+    cell = cell.strip()
+    return not is_value(cell) and (cell not in MISSING or not cell)
+
+
+class Grid:
+    """Lines as cells, by one separator.
+
+    `ends[k]` counts the lines up to and with row k. `width` is that of most rows, `body` holds
+    the rows of this width after the last that is text alone, as a header is, and `filled` is
+    how many of their columns are left without the empty ones at the right.
+    """
+
+    def __init__(self, separator: str, quote: str, lines: Sequence[str], width: int = 0):
+        self.separator, self.quote, self.lines = separator, quote, lines
+        self.rows: list[list[str]] = []
+        self.ends: list[int] = []
+        reader = csv.reader(
+            (f"{squeezed(line) if separator == ' ' else line}\n" for line in lines),
+            delimiter=separator,
+            quotechar=quote,
+        )
+        try:
+            for row in reader:
+                self.rows.append(row)
+                self.ends.append(reader.line_num)
+        except csv.Error:
+            self.rows, self.ends = [], []
+        half = len(self.rows) // 2 if len(self.rows) > FEW else 0
+        self._later = [row for row in self.rows[half:] if any(map(str.strip, row))]
+        widths, all_widths = Counter(map(len, self._later)), Counter(map(len, self.rows))
+        if len(widths) > 1:
+            del widths[1]  # lines of text
+        self.width = width or max(widths, key=lambda w: (widths[w], all_widths[w], w), default=0)
+        self.body = [row for row in self._later if len(row) == self.width]
+        heads = [k for k, row in enumerate(self.body) if all(map(_is_text, row))]
+        self.body = self.body[heads[-1] + 1 if heads else 0 :] or self.body
+        columns = zip(*self.body, strict=True)
+        filled = [k for k, column in enumerate(columns) if any(map(str.strip, column))]
+        self.filled = filled[-1] + 1 if filled else self.width
+
+    @cached_property
+    def fit(self) -> tuple:
+        """How well the separator explains the lines: more is better."""
+        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row if c.strip()]
+        others = [c for c in cells if not is_value(c) or c.endswith(",")]
+        share = len(self.body) / max(1, len(self._later)) * (1 - len(others) / max(1, len(cells)))
+        if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
+            share = 0.0  # in quotes
+        strays = sum(bool(re.search(r"[\t;,|]", cell)) for cell in others)
+        return (share > FIT, self.width > 1, self._has_names, round(share, 3), -strays)
+
+    @property
+    def _has_names(self) -> bool:
+        """Whether some line of text is as wide as the rows, or there is none."""
+        texts = [
+            row for row in self.rows if any(map(str.strip, row)) and not any(map(is_value, row))
+        ]
+        return not texts or any(self.filled - 1 <= len(row) <= self.width for row in texts)
+
+    def footer(self) -> tuple[str, ...]:
+        """Lines at the end that are no rows: of another width, and beginning with a word.
+
+        Under a column of words only lines of one cell: others may be a row that was cut.
+        """
+        words = [row for row in self.body if row[0].strip() and not is_value(row[0])]
+        found: list[str] = []
+        for row, end in zip(reversed(self.rows), reversed(self.ends), strict=True):
+            if not any(map(str.strip, row)):
+                continue
+            is_cut = len(row) > 1 and 2 * len(words) > len(self.body)
+            if len(row) == self.width or not row[0].strip() or is_value(row[0]) or is_cut:
+                break
+            found.append(self.lines[end - 1].strip())
+        return tuple(reversed(found))
