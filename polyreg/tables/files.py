@@ -28,7 +28,7 @@ from polyreg.tables.formats.delimited import Delimited, is_packed, unpacked
 from polyreg.tables.formats.dialect import footer_of
 from polyreg.tables.formats.names import format_of, title
 from polyreg.tables.formats.writing import CsvWriter
-from polyreg.text import quoted
+from polyreg.text import listed, quoted
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zipfile.BadZipFile)
@@ -137,9 +137,9 @@ class File(NamedTuple):
         told = self.text.dialect.described() if self.text else ""
         if not self.sheets:
             return told
-        sheet, *others = map(repr, self.sheets)
+        sheet, *others = self.sheets
         _, _, rest = told.partition(", ")
-        first = [f"sheet {sheet}, not {', '.join(others)}"] if others else []
+        first = [f"sheet {sheet!r}, not {listed(others)}"] if others else []
         return ", ".join(first + [rest] * bool(rest))
 
     def _with_keys(self) -> "File":
@@ -241,7 +241,9 @@ class File(NamedTuple):
         return self.text.typed(column, array, kind)
 
     def sample(self, column: str) -> pa.Array:
-        """The first cells of a column of text."""
+        """The first cells of a column of text; none of a folder's key, of which others tell."""
+        if column in self.keys:
+            return pa.array([], pa.string())
         first = next(iter(self.batches([column], numbers=())), None)
         return pa.array([], pa.string()) if first is None else first.column(0).cast(pa.string())
 
