@@ -166,7 +166,7 @@ class Table(Rows):
 
     def described(self) -> str:
         """How a text table was read, in words; "" of other formats."""
-        told = dict.fromkeys(file.text.dialect.described() for file in self._files if file.text)
+        told = dict.fromkeys(file.described() for file in self._files if file.text)
         more = f", and {len(told) - 1} other ways" if len(told) > 1 else ""
         return f"{next(iter(told))}{more}" if told else ""
 

@@ -25,13 +25,18 @@ from polyreg.text import listed, plural, quoted
 BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
 CHUNK = 1 << 20
 PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
-ZIP, XZ = b"PK\x03\x04", b"\xfd7zXZ"
+XZ = b"\xfd7zXZ"
 DATE = pa.timestamp("ns")
 TRUTHS = {*TRUE, *FALSE}
 # Numbers that int64 and float64 keep: no codes with zeros before them, and no digits lost.
 EXACT_WHOLE = r"^[+-]?(0|[1-9]\d{0,17})$"
 EXACT = r"^[+-]?(?:(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?|(?i:inf|infinity))$"
 WHOLE = re.compile(r"[+-]?\d{1,18}")
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is one packed stream; a zip may be a spreadsheet."""
+    return head.startswith((*PACKINGS, XZ))
 
 
 def unpacked(stream: Any, name: str, reading: Reading) -> Any:
@@ -48,10 +53,9 @@ def unpacked(stream: Any, name: str, reading: Reading) -> Any:
         return pa.PythonFile(lzma.LZMAFile(stream), mode="r")
     if head.startswith(sheets.XLS):
         return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
-    if head.startswith(ZIP):
+    if head.startswith(sheets.ZIP):
         packed = zipfile.ZipFile(stream)
-        if {*sheets.INSIDE} & {*packed.namelist()}:
-            stream.seek(0)
+        if sheets.is_book(packed):
             return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
         return pa.PythonFile(_only_file(packed, name), mode="r")
     return stream
