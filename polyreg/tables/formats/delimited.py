@@ -110,7 +110,14 @@ class Delimited:
             size = max(dialect.SAMPLE, 3 * len(head))
             head += (more := _read(stream, size))
             whole = len(more) < size
-            found = dialect.sniff(head, whole, name, reading, wanted)
+            is_last = whole or len(head) >= dialect.MOST_SAMPLE
+            try:
+                found = dialect.sniff(head, whole, name, reading, wanted)
+            except BadTable:  # later rows may tell
+                if is_last:
+                    raise
+            if found and not (found.has_values or is_last):
+                found = None
         fields, undecided, orders = [], [], {}
         for column, some in zip(found.dialect.names, found.cells, strict=True):
             kind = _kind(some, found.dialect)

@@ -30,8 +30,8 @@ from polyreg.text import plural
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SHOWN = {"\t": "tabs", " ": "blanks"}
 LINE_END = re.compile(r"\r\n|\r|\n")  # as Arrow ends lines
-SAMPLE = 1 << 15  # bytes that are looked at, more where the table begins later
-MOST_SAMPLE = 1 << 20
+SAMPLE = 1 << 13  # bytes that are looked at, more where the table begins later
+MOST_SAMPLE = 1 << 18
 
 
 PLAIN = Numbers()
@@ -88,6 +88,7 @@ class Found(NamedTuple):
 
     dialect: Dialect
     cells: list[list[str]]  # of each column, some cells
+    has_values: bool  # numbers or dates, which tell where the rows begin
 
 
 def encoding_of(head: bytes, asked: str) -> str:
@@ -179,7 +180,7 @@ def sniff(
         renamed=tuple(renamed),
         footer=grid.footer() if whole else (),
     )
-    return Found(dialect, columns[: len(names)])
+    return Found(dialect, columns[: len(names)], any(telling))
 
 
 def _best_grid(separators: Sequence[str], lines: Sequence[str], name: str) -> Grid:
