@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from polyreg.tables.formats import dates
 from polyreg.tables.formats.cells import MISSING
@@ -103,6 +104,8 @@ class Grid:
         self.body = [row for row in self._later if len(row) == self.width]
         heads = [k for k, row in enumerate(self.body) if all(map(_is_text, row))]
         self.body = self.body[heads[-1] + 1 if heads else 0 :] or self.body
+        below = next((k for k, row in enumerate(self._later) if row in self.body[:1]), 0)
+        self._later = self._later[below:]
         columns = zip(*self.body, strict=True)
         filled = [k for k, column in enumerate(columns) if any(map(str.strip, column))]
         self.filled = filled[-1] + 1 if filled else self.width
@@ -110,20 +113,20 @@ class Grid:
     @cached_property
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
-        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row if c.strip()]
+        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row]
+        cells = [cell for cell in cells if cell not in MISSING]
         others = [c for c in cells if not is_value(c) or c.endswith(",")]
         share = len(self.body) / max(1, len(self._later)) * (1 - len(others) / max(1, len(cells)))
         if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
             share = 0.0  # in quotes
         strays = sum(bool(re.search(r"[\t;,|]", cell)) for cell in others)
-        return (share > FIT, self.width > 1, self._has_names, round(share, 3), -strays)
+        return (share > FIT, self.width > 1, round(share, 3), self._has_names, -strays)
 
     @property
     def _has_names(self) -> bool:
-        """Whether some line of text is as wide as the rows, or there is none."""
-        texts = [
-            row for row in self.rows if any(map(str.strip, row)) and not any(map(is_value, row))
-        ]
+        """Whether some line of text above the rows is as wide, or there is none."""
+        above = takewhile(lambda row: row not in self.body, self.rows)
+        texts = [row for row in above if any(map(str.strip, row)) and not any(map(is_value, row))]
         return not texts or any(self.filled - 1 <= len(row) <= self.width for row in texts)
 
     def footer(self) -> tuple[str, ...]:
