@@ -97,7 +97,7 @@ def _pattern(decimal: str, grouping: str) -> str:
     if grouping:
         between = f"[{BLANKS}]" if grouping == " " else re.escape(grouping)
         whole = rf"(?:\d{{1,3}}(?:{between}\d{{3}})+|\d+)"
-    number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+-]?\d+)?"
+    number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+−-]?\d+)?"
     return rf"(?i:{INFINITE})|[+−-]?{number}"
 
 

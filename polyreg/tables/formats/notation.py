@@ -9,8 +9,8 @@ from polyreg.tables.formats.cells import BLANKS, MOST, Numbers
 
 GROUP = rf"[.,'’{BLANKS}]"
 VALUE = re.compile(
-    rf"[+−-]?(?:\d{{1,3}}(?:{GROUP}\d{{3}})+|\d+)(?:[.,]\d*)?(?:[eEdD][+-]?\d+)?"
-    r"|[+−-]?[.,]\d+(?:[eEdD][+-]?\d+)?"
+    rf"[+−-]?(?:\d{{1,3}}(?:{GROUP}\d{{3}})+|\d+)(?:[.,]\d*)?(?:[eEdD][+−-]?\d+)?"
+    r"|[+−-]?[.,]\d+(?:[eEdD][+−-]?\d+)?"
 )
 
 
