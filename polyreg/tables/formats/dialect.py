@@ -149,12 +149,14 @@ def sniff(
         if not whole and len(head) < MOST_SAMPLE:
             return None
         raise BadTable(f"{name} has no rows; it needs a line of column names and then rows")
-    grid = _best_grid(SEPARATORS if asked == "auto" else (asked,), kept, name)
+    quote = quote_of(lines)
+    separators = SEPARATORS if asked == "auto" else (asked,)
+    grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
     numeric = [is_numeric(column, reading.missing_values) for column in body]
-    cells = [cell for c, is_one in zip(body, numeric, strict=True) if is_one for cell in c]
-    numbers = notation_of(cells, grid.separator, name, reading)
+    known = [column for column, is_one in zip(body, numeric, strict=True) if is_one]
+    numbers = notation_of(known, grid.separator, name, reading)
     telling = [one or is_dated(c, numbers) for c, one in zip(body, numeric, strict=True)]
     first = first_row(grid, telling, numbers)
     if wanted and first < len(grid.rows) and {*wanted} <= {c.strip() for c in grid.rows[first]}:
@@ -195,10 +197,8 @@ def sniff(
     return Found(dialect, columns[: len(names)])
 
 
-def _best_grid(separators: Sequence[str], lines: Sequence[str], name: str) -> Grid:
+def _best_grid(grids: Sequence[Grid], name: str) -> Grid:
     """Raises BadTable where two separators make different cells, and fit as well."""
-    quote = quote_of(lines)
-    grids = [Grid(separator, quote, lines) for separator in separators]
     if any(grid.separator == "\t" and grid.fit[:2] == (True, True) for grid in grids):
         grids = [grid for grid in grids if grid.separator != " "]  # tabs are blanks, too
     best = max(grids, key=lambda grid: grid.fit)
