@@ -99,7 +99,7 @@ def draw(seed: int) -> Case:
     written: list[list[str]] = []
     values: dict[str, np.ndarray] = {}
     dated: set[str] = set()
-    numbers: list[str] = []  # all that are written
+    numbers: list[str] = []
     options: dict[str, Any] = {}
     unordered = False
     for name, kind in zip(names, kinds, strict=True):
@@ -126,7 +126,6 @@ def draw(seed: int) -> Case:
             style = _style(r)
             texts = [_number(r, style) for _ in range(rows)]
             cells = [_spelt(t, decimal, group if maybe(0.9) else "", quote) for t in texts]
-            numbers += cells
             values[name] = np.array([float(t) for t in texts])
         if rows > 2 and maybe(0.3):
             for k in r.sample(range(1, rows), rows // 4):
@@ -134,6 +133,7 @@ def draw(seed: int) -> Case:
                 if name in values:
                     values[name][k] = np.nan
         written.append(cells)
+        numbers += cells if kind == "number" else []
     if unordered and sum(k == "date" for k in kinds) > 1:
         options.pop("dates", None)
 

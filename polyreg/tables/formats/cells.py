@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from polyreg.errors import BadTable
+
 # The usual spellings: of spreadsheets, databases, R, pandas and instruments.
 # fmt: off
 MISSING = (
@@ -38,6 +40,7 @@ class Numbers(NamedTuple):
     decimal: str = "."
     grouping: str = ""  # one mark; " " is any kind of blank
     missing: tuple[str, ...] = ()  # besides MISSING
+    is_open: bool = False  # no cell has told the decimal mark so far
 
     @property
     def is_plain(self) -> bool:
@@ -71,6 +74,12 @@ class Numbers(NamedTuple):
         if not pc.all(fits).as_py():
             index = fits.index(False).as_py()
             raise BadCell(index, cells[index].as_py())
+        if self.is_open:
+            either = pc.fill_null(
+                pc.match_substring_regex(cells, r"^[+−-]?[1-9]\d{0,2}[.]\d{3}$"), False
+            )
+            if pc.any(either).as_py():
+                raise two_readings(cells[either.index(True).as_py()].as_py(), "the table")
         if self.grouping:
             marks = f"[{BLANKS}]" if self.grouping == " " else re.escape(self.grouping)
             cells = pc.replace_substring_regex(cells, marks, "")
@@ -85,6 +94,15 @@ class Numbers(NamedTuple):
         return self.plain(cells).cast(pa.float64())
 
 
+def two_readings(cell: str, name: str) -> BadTable:
+    """The refusal of a cell like 1.234, where no other tells the decimal mark."""
+    whole, rest = re.split("[.,]", cell)
+    return BadTable(
+        f"{cell} in {name} reads as {whole}.{rest} and as {whole}{rest}: a decimal mark, or one "
+        "between thousands; give --decimal , or --decimal ."
+    )
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern:
     return re.compile(pattern)
@@ -97,7 +115,7 @@ def _pattern(decimal: str, grouping: str) -> str:
     if grouping:
         between = f"[{BLANKS}]" if grouping == " " else re.escape(grouping)
         whole = rf"(?:\d{{1,3}}(?:{between}\d{{3}})+|\d+)"
-    number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+-]?\d+)?"
+    number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+−-]?\d+)?"
     return rf"(?i:{INFINITE})|[+−-]?{number}"
 
 

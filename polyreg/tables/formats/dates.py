@@ -118,10 +118,10 @@ def _nanoseconds(cell: str, day_first: bool) -> int:
         offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60
     since = whole - datetime(1970, 1, 1)
     parts = int(((fraction or ".0")[1:]).ljust(9, "0"))
-    found = ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
-    if not -(2**63) < found < 2**63:
+    count = ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts
+    if not -(2**63) < count < 2**63:
         raise BadTable(f"{cell} is outside {YEARS}")
-    return found
+    return count
 
 
 def is_time(kind: pa.DataType) -> bool:

@@ -76,7 +76,9 @@ class Judged(NamedTuple):
     order: Order = Order()
 
     def __add__(self, later: "Judged") -> "Judged":  # type: ignore[override]
-        return Judged(*(a + b for a, b in zip(self, later, strict=True)))
+        return Judged(
+            self.column + later.column, self.dates + later.dates, self.order + later.order
+        )
 
     @property
     def kind(self) -> pa.DataType:
@@ -165,7 +167,8 @@ class Delimited:
 
         Raises BadCell, its index counted from the first row, where a cell is none.
         """
-        done, typed = 0, not exact and self.dialect.numbers.is_plain
+        written = self.dialect.numbers
+        done, typed = 0, not (exact or written.grouping or written.is_open)
         while True:
             row = 0
             try:

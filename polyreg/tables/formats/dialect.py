@@ -16,8 +16,16 @@ from polyreg.errors import BadTable
 from polyreg.fields import SEPARATORS as WORDS
 from polyreg.fields import Reading
 from polyreg.tables.formats.cells import Numbers
-from polyreg.tables.formats.grid import SEPARATORS, Grid, comment_of, quote_of, without_comments
+from polyreg.tables.formats.grid import (
+    SEPARATORS,
+    Grid,
+    comment_of,
+    is_value,
+    quote_of,
+    without_comments,
+)
 from polyreg.tables.formats.header import (
+    Header,
     distinct_names,
     first_row,
     full_names,
@@ -25,7 +33,7 @@ from polyreg.tables.formats.header import (
     is_dated,
 )
 from polyreg.tables.formats.notation import is_numeric, notation_of
-from polyreg.text import plural
+from polyreg.text import plural, quoted
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SHOWN = {"\t": "tabs", " ": "blanks"}
@@ -147,19 +155,26 @@ def sniff(
         if not whole and len(head) < MOST_SAMPLE:
             return None
         raise BadTable(f"{name} has no rows; it needs a line of column names and then rows")
-    grid = _best_grid(SEPARATORS if asked == "auto" else (asked,), kept, name)
+    quote = quote_of(lines)
+    separators = SEPARATORS if asked == "auto" else (asked,)
+    grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
     numeric = [is_numeric(column, reading.missing_values) for column in body]
-    cells = [cell for c, is_one in zip(body, numeric, strict=True) if is_one for cell in c]
-    numbers = notation_of(cells, grid.separator, name, reading)
+    known = [column for column, is_one in zip(body, numeric, strict=True) if is_one]
+    numbers = notation_of(known, grid.separator, name, reading)
     telling = [one or is_dated(c, numbers) for c, one in zip(body, numeric, strict=True)]
     first = first_row(grid, telling, numbers)
     if wanted and first < len(grid.rows) and {*wanted} <= {c.strip() for c in grid.rows[first]}:
         first += 1  # names that are numbers, such as years
     before = grid.ends[first - 1] if first else 0
-    comments = _comments_above(lines, comment, before)
-    top = header(grid, first, reading.no_header, comments)
+    top = Header(None, [], first)
+    if not reading.no_header:
+        top = header(grid, first, _comments_above(lines, comment, before), wanted)
+    if reading.separator == "auto":
+        _require_columns(grid, top, first, name)
+    if reading.comment == "auto":
+        _require_comments(grid, lines, comment, telling, name)
 
     rows = [row for row in grid.rows[first:] if len(row) == grid.width]
     columns = [list(column) for column in zip_longest(*rows, fillvalue="")]
@@ -201,10 +216,8 @@ def _usual(text: str, whole: bool) -> Found | None:
     return Found(Dialect(names=tuple(names), width=len(names), skip=1), columns, True)
 
 
-def _best_grid(separators: Sequence[str], lines: Sequence[str], name: str) -> Grid:
+def _best_grid(grids: Sequence[Grid], name: str) -> Grid:
     """Raises BadTable where two separators make different cells, and fit as well."""
-    quote = quote_of(lines)
-    grids = [Grid(separator, quote, lines) for separator in separators]
     if any(grid.separator == "\t" and grid.fit[:2] == (True, True) for grid in grids):
         grids = [grid for grid in grids if grid.separator != " "]  # tabs are blanks, too
     best = max(grids, key=lambda grid: grid.fit)
@@ -215,6 +228,34 @@ def _best_grid(separators: Sequence[str], lines: Sequence[str], name: str) -> Gr
                 f"{_shown(other.separator)}; give --separator"
             )
     return best
+
+
+def _require_columns(grid: Grid, top: Header, first: int, name: str) -> None:
+    """Raises BadTable where a column of decimal commas would be two, one of them without a name."""
+    row = grid.lines[grid.ends[first] - 1] if first < len(grid.rows) else ""
+    if grid.separator == "," and len(top.names or ()) == 1 and re.fullmatch(r"-?\d+,\d+", row):
+        raise BadTable(
+            f"{row} in {name} reads as a number with a decimal comma and, since there is one name, "
+            "as the name of a row and a number; give --separator semicolon or --separator comma"
+        )
+
+
+def _require_comments(
+    grid: Grid, lines: Sequence[str], mark: str, telling: Sequence[bool], name: str
+) -> None:
+    """Raises BadTable where a comment may be a row that begins with a text, as #12 is."""
+    if not mark or not telling or telling[0]:
+        return
+    for line in lines:
+        if without_comments([line], mark):
+            continue
+        [row] = Grid(grid.separator, grid.quote, [line]).rows or [[]]
+        pairs = list(zip(row, telling, strict=False))
+        if len(row) == grid.width and all(is_value(c) for c, tells in pairs if tells):
+            raise BadTable(
+                f"{quoted(line)} in {name} reads as a comment and as a row; give --comment none, "
+                f"or --comment {mark}"
+            )
 
 
 def _cells(grid: Grid) -> list[list[str]]:

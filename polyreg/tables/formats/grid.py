@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from polyreg.tables.formats import dates
 from polyreg.tables.formats.cells import MISSING
@@ -50,7 +51,7 @@ def quote_of(lines: Sequence[str]) -> str:
     """Double quotes, or single ones where cells are in these and none in the others."""
 
     def has_cells_in(mark: str) -> bool:
-        cell = re.compile(rf"(?:^|[,;\t|])\s*{mark}[^{mark}]*{mark}\s*(?:[,;\t|]|$)")
+        cell = re.compile(rf"(?:^|[,;\t|#%/])\s*{mark}[^{mark}]*{mark}\s*(?:[,;\t|]|$)")
         return any(map(cell.search, lines))
 
     return "'" if has_cells_in("'") and not has_cells_in('"') else '"'
@@ -66,9 +67,13 @@ def is_value(cell: str) -> bool:
     return bool(VALUE.fullmatch(cell.strip())) or dates.is_date(cell)
 
 
+def _is_several(cell: str) -> bool:
+    parts = re.split(r"[\t;,|]", cell)
+    return len(parts) > 1 and any(map(is_value, parts))
+
+
 def _is_text(cell: str) -> bool:
-    cell = cell.strip()
-    return not is_value(cell) and (cell not in MISSING or not cell)
+    return not is_value(cell) and cell.strip() not in MISSING
 
 
 class Grid:
@@ -100,30 +105,31 @@ class Grid:
         if len(widths) > 1:
             del widths[1]  # lines of text
         self.width = width or max(widths, key=lambda w: (widths[w], all_widths[w], w), default=0)
-        self.body = [row for row in self._later if len(row) == self.width]
-        heads = [k for k, row in enumerate(self.body) if all(map(_is_text, row))]
-        self.body = self.body[heads[-1] + 1 if heads else 0 :] or self.body
-        columns = zip(*self.body, strict=True)
-        filled = [k for k, column in enumerate(columns) if any(map(str.strip, column))]
-        self.filled = filled[-1] + 1 if filled else self.width
+        rows = [row for row in self._later if len(row) == self.width]
+        filled = [k for row in rows for k, cell in enumerate(row) if cell.strip()]
+        self.filled = max(filled, default=self.width - 1) + 1
+        heads = [k for k, row in enumerate(rows) if all(map(_is_text, row[: self.filled]))]
+        self.body = rows[heads[-1] + 1 if heads else 0 :] or rows
+        below = next((k for k, row in enumerate(self._later) if row in self.body[:1]), 0)
+        self._later = self._later[below:]
 
     @cached_property
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
-        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row if c.strip()]
-        others = [c for c in cells if not is_value(c) or c.endswith(",")]
-        share = len(self.body) / max(1, len(self._later)) * (1 - len(others) / max(1, len(cells)))
+        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row]
+        cells = [cell for cell in cells if cell not in MISSING]
+        # A cell of several values is one that was not separated.
+        told = sum(-_is_several(c) if not is_value(c) or c.endswith(",") else 1 for c in cells)
+        share = len(self.body) / max(1, len(self._later)) * told / max(1, len(cells))
         if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
             share = 0.0  # in quotes
-        strays = sum(bool(re.search(r"[\t;,|]", cell)) for cell in others)
-        return (share > FIT, self.width > 1, self._has_names, round(share, 3), -strays)
+        return (share > FIT, self.width > 1, round(share, 3), self._has_names)
 
     @property
     def _has_names(self) -> bool:
-        """Whether some line of text is as wide as the rows, or there is none."""
-        texts = [
-            row for row in self.rows if any(map(str.strip, row)) and not any(map(is_value, row))
-        ]
+        """Whether some line of text above the rows is as wide, or there is none."""
+        above = takewhile(lambda row: row not in self.body, self.rows)
+        texts = [row for row in above if any(map(str.strip, row)) and not any(map(is_value, row))]
         return not texts or any(self.filled - 1 <= len(row) <= self.width for row in texts)
 
     def footer(self) -> tuple[str, ...]:

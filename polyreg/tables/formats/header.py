@@ -59,10 +59,12 @@ def first_row(grid: Grid, telling: list[bool], numbers: Numbers) -> int:
     return first
 
 
-def header(grid: Grid, first: int, has_none: bool, comments: Sequence[str]) -> Header:
-    """Of the rows from place `first` on; comments are those above it, or the only ones."""
-    if has_none:
-        return Header(None, [], first)
+def header(grid: Grid, first: int, comments: Sequence[str], wanted: Sequence[str]) -> Header:
+    """Of the rows from place `first` on, below these comments.
+
+    It is the line that has the wanted names; else the one right above the rows or their units;
+    else, as numpy.savetxt writes it, the last comment of that many cells.
+    """
     above: list[tuple[int, list[str]]] = []
     for i in range(first - 1, -1, -1):
         row = [cell.strip() for cell in grid.rows[i]]
@@ -72,17 +74,20 @@ def header(grid: Grid, first: int, has_none: bool, comments: Sequence[str]) -> H
             del row[0]
         while len(row) > grid.width and not row[-1]:
             row.pop()
-        if grid.separator == " " and len(row) != grid.width:  # names with blanks in them
+        if grid.separator == " " and len(row) > grid.width:  # names with blanks in them
             row = re.split(r"\s{2,}", grid.lines[grid.ends[i] - 1].strip())
-        if not _may_be_names(row, grid):
+        if not (_may_be_names(row, grid) or _may_be_units(row, grid)):
             break
         above.append((i, row))
     units: list[str] = []
-    if len(above) > 1 and _are_units(above[0][1]) and _are_names(above[1][1]):
-        units = [cell.strip("[]()") for cell in above.pop(0)[1]]
+    if len(above) > 1:
+        (_, nearest), (_, next_row) = above[:2]
+        has_wanted = {*wanted} <= {*next_row} and not {*wanted} <= {*nearest}
+        if has_wanted or (_are_units(nearest) and _are_names(next_row)):
+            units = [cell.strip("[]()") for cell in above.pop(0)[1]]
     if above:
         return Header(above[0][1], units, above[0][0])
-    for comment in reversed(comments if first < len(grid.rows) else ()):  # numpy.savetxt's
+    for comment in reversed(comments if first < len(grid.rows) else ()):
         words = comment.strip().lstrip("#%/; ")
         words = squeezed(words) if grid.separator == " " else words
         found = next(csv.reader([words], delimiter=grid.separator, quotechar=grid.quote), [])
@@ -96,6 +101,10 @@ def _may_be_names(row: list[str], grid: Grid) -> bool:
     if len(row) == grid.filled - 1:
         return not any(map(is_value, row)) and (len(row) > 1 or " " not in row[0])
     return grid.filled <= len(row) <= grid.width
+
+
+def _may_be_units(row: list[str], grid: Grid) -> bool:
+    return len(row) == grid.filled - 1 and _are_units(row)
 
 
 def _are_names(row: list[str]) -> bool:

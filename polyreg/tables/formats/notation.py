@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from polyreg.errors import BadTable
 from polyreg.fields import Reading
-from polyreg.tables.formats.cells import BLANKS, MOST, Numbers
+from polyreg.tables.formats.cells import BLANKS, MOST, Numbers, two_readings
 
 GROUP = rf"[.,'’{BLANKS}]"
 VALUE = re.compile(
-    rf"[+−-]?(?:\d{{1,3}}(?:{GROUP}\d{{3}})+|\d+)(?:[.,]\d*)?(?:[eEdD][+-]?\d+)?"
-    r"|[+−-]?[.,]\d+(?:[eEdD][+-]?\d+)?"
+    rf"[+−-]?(?:\d{{1,3}}(?:{GROUP}\d{{3}})+|\d+)(?:[.,]\d*)?(?:[eEdD][+−-]?\d+)?"
+    r"|[+−-]?[.,]\d+(?:[eEdD][+−-]?\d+)?"
 )
+EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a decimal, or thousands
 
 
 def is_numeric(cells: Sequence[str], missing: Sequence[str] = ()) -> bool:
@@ -21,67 +22,77 @@ def is_numeric(cells: Sequence[str], missing: Sequence[str] = ()) -> bool:
     return sum(bool(VALUE.fullmatch(cell)) for cell in known) > MOST * len(known)
 
 
-def notation_of(cells: Sequence[str], separator: str, name: str, reading: Reading) -> Numbers:
-    """The decimal mark and the one between thousands, by all cells that look like numbers."""
-    grouped = {mark: False for mark in (".", ",", " ", "'")}  # surely
-    decimal = {".": "", ",": ""}  # a cell that proves it
-    either = {".": "", ",": ""}  # a cell that may be both
-    long_whole = False
-    for cell in map(str.strip, cells):
-        if not VALUE.fullmatch(cell):
-            continue
-        body = re.split("[eEdD]", cell.lstrip("+-−"))[0]
-        exponent = body != cell.lstrip("+-−")
-        if re.search(rf"\d[{BLANKS}]\d", body):
-            grouped[" "] = True
-        if re.search(r"\d['’]\d", body):
-            grouped["'"] = True
+class Marks:
+    """What the cells of a column tell of the marks in them."""
+
+    def __init__(self, cells: Sequence[str]):
+        self.grouped = {mark: False for mark in (".", ",", " ", "'")}  # surely
+        self.decimal = {".": "", ",": ""}  # a cell that proves it
+        self.either = {".": "", ",": ""}  # a cell that may be both
+        self.has_long_whole = False  # 12345, where nobody groups
+        for cell in map(str.strip, cells):
+            if VALUE.fullmatch(cell):
+                self._add(cell)
+
+    def _add(self, cell: str) -> None:
+        body, *exponent = re.split("[eEdD]", cell.lstrip("+-−"))
+        self.grouped[" "] |= bool(re.search(rf"\d[{BLANKS}]\d", body))
+        self.grouped["'"] |= bool(re.search(r"\d['’]\d", body))
         marks = [c for c in body if c in ".,"]
         if not marks:
-            long_whole |= len(body) > 3 and body.isdigit()
+            self.has_long_whole |= len(body) > 4 and body.isdigit()
         elif len({*marks}) == 2:
-            decimal[marks[-1]] = decimal[marks[-1]] or cell
-            grouped[marks[0]] = True
+            self.decimal[marks[-1]] = self.decimal[marks[-1]] or cell
+            self.grouped[marks[0]] = True
         elif len(marks) > 1:
-            grouped[marks[0]] = True
+            self.grouped[marks[0]] = True
+        elif EITHER.fullmatch(body) and not exponent:
+            self.either[marks[0]] = self.either[marks[0]] or cell
         else:
-            mark = marks[0]
-            whole, _, rest = body.partition(mark)
-            group = re.fullmatch(r"[1-9]\d{0,2}", whole) and re.fullmatch(r"\d{3}", rest)
-            if group and not exponent:
-                either[mark] = either[mark] or cell
-            else:
-                decimal[mark] = decimal[mark] or cell
-                long_whole |= len(whole) > 3 and whole.isdigit()
-    mark = reading.decimal
+            self.decimal[marks[0]] = self.decimal[marks[0]] or cell
+            self.has_long_whole |= len(body.partition(marks[0])[0]) > 4
+
+
+def notation_of(
+    columns: Sequence[Sequence[str]], separator: str, name: str, reading: Reading
+) -> Numbers:
+    """The decimal mark and the one between thousands, by the columns that are numbers.
+
+    Raises BadTable where a cell like 1,234 has two readings and no other cell decides.
+    """
+    found = [Marks(cells) for cells in columns]
+    decimal = {m: next((f.decimal[m] for f in found if f.decimal[m]), "") for m in ".,"}
+    either = {m: next((f.either[m] for f in found if f.either[m]), "") for m in ".,"}
+    grouped = {m: any(f.grouped[m] for f in found) for m in (".", ",", " ", "'")}
+    mark: str = reading.decimal
     if mark == "auto":
-        mark = _decimal(separator, decimal, grouped, either, long_whole, name)
+        sure = [m for m in ".," if decimal[m] or grouped["," if m == "." else "."]]
+        if len(sure) == 2:
+            dots, commas = (decimal[m] or either[m] for m in ".,")
+            raise BadTable(
+                f"{name} has numbers with a decimal point ({dots}) and with a decimal comma "
+                f"({commas}); write them in one way, or give --decimal"
+            )
+        mark = sure[0] if sure else _undecided(found, separator, name)
     other = "," if mark == "." else "."
     grouping = next((g for g in (" ", "'") if grouped[g]), "")
     if grouped[other] or either[other]:
         grouping = other
-    return Numbers(mark, grouping, tuple(reading.missing_values))
+    told = any([*decimal.values(), *either.values(), *grouped.values(), reading.decimal != "auto"])
+    is_open = separator == ";" and not told
+    return Numbers(mark, grouping, tuple(reading.missing_values), is_open)
 
 
-def _decimal(separator, decimal, grouped, either, long_whole, name) -> str:
-    sure = [mark for mark in ".," if decimal[mark] or grouped["," if mark == "." else "."]]
-    if len(sure) == 1:
-        return sure[0]
-    if len(sure) == 2:
-        dots, commas = (decimal[m] or either[m] for m in ".,")
-        raise BadTable(
-            f"{name} has numbers with a decimal point ({dots}) and with a decimal comma "
-            f"({commas}); write them in one way, or give --decimal"
-        )
-    if not either[","]:
-        # Where commas do not separate, they may well be the decimal mark.
-        if not either["."] or separator != ";" or long_whole:
-            return "."
-    elif long_whole and not either["."]:
-        return ","
-    cell = either[","] or either["."]
-    whole, rest = re.split("[.,]", cell)[:2]
-    raise BadTable(
-        f"{cell} in {name} reads as {whole}.{rest} and as {whole}{rest}: a decimal mark, or one "
-        "between thousands; give --decimal , or --decimal ."
-    )
+def _undecided(found: Sequence[Marks], separator: str, name: str) -> str:
+    """The decimal mark where all cells that have a mark read in two ways.
+
+    Three digits after a mark are no thousands in a column that has 12345, too. Points are decimal
+    but where semicolons separate, since then commas may well be.
+    """
+    for mark in ",.":
+        columns = [f for f in found if f.either[mark]]
+        by_custom = mark == "." and separator != ";"
+        if columns and not by_custom and not all(f.has_long_whole for f in columns):
+            cell = next(f for f in columns if not f.has_long_whole).either[mark]
+            raise two_readings(cell, name)
+    return "," if any(f.either[","] for f in found) else "."
