@@ -117,7 +117,9 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
         names = result.variables
         fitted = result.predict(x)
         residual = (y - fitted) * np.sqrt(weights) / result.residual_sd
-        across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {result.target}")
+        across = (fitted, f"fitted {with_units(result, result.target)}")
+        if len(names) == 1:
+            across = (x[:, 0], with_units(result, names[0]))
         yield "residuals", draw.fit_residuals(across[0], residual, across[1], title(result))
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
         yield "quantiles", draw.quantiles(normal, np.sort(residual), title(result), label(result))
@@ -145,6 +147,11 @@ def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
 
 
+def with_units(result: Result, name: str) -> str:
+    """A variable as an axis is labelled: `x (mV)`, `when (days since 2024-03-01)`."""
+    return f"{name} ({result.units[name]})" if name in result.units else name
+
+
 def label(result: Result) -> str:
     """How the points are named in a legend."""
     return "data" if len(points(result)[1]) == result.nobs else "data (a sample)"
@@ -160,10 +167,10 @@ def fit_figure(result: Result) -> Any:
         fitted, half = result.predict(x), None
         if result.weighted_by is None:
             half = fitted - result.predict(x, "prediction")[1]
-        return draw.observed(fitted, y, half, name=result.target, **about)
+        return draw.observed(fitted, y, half, name=with_units(result, result.target), **about)
     grid = np.linspace(result.low[0], result.high[0], 400)
     curve, *confidence = result.predict(grid, "confidence")
-    names = (result.variables[0], result.target)
+    names = (with_units(result, result.variables[0]), with_units(result, result.target))
     return draw.band(
         (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
         **about,
