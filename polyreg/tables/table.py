@@ -148,9 +148,8 @@ class Table(Rows):
         found = dict(text.dialect.units) if text else {}
         for name in dated:
             for file in self._files:
-                first = next(iter(file.batches([name])), None)
-                units = known.get(name) or (first and units_of(first.column(0)[:1000]))
-                if units:
+                first = (units_of(b.column(0).drop_null()[:1000]) for b in file.batches([name]))
+                if units := known.get(name) or next(filter(None, first), ""):
                     found[name] = units
                     break
         return {name: found[name] for name in self.columns if name in found}

@@ -108,7 +108,7 @@ def draw(seed: int) -> Case:
             if sep == " ":
                 words = [w for w in words if " " not in w and '"' not in w]
             some = r.sample(words, 4)
-            if maybe(0.05) and sep != " ":
+            if maybe(0.05) and sep != " " and quote == '"':
                 some[0] = f"two{end}lines"
             cells = [r.choice(some) for _ in range(rows)]
         elif kind == "date":

@@ -102,6 +102,7 @@ def encoding_of(head: bytes, asked: str) -> str:
     """UTF-8, or UTF-16 by its mark or its zeros; what is neither is Windows' Western one."""
     if asked != "auto":
         try:
+            b" ".decode(asked, "ignore")  # refuses what is no encoding of text
             return codecs.lookup(asked).name
         except LookupError:
             raise BadTable(
@@ -119,6 +120,14 @@ def encoding_of(head: bytes, asked: str) -> str:
     return "utf-8"
 
 
+def decoded(decoder: codecs.IncrementalDecoder, block: bytes, is_last: bool, encoding: str) -> str:
+    """Raises UnicodeDecodeError under the encoding's own name."""
+    try:
+        return decoder.decode(block, is_last)
+    except UnicodeError as error:
+        raise UnicodeDecodeError(encoding, block, 0, 1, str(error)) from error
+
+
 def sniff(
     head: bytes, whole: bool, name: str, reading: Reading, wanted: Sequence[str] = ()
 ) -> Found | None:
@@ -129,7 +138,8 @@ def sniff(
     Raises BadTable where two readings are as good, with the option that decides.
     """
     encoding = encoding_of(head, reading.encoding)
-    text = codecs.getincrementaldecoder(encoding)().decode(head, whole).lstrip("\ufeff")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    text = decoded(decoder, head, whole, encoding).lstrip("\ufeff")
     if "\0" in text:
         raise BadTable(f"{name} is no text (it has bytes of 0); give CSV, Parquet or another table")
     lines = LINE_END.split(text)
@@ -154,11 +164,10 @@ def sniff(
     grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
-    numeric = [is_numeric(column, reading.missing_values) for column in body]
-    known = [column for column, is_one in zip(body, numeric, strict=True) if is_one]
-    numbers = notation_of(known, grid.separator, name, reading)
-    telling = [one or is_dated(c, numbers) for c, one in zip(body, numeric, strict=True)]
-    first = first_row(grid, telling, numbers)
+    plain = Numbers(missing=tuple(reading.missing_values))
+    numeric = [is_numeric(column, plain) for column in body]
+    telling = [one or is_dated(c, plain) for c, one in zip(body, numeric, strict=True)]
+    first = first_row(grid, telling, plain)
     if wanted and first < len(grid.rows) and {*wanted} <= {c.strip() for c in grid.rows[first]}:
         first += 1  # names that are numbers, such as years
     before = grid.ends[first - 1] if first else 0
@@ -173,6 +182,8 @@ def sniff(
     rows = [row for row in grid.rows[first:] if len(row) == grid.width]
     columns = [list(column) for column in zip_longest(*rows, fillvalue="")]
     columns += [[]] * (grid.width - len(columns))
+    known = [column for column, is_one in zip(columns, numeric, strict=False) if is_one]
+    numbers = notation_of(known, grid.separator, name, reading)
     numbered = [f"column{k + 1}" for k in range(grid.width)]
     full = full_names(top.names, grid.filled, columns) if top.names else numbered
     twice = next((n for n in wanted if full.count(n) > 1), None)

@@ -16,6 +16,7 @@ COMMENTS = ("#", "%", "//", ";")
 SPELT = "|".join(re.escape(word[1:]) for word in MISSING if word[:1] == "#")
 FEW = 40  # lines: of more, the first half is not asked for the width
 LOOKED_AT = 200  # rows at the end that tell how well a separator fits
+NUMBER = re.compile(r"\s*[+−-]?[.,]?\d")  # how one begins
 FIT = 0.3  # share of the cells that are values in a table
 
 
@@ -68,8 +69,10 @@ def is_value(cell: str) -> bool:
 
 
 def _is_several(cell: str) -> bool:
-    parts = re.split(r"[\t;,|]", cell)
-    return len(parts) > 1 and any(map(is_value, parts))
+    parts, words = re.split(r"[\t;,|]", cell), cell.split()
+    return (len(parts) > 1 and any(map(is_value, parts))) or (
+        len(words) > 1 and is_value(words[0]) and is_value(words[-1])
+    )
 
 
 def _is_text(cell: str) -> bool:
@@ -143,7 +146,7 @@ class Grid:
             if not any(map(str.strip, row)):
                 continue
             is_cut = len(row) > 1 and 2 * len(words) > len(self.body)
-            if len(row) == self.width or not row[0].strip() or is_value(row[0]) or is_cut:
+            if len(row) == self.width or not row[0].strip() or is_cut or NUMBER.match(row[0]):
                 break
             found.append(self.lines[end - 1].strip())
         return tuple(reversed(found))
