@@ -20,6 +20,7 @@ from polyreg.tables.formats.grid import (
     SEPARATORS,
     Grid,
     comment_of,
+    filled_columns,
     is_value,
     quote_of,
     without_comments,
@@ -171,19 +172,22 @@ def sniff(
     if wanted and first < len(grid.rows) and {*wanted} <= {c.strip() for c in grid.rows[first]}:
         first += 1  # names that are numbers, such as years
     before = grid.ends[first - 1] if first else 0
-    top = Header(None, [], first)
-    if not reading.no_header:
-        top = header(grid, first, _comments_above(lines, comment, before), wanted)
-    if reading.separator == "auto":
-        _require_columns(grid, top, first, name)
-    if reading.comment == "auto":
-        _require_comments(grid, lines, comment, telling, name)
-
     rows = [row for row in grid.rows[first:] if len(row) == grid.width]
     columns = [list(column) for column in zip_longest(*rows, fillvalue="")]
     columns += [[]] * (grid.width - len(columns))
     known = [column for column, is_one in zip(columns, numeric, strict=False) if is_one]
     numbers = notation_of(known, grid.separator, name, reading)
+
+    grid.filled = filled_columns(rows) or grid.width
+    top = Header(None, [], first)
+    if not reading.no_header:
+        top = header(grid, first, _comments_above(lines, comment, before), wanted)
+    if top.names and len(top.names) < grid.filled:
+        _require_row_names(columns[: grid.filled], len(top.names), name)
+    if reading.separator == "auto":
+        _require_columns(grid, top, first, name)
+    if reading.comment == "auto":
+        _require_comments(grid, lines, comment, telling, name)
     numbered = [f"column{k + 1}" for k in range(grid.width)]
     full = full_names(top.names, grid.filled, columns) if top.names else numbered
     twice = next((n for n in wanted if full.count(n) > 1), None)
@@ -220,6 +224,15 @@ def _best_grid(grids: Sequence[Grid], name: str) -> Grid:
                 f"{_shown(other.separator)}; give --separator"
             )
     return best
+
+
+def _require_row_names(columns: Sequence[Sequence[str]], names: int, name: str) -> None:
+    """Raises BadTable where the column without a name is not surely the first, as R writes it."""
+    first, last = columns[0], [cell for cell in columns[-1] if cell.strip()]
+    if len({*first}) < len(first) or 2 * len(last) < len(first):
+        raise BadTable(
+            f"{name} has {names} names over {len(columns)} columns; give each column a name"
+        )
 
 
 def _require_columns(grid: Grid, top: Header, first: int, name: str) -> None:

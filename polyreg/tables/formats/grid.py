@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import takewhile
 
@@ -79,6 +79,11 @@ def _is_text(cell: str) -> bool:
     return not is_value(cell) and cell.strip() not in MISSING
 
 
+def filled_columns(rows: Iterable[Sequence[str]]) -> int:
+    """How many columns are left without the empty ones at the right."""
+    return max((k + 1 for row in rows for k, cell in enumerate(row) if cell.strip()), default=0)
+
+
 class Grid:
     """Lines as cells, by one separator.
 
@@ -109,8 +114,7 @@ class Grid:
             del widths[1]  # lines of text
         self.width = width or max(widths, key=lambda w: (widths[w], all_widths[w], w), default=0)
         rows = [row for row in self._later if len(row) == self.width]
-        filled = [k for row in rows for k, cell in enumerate(row) if cell.strip()]
-        self.filled = max(filled, default=self.width - 1) + 1
+        self.filled = filled_columns(rows) or self.width
         heads = [k for k, row in enumerate(rows) if all(map(_is_text, row[: self.filled]))]
         self.body = rows[heads[-1] + 1 if heads else 0 :] or rows
         below = next((k for k, row in enumerate(self._later) if row in self.body[:1]), 0)
