@@ -159,8 +159,8 @@ class Table(Rows):
                     f"column {name} of {self.title} holds dates, and the model was fitted to "
                     "numbers; give it the same kind of column"
                 )
-            firsts = (next(iter(file.batches([name])), None) for file in self._files)
-            units = (units_of(first.column(0)[:1000]) for first in firsts if first)
+            batches = (batch for file in self._files for batch in file.batches([name]))
+            units = (units_of(batch.column(0).drop_null()[:1000]) for batch in batches)
             found[name] = (known or {}).get(name) or next(filter(None, units), EPOCH)
         return {name: found[name] for name in self.columns if name in found}
 

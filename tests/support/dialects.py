@@ -38,7 +38,7 @@ PREAMBLES = (
     "",
 )
 FOOTERS = ("End of file", "Total{sep}12")
-NOTES = ("a note, with 3; words | and so on, and on", "1.5", "first day: all is well here")
+NOTES = ("1.5", "a note, with 3; words | and so on, and on", "first day: all is well here")
 DATES = (
     "%Y-%m-%d",
     "%Y-%m-%d %H:%M:%S",
@@ -49,6 +49,8 @@ DATES = (
     "%d/%m/%Y",
     "%m/%d/%Y %I:%M %p",
 )
+KINDS = ("f0", "f", "f", "e", "shortest")  # of a column's numbers
+PACKINGS = ("",) * 6 + ("gzip", "bz2", "zip", "zstd")
 ORDERED = ("%d/%m/%Y", "%m/%d/%Y %I:%M %p")  # their days may all be months
 EITHER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")  # a decimal, or thousands
 
@@ -57,7 +59,6 @@ EITHER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")  # a decimal, or thousands
 class Case:
     """A table as bytes, and what it holds: float64 columns, seconds since 1970 of dates."""
 
-    seed: int
     name: str
     content: bytes
     target: str
@@ -65,200 +66,193 @@ class Case:
     dated: set[str]
     reading: Reading
     is_ambiguous: bool
-    dialect: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Writer:
+    """A dialect, drawn by a seed, and the columns that are written in it so far."""
+
+    r: random.Random
+    kinds: list[str]
+    rows: int
+    sep: str
+    decimal: str
+    quote: str
+    quoting: str
+    end: str
+    header: str
+    comment: str
+    group: str = ""
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    dated: set[str] = field(default_factory=set)
+    options: dict[str, Any] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)  # as they are written
+    orders: int = 0  # columns of dates whose days may all be months
+
+    @classmethod
+    def draw(cls, r: random.Random) -> "Writer":
+        header = r.choice(("yes",) * 8 + ("no", "comment"))
+        made = cls(
+            r,
+            kinds=["number", "number", *r.choices(("number", "text", "date"), k=r.randint(0, 3))],
+            rows=3000 if r.random() < 0.02 else r.choice((1, 2, 3, 5, 10, 30, r.randint(1, 200))),
+            sep=r.choice(SEPARATORS),
+            decimal=r.choice((".", ".", ",")),
+            quote=r.choice(('"',) * 9 + ("'",)),
+            quoting=r.choice(("minimal", "minimal", "all", "text")),
+            end=r.choice(("\n", "\n", "\r\n", "\r")),
+            header=header,
+            comment="#" if header == "comment" else r.choice(("", "", "", "#", "%", "//")),
+        )
+        r.shuffle(made.kinds)
+        made.quote = made.quote if made.sep != " " else '"'
+        marks = ["." if made.decimal == "," else ",", *("'" * (made.quote != "'"))]
+        made.group = r.choice(["", "", "", *marks, *((" ", "\u00a0") if made.sep != " " else ())])
+        return made
+
+    def maybe(self, share: float) -> bool:
+        return self.r.random() < share
+
+    def column(self, name: str, kind: str, missing: str) -> list[str]:
+        """The cells of a column; what they mean goes to `values`."""
+        cells: list[str] = getattr(self, f"_{kind}")(name)
+        if self.rows > 2 and self.maybe(0.3):
+            for k in self.r.sample(range(1, self.rows), self.rows // 4):
+                cells[k] = missing
+                if name in self.values:
+                    self.values[name][k] = np.nan
+        self.numbers += cells if kind == "number" else []
+        return cells
+
+    def _text(self, name: str) -> list[str]:
+        words = [w for w in WORDS if self.quote == '"' or self.quote not in w]
+        if self.sep == " ":
+            words = [w for w in words if " " not in w]
+        some = self.r.sample(words, 4)
+        if self.maybe(0.05) and self.sep != " " and self.quote == '"':
+            some[0] = f"two{self.end}lines"
+        return [self.r.choice(some) for _ in range(self.rows)]
+
+    def _date(self, name: str) -> list[str]:
+        form = self.r.choice([f for f in DATES if self.sep != " " or " " not in f])
+        step = self.r.choice((60, 3600, 86400, 40 * 86400 if self.rows < 1000 else 86400))
+        moments = [datetime(2024, 1, 1) + timedelta(seconds=step * k) for k in range(self.rows)]
+        cells = [m.strftime(form) for m in moments]
+        since = [datetime.strptime(cell, form) - datetime(1970, 1, 1) for cell in cells]
+        self.dated.add(name)
+        self.values[name] = np.array([s.total_seconds() for s in since])
+        if form in ORDERED:
+            self.orders += 1
+            self.options["dates"] = "day-first" if form[1] == "d" else "month-first"
+        return cells
+
+    def _number(self, name: str) -> list[str]:
+        kind, places = self.r.choice(KINDS), self.r.randint(1, 12)
+        size = 10.0 ** self.r.randint(-6, 9)
+        texts = [_number(self.r.uniform(-size, size), kind, places) for _ in range(self.rows)]
+        self.values[name] = np.array([float(text) for text in texts])
+        return [_spelt(t, self.decimal, self.group if self.maybe(0.9) else "") for t in texts]
+
+    def line(self, cells: list[str], padded: bool) -> str:
+        shown = []
+        for cell in cells:
+            is_text = not re.fullmatch(r"[-+.,\d'eE \u00a0]*", cell)
+            must = any(c in cell for c in (self.sep, self.quote, "\n", "\r"))
+            if must or self.quoting == "all" or (self.quoting == "text" and is_text):
+                cell = self.quote + cell.replace(self.quote, self.quote * 2) + self.quote
+            shown.append(f" {cell}" if padded and not cell.startswith(self.quote) else cell)
+        return self.sep.join(shown)
+
+    def lines(self, names: list[str], columns: list[list[str]]) -> list[str]:
+        """The table's, and those above, between and below its rows."""
+        r, maybe, sep = self.r, self.maybe, self.sep
+        padded = sep == " " or maybe(0.1)
+        empty = [""] * (r.randint(1, 3) if sep != " " and self.rows > 2 and maybe(0.1) else 0)
+        has_row_names = self.header == "yes" and not empty and sep != " " and maybe(0.05)
+        lines = [
+            self.line([*([str(k + 1)] if has_row_names else []), *row, *empty], padded)
+            for k, row in enumerate(zip(*columns, strict=True))
+        ]
+        notes = NOTES[:1] if self.header == "no" else NOTES  # others could be a header
+        if self.comment and self.header != "comment":
+            for _ in range(r.choice((0, 0, 1, 3))):
+                lines.insert(r.randint(0, len(lines)), f"{self.comment} {r.choice(notes)}")
+        if maybe(0.1):
+            lines.insert(r.randint(0, len(lines)), "")
+        units = [r.choice([u for u in UNITS if sep != " " or u]) for _ in names]
+        telling = [u for u, k in zip(units, self.kinds, strict=True) if k != "text" and len(u) > 1]
+        if self.header == "yes" and telling and maybe(0.15) and self.rows > 2:
+            lines.insert(0, self.line(units + empty, padded))
+        if self.header == "yes":
+            lines.insert(0, self.line(names + (empty if maybe(0.7) else []), padded))
+        above: list[str] = []
+        if maybe(0.2) and sep != " " and self.header == "yes":
+            above = [p.format(sep=sep) for p in r.sample(PREAMBLES, r.randint(1, 3))]
+        lines = above + lines
+        if self.header == "comment":
+            lines.insert(0, f"# {self.line(names, padded)}")
+        elif self.comment:
+            lines.insert(r.choice((0, len(above))), f"{self.comment} {r.choice(notes)}")
+        if maybe(0.1) and self.header != "comment" and sep != " ":
+            lines.insert(0, f"sep={sep}")
+        if maybe(0.1) and len(names) > 2 and sep != " " and self.rows < 1000:
+            lines.append(r.choice(FOOTERS[: 1 if self.kinds[0] == "text" else 2]).format(sep=sep))
+        return lines
 
 
 def draw(seed: int) -> Case:
     """The case of a seed."""
     r = random.Random(seed)
-
-    def maybe(share: float) -> bool:
-        return r.random() < share
-
-    rows = 3000 if maybe(0.02) else r.choice((1, 2, 3, 5, 10, 30, r.randint(1, 200)))
-    sep = r.choice(SEPARATORS)
-    decimal = r.choice((".", ".", ","))
-    groups = ["", "", "", "." if decimal == "," else ",", "'"] + [" ", "\u00a0"] * (sep != " ")
-    group = r.choice(groups)
-    quoting = r.choice(("minimal", "minimal", "all", "text"))
-    quote = "'" if maybe(0.1) and group != "'" and sep != " " else '"'
-    end = r.choice(("\n", "\n", "\r\n", "\r"))
-    header = r.choice(("yes",) * 8 + ("no", "comment"))
-    comment = r.choice(("", "", "", "#", "%", "//"))
-    comment = "#" if header == "comment" else comment
-    encoding = r.choice(("utf-8",) * 4 + ("utf-8-sig", "utf-16", "cp1252", "utf-16-le"))
-    padded = sep == " " or maybe(0.1)
-
-    # Columns: as they are written, and what that means.
-    kinds = ["number", "number", *r.choices(("number", "text", "date"), k=r.randint(0, 3))]
-    r.shuffle(kinds)
-    names = r.sample(NAMES, len(kinds))
-    if sep == " ":
+    w = Writer.draw(r)
+    names = r.sample(NAMES, len(w.kinds))
+    if w.sep == " ":
         names = [n.replace(" ", "_") for n in names]
-    spelt = r.choice(MISSING if sep != " " else MISSING[:-1])
-    written: list[list[str]] = []
-    values: dict[str, np.ndarray] = {}
-    dated: set[str] = set()
-    numbers: list[str] = []
-    options: dict[str, Any] = {}
-    unordered = False
-    for name, kind in zip(names, kinds, strict=True):
-        if kind == "text":
-            words = [w for w in WORDS if quote == '"' or quote not in w]
-            if sep == " ":
-                words = [w for w in words if " " not in w and '"' not in w]
-            some = r.sample(words, 4)
-            if maybe(0.05) and sep != " ":
-                some[0] = f"two{end}lines"
-            cells = [r.choice(some) for _ in range(rows)]
-        elif kind == "date":
-            form = r.choice([f for f in DATES if sep != " " or " " not in f])
-            start, step = datetime(2024, 1, 1), r.choice((60, 3600, 86400, 40 * 86400))
-            moments = [start + timedelta(seconds=step * k) for k in range(rows)]
-            moments = [datetime.strptime(m.strftime(form), form) for m in moments]
-            cells = [m.strftime(form) for m in moments]
-            dated.add(name)
-            values[name] = np.array([(m - datetime(1970, 1, 1)).total_seconds() for m in moments])
-            if form in ORDERED and maybe(0.5):
-                options["dates"] = "day-first" if form[1] == "d" else "month-first"
-            unordered |= form in ORDERED
-        else:
-            style = _style(r)
-            texts = [_number(r, style) for _ in range(rows)]
-            cells = [_spelt(t, decimal, group if maybe(0.9) else "", quote) for t in texts]
-            values[name] = np.array([float(t) for t in texts])
-        if rows > 2 and maybe(0.3):
-            for k in r.sample(range(1, rows), rows // 4):
-                cells[k] = spelt
-                if name in values:
-                    values[name][k] = np.nan
-        written.append(cells)
-        numbers += cells if kind == "number" else []
-    if unordered and sum(k == "date" for k in kinds) > 1:
-        options.pop("dates", None)
-
-    def line(cells: list[str]) -> str:
-        shown = []
-        for cell in cells:
-            is_text = not re.fullmatch(r"[-+.,\d'eE \u00a0]*", cell)
-            must = any(c in cell for c in (sep, quote, "\n", "\r"))
-            if must or quoting == "all" or (quoting == "text" and is_text):
-                cell = quote + cell.replace(quote, quote * 2) + quote
-            shown.append(f" {cell}" if padded and not cell.startswith(quote) else cell)
-        return sep.join(shown)
-
-    extra = r.randint(1, 3) if sep != " " and rows > 2 and maybe(0.1) else 0
-    row_names = header == "yes" and not extra and sep != " " and maybe(0.05)
-    body = [list(row) for row in zip(*written, strict=True)]
-    lines = [
-        line(([str(k + 1)] if row_names else []) + row + [""] * extra) for k, row in enumerate(body)
-    ]
-    notes = ("1.5",) if header == "no" else NOTES  # another could be a header
-    if comment and header != "comment" and maybe(0.5):
-        for _ in range(r.randint(1, 3)):
-            lines.insert(r.randint(0, len(lines)), f"{comment} {r.choice(notes)}")
-    if maybe(0.1):
-        lines.insert(r.randint(0, len(lines)), "")
-    if header != "no" and maybe(0.15) and rows > 2:
-        units = [r.choice([u for u in UNITS if sep != " " or u]) for _ in kinds]
-        if header == "yes" and any(
-            len(u) > 1 for u, k in zip(units, kinds, strict=True) if k != "text"
-        ):
-            lines.insert(0, line(units + [""] * extra))
-    if header == "yes":
-        lines.insert(0, line(names + [""] * (extra if maybe(0.7) else 0)))
-    before = 0
-    if maybe(0.2) and sep != " " and header == "yes":
-        above = [p.format(sep=sep) for p in r.sample(PREAMBLES, r.randint(1, 3))]
-        lines = above + lines
-        before = len(above)
-    if header == "comment":
-        lines.insert(0, f"# {line(names)}")
-    elif comment:
-        lines.insert(r.choice((0, before)), f"{comment} {r.choice(notes)}")
-    if maybe(0.1) and header != "comment" and sep != " ":
-        lines.insert(0, f"sep={sep}")
-    if maybe(0.1) and len(kinds) > 2:
-        footers = FOOTERS[: 1 if kinds[0] == "text" else 2]
-        lines += [r.choice(footers).format(sep=sep)] if sep != " " and rows < 3000 else []
-    text = end.join(lines) + end * (not maybe(0.2)) + end * maybe(0.1)
-
-    if maybe(0.15):
-        options["separator"] = sep
-    if maybe(0.15):
-        options["decimal"] = decimal
-    if maybe(0.1) and encoding != "utf-8-sig":
-        options["encoding"] = encoding
-    if maybe(0.1) and comment:
-        options["comment"] = comment
-    if header == "no":
-        named = [f"column{k + 1}" for k in range(len(names))]
-        values = {named[names.index(n)]: v for n, v in values.items()}
-        dated = {named[names.index(n)] for n in dated}
-        if maybe(0.3):
-            options["no_header"] = True
-    try:
-        content = text.encode(encoding)
-    except UnicodeEncodeError:
-        encoding = "utf-8"
-        options.pop("encoding", None)
-        content = text.encode()
-    if encoding == "utf-16" and maybe(0.3):
-        content = "\ufeff".encode("utf-16-be") + text.encode("utf-16-be")
-    packing = r.choice(("",) * 6 + ("gzip", "bz2", "zip", "zstd"))
-    target = next(n for n in r.sample([*values], len(values)) if n not in dated)
-    proofs = [c for c in numbers if set(c) & set(".,") and not EITHER.fullmatch(c)]
-    has_either = any(EITHER.fullmatch(c) for c in numbers)
-    if has_either and not proofs and group == "." and sep != ";":
+    missing = r.choice(MISSING if w.sep != " " else MISSING[:-1])
+    columns = [w.column(n, k, missing) for n, k in zip(names, w.kinds, strict=True)]
+    proofs = [c for c in w.numbers if set(c) & set(".,") and not EITHER.fullmatch(c)]
+    has_either = any(EITHER.fullmatch(c) for c in w.numbers)
+    if has_either and not proofs and w.group == "." and w.sep != ";":
         return draw(seed + 10**9)  # everybody reads them as decimals
+    text = w.end.join(w.lines(names, columns)) + w.end * r.choice((0, 1, 1, 1, 2))
+
+    if w.header == "no":
+        new = dict(zip(names, (f"column{k + 1}" for k in range(len(names))), strict=True))
+        w.values = {new[name]: values for name, values in w.values.items()}
+        w.dated = {new[name] for name in w.dated}
+    if len(w.dated) > 1 or w.maybe(0.5):
+        w.options.pop("dates", None)
+    encoding = r.choice(("utf-8",) * 4 + ("utf-8-sig", "utf-16", "cp1252", "utf-16-le"))
+    known = {
+        "separator": w.sep,
+        "decimal": w.decimal,
+        "encoding": encoding,
+        "comment": w.comment or "none",
+        "no_header": w.header == "no",
+    }
+    asked = {key: value for key, value in known.items() if w.maybe(0.1)} | w.options
     return Case(
-        seed,
-        r.choice(("t.csv", "t.txt", "t.dat", "t.csv.gz")),
-        _packed(content, packing),
-        target,
-        values,
-        dated,
-        Reading(**options),
-        (has_either and not proofs) or (unordered and "dates" not in options),
-        {
-            "rows": rows,
-            "sep": sep,
-            "decimal": decimal,
-            "group": group,
-            "quoting": quoting + quote,
-            "end": end,
-            "header": header,
-            "comment": comment,
-            "encoding": encoding,
-            "packing": packing,
-            "text": text,
-            "options": options,
-        },
+        name=r.choice(("t.csv", "t.txt", "t.dat", "t.csv.gz")),
+        content=_packed(text.encode(encoding), r.choice(PACKINGS)),
+        target=r.choice([name for name in w.values if name not in w.dated]),
+        values=w.values,
+        dated=w.dated,
+        reading=Reading(**asked),
+        is_ambiguous=(has_either and not proofs) or (w.orders > 0 and "dates" not in asked),
     )
 
 
-def _style(r: random.Random) -> tuple[str, int, int]:
-    """How a column's numbers are written: whole, decimal or exponent; places; magnitude."""
-    kind = r.choice(("whole", "decimal", "decimal", "exponent", "shortest"))
-    return kind, r.randint(1, 12), r.randint(-6, 9)
-
-
-def _number(r: random.Random, style: tuple[str, int, int]) -> str:
+def _number(value: float, kind: str, places: int) -> str:
     """A number as Python writes it."""
-    kind, places, magnitude = style
-    value = r.uniform(-1, 1) * 10.0**magnitude
-    if kind == "whole":
-        return f"{value:.0f}"
-    if kind == "exponent":
-        return f"{value:.{places}e}"
-    return f"{value:.{places}f}" if kind == "decimal" else repr(value)
+    if kind == "shortest":
+        return repr(value)
+    return f"{value:.{0 if kind == 'f0' else places}{kind[0]}}"
 
 
-def _spelt(text: str, decimal: str, group: str, quote: str) -> str:
+def _spelt(text: str, decimal: str, group: str) -> str:
     mantissa, e, exponent = text.partition("e")
     whole, point, rest = mantissa.partition(".")
-    if group:
-        whole = f"{int(whole):,}".replace(",", group) if whole not in ("-0", "-") else whole
+    if group and whole != "-0":
+        whole = f"{int(whole):,}".replace(",", group)
     return whole + point.replace(".", decimal) + rest + e + exponent
 
 

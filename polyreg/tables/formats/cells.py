@@ -81,8 +81,7 @@ class Numbers(NamedTuple):
             if pc.any(either).as_py():
                 raise two_readings(cells[either.index(True).as_py()].as_py(), "the table")
         if self.grouping:
-            marks = f"[{BLANKS}]" if self.grouping == " " else re.escape(self.grouping)
-            cells = pc.replace_substring_regex(cells, marks, "")
+            cells = pc.replace_substring_regex(cells, _between(self.grouping), "")
         if self.decimal != ".":
             cells = pc.replace_substring(cells, self.decimal, ".")
         for mark, written in (("−", "-"), ("D", "e"), ("d", "e")):
@@ -103,6 +102,11 @@ def two_readings(cell: str, name: str) -> BadTable:
     )
 
 
+def _between(grouping: str) -> str:
+    """Regular expression of a mark between thousands."""
+    return {" ": f"[{BLANKS}]", "'": "['’]"}.get(grouping, re.escape(grouping))
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern:
     return re.compile(pattern)
@@ -113,8 +117,7 @@ def _pattern(decimal: str, grouping: str) -> str:
     mark = re.escape(decimal)
     whole = r"\d+"
     if grouping:
-        between = f"[{BLANKS}]" if grouping == " " else re.escape(grouping)
-        whole = rf"(?:\d{{1,3}}(?:{between}\d{{3}})+|\d+)"
+        whole = rf"(?:\d{{1,3}}(?:{_between(grouping)}\d{{3}})+|\d+)"
     number = rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eEdD][+−-]?\d+)?"
     return rf"(?i:{INFINITE})|[+−-]?{number}"
 

@@ -24,7 +24,7 @@ YEARS = "the years 1678 to 2262, and dates beyond are no numbers here; leave the
 SHORT = 3600 * 10**9  # first rows within an hour are counted in seconds
 TIME = (
     r"(?:[T ]+(\d{1,2}:\d{2})(:\d{2})?([.,]\d{1,9})?( ?[AaPp][Mm])?"
-    r"(?: ?(Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+    r"(?: ?(Z|UTC|[+-]\d{2}(?::?\d{2})?))?)?"
 )
 YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){TIME}")
 YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){TIME}")
@@ -33,11 +33,17 @@ YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){TIME}")
 class Order(NamedTuple):
     """What dates with the year last tell of their order, by what cannot be a month."""
 
-    day_first: str = ""  # a date whose first number is above 12
+    any: str = ""  # such a date
+    day_first: str = ""  # one whose first number is above 12
     month_first: str = ""  # one whose second is
 
     def __add__(self, later: "Order") -> "Order":  # type: ignore[override]
-        return Order(self.day_first or later.day_first, self.month_first or later.month_first)
+        return Order(*(mine or others for mine, others in zip(self, later, strict=True)))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order matters and nothing tells it."""
+        return bool(self.any) and not (self.day_first or self.month_first)
 
 
 def is_date(cell: str) -> bool:
@@ -47,19 +53,15 @@ def is_date(cell: str) -> bool:
 
 def order_of(cells: Sequence[str]) -> Order:
     """What these cells tell; dots between the parts are a day first by custom."""
-    day = month = ""
+    some = day = month = ""
     for cell in cells:
         if found := YEAR_LAST.fullmatch(cell.strip()):
+            some = some or cell.strip()
             if int(found[1]) > 12 or found[2] == ".":
                 day = day or cell.strip()
             if int(found[3]) > 12:
                 month = month or cell.strip()
-    return Order(day, month)
-
-
-def has_order(cells: Sequence[str]) -> bool:
-    """Whether some have the year last, so that the order matters."""
-    return any(YEAR_LAST.fullmatch(cell.strip()) for cell in cells)
+    return Order(some, day, month)
 
 
 def is_day_first(order: Order, asked: str, column: str, name: str) -> bool:
@@ -79,8 +81,13 @@ def is_day_first(order: Order, asked: str, column: str, name: str) -> bool:
     )
 
 
-def times(cells: pa.Array, day_first: bool, missing: Sequence[str] = MISSING) -> pa.Array:
-    """timestamp[ns] of dates as text, null where one is missing. Raises BadCell."""
+def times(cells: pa.Array, day_first: bool | None, missing: Sequence[str] = MISSING) -> pa.Array:
+    """timestamp[ns] of dates as text, null where one is missing.
+
+    day_first: None where no date with the year last was expected
+
+    Raises BadCell, and BadTable outside of the years that these are.
+    """
     cells = pc.utf8_trim_whitespace(cells)
     absent = pc.is_in(cells, value_set=pa.array(missing))
     cells = pc.if_else(absent, pa.scalar(None, pa.string()), cells)
@@ -97,11 +104,11 @@ def times(cells: pa.Array, day_first: bool, missing: Sequence[str] = MISSING) ->
     return pa.array(found, pa.timestamp("ns")).take(unique.indices)
 
 
-def _nanoseconds(cell: str, day_first: bool) -> int:
+def _nanoseconds(cell: str, day_first: bool | None) -> int:
     """Since 1970, of a date with or without a time of day. Raises ValueError."""
     if found := YEAR_FIRST.fullmatch(cell):
         year, month, day = found[1], found[3], found[4]
-    elif found := YEAR_LAST.fullmatch(cell):
+    elif day_first is not None and (found := YEAR_LAST.fullmatch(cell)):
         year = found[4]
         day, month = (found[1], found[3]) if day_first else (found[3], found[1])
     else:
@@ -115,7 +122,7 @@ def _nanoseconds(cell: str, day_first: bool) -> int:
     whole = datetime(int(year), int(month), int(day), hour, minute, int((seconds or ":0")[1:]))
     offset = 0
     if zone and zone[0] in "+-":
-        offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[-2:])) * 60
+        offset = int(f"{zone[0]}1") * (int(zone[1:3]) * 60 + int(zone[3:].strip(":") or 0)) * 60
     since = whole - datetime(1970, 1, 1)
     parts = int(((fraction or ".0")[1:]).ljust(9, "0"))
     count = ((since.days * 86_400 + since.seconds - offset) * 10**9) + parts

@@ -18,14 +18,14 @@ from polyreg.fields import Reading
 from polyreg.tables.formats import dates, dialect, sheets
 from polyreg.tables.formats.cells import FALSE, MOST, TRUE, BadCell, Column, counted, truths
 from polyreg.tables.formats.dates import Order
-from polyreg.tables.formats.dialect import Dialect
+from polyreg.tables.formats.dialect import Dialect, decoded
 from polyreg.tables.formats.grid import comment_pattern
 from polyreg.text import listed, plural, quoted
 
 BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
 CHUNK = 1 << 20
 PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
-XZ = b"\xfd7zXZ"
+EMPTY_ZIP, XZ = b"PK\x05\x06", b"\xfd7zXZ"
 DATE = pa.timestamp("ns")
 TRUTHS = {*TRUE, *FALSE}
 # Numbers that int64 and float64 keep: no codes with zeros before them, and no digits lost.
@@ -53,6 +53,8 @@ def unpacked(stream: Any, name: str, reading: Reading) -> Any:
         return pa.PythonFile(lzma.LZMAFile(stream), mode="r")
     if head.startswith(sheets.XLS):
         return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
+    if head.startswith(EMPTY_ZIP):
+        raise BadTable(f"{name} is an empty zip file; pack one table into it")
     if head.startswith(sheets.ZIP):
         packed = zipfile.ZipFile(stream)
         if sheets.is_book(packed):
@@ -123,10 +125,10 @@ class Delimited:
         fields, undecided, orders = [], [], {}
         for column, some in zip(found.dialect.names, found.cells, strict=True):
             kind = _kind(some, found.dialect)
-            if kind == DATE and dates.has_order(some):
-                orders[column] = dates.order_of(some)
-            ordered = column in orders and not any(orders[column])
-            if not whole and (kind in (pa.null(), pa.string()) or ordered):
+            order = dates.order_of(some) if kind == DATE else Order()
+            if order.any:
+                orders[column] = order
+            if not whole and (kind in (pa.null(), pa.string()) or order.is_open):
                 undecided.append(column)
             fields.append(pa.field(column, kind))
         return cls(found.dialect, pa.schema(fields), tuple(undecided), orders)
@@ -149,7 +151,7 @@ class Delimited:
         fields, orders = list(self.schema), dict(self.orders)
         for column, one in found.items():
             fields[self.schema.get_field_index(column)] = pa.field(column, one.kind)
-            if one.kind == DATE:
+            if one.kind == DATE and one.order.any:
                 orders[column] = one.order
         undecided = tuple(c for c in self.undecided if c not in judging)
         return replace(self, schema=pa.schema(fields), undecided=undecided, orders=orders)
@@ -211,8 +213,8 @@ class Delimited:
         """Text as numbers, truth values or times. Raises BadCell."""
         kind = self.schema.field(column).type
         if kind == DATE:
-            day_first = self.day_first.get(column, True)
-            return dates.times(array, day_first, self.dialect.numbers.spellings)
+            spellings = self.dialect.numbers.spellings
+            return dates.times(array, self.day_first.get(column), spellings)
         numbers = self.dialect.numbers
         if pa.types.is_boolean(kind):
             return truths(array, numbers.spellings)
@@ -364,7 +366,7 @@ class _Cleaned(io.RawIOBase):
         block = bytes(self._stream.read(CHUNK))
         self._ended = not block
         if self._decoder:
-            block = self._decoder.decode(block, self._ended).encode()
+            block = decoded(self._decoder, block, self._ended, self._dialect.encoding).encode()
         block = self._rest + block
         if not self._begun:
             self._begun, block = bool(block), block.removeprefix(codecs.BOM_UTF8)

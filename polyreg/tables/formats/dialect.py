@@ -20,6 +20,7 @@ from polyreg.tables.formats.grid import (
     SEPARATORS,
     Grid,
     comment_of,
+    filled_columns,
     is_value,
     quote_of,
     without_comments,
@@ -106,6 +107,7 @@ def encoding_of(head: bytes, asked: str) -> str:
     """UTF-8, or UTF-16 by its mark or its zeros; what is neither is Windows' Western one."""
     if asked != "auto":
         try:
+            b" ".decode(asked, "ignore")  # refuses what is no encoding of text
             return codecs.lookup(asked).name
         except LookupError:
             raise BadTable(
@@ -123,6 +125,14 @@ def encoding_of(head: bytes, asked: str) -> str:
     return "utf-8"
 
 
+def decoded(decoder: codecs.IncrementalDecoder, block: bytes, is_last: bool, encoding: str) -> str:
+    """Raises UnicodeDecodeError under the encoding's own name."""
+    try:
+        return decoder.decode(block, is_last)
+    except UnicodeError as error:
+        raise UnicodeDecodeError(encoding, block, 0, 1, str(error)) from error
+
+
 def sniff(
     head: bytes, whole: bool, name: str, reading: Reading, wanted: Sequence[str] = ()
 ) -> Found | None:
@@ -133,7 +143,8 @@ def sniff(
     Raises BadTable where two readings are as good, with the option that decides.
     """
     encoding = encoding_of(head, reading.encoding)
-    text = codecs.getincrementaldecoder(encoding)().decode(head, whole).lstrip("\ufeff")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    text = decoded(decoder, head, whole, encoding).lstrip("\ufeff")
     if "\0" in text:
         raise BadTable(f"{name} is no text (it has bytes of 0); give CSV, Parquet or another table")
     if encoding == "utf-8" and reading == Reading() and (found := _usual(text, whole)):
@@ -160,25 +171,29 @@ def sniff(
     grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
-    numeric = [is_numeric(column, reading.missing_values) for column in body]
-    known = [column for column, is_one in zip(body, numeric, strict=True) if is_one]
-    numbers = notation_of(known, grid.separator, name, reading)
-    telling = [one or is_dated(c, numbers) for c, one in zip(body, numeric, strict=True)]
-    first = first_row(grid, telling, numbers)
+    plain = Numbers(missing=tuple(reading.missing_values))
+    numeric = [is_numeric(column, plain) for column in body]
+    telling = [one or is_dated(c, plain) for c, one in zip(body, numeric, strict=True)]
+    first = first_row(grid, telling, plain)
     if wanted and first < len(grid.rows) and {*wanted} <= {c.strip() for c in grid.rows[first]}:
         first += 1  # names that are numbers, such as years
     before = grid.ends[first - 1] if first else 0
+    rows = [row for row in grid.rows[first:] if len(row) == grid.width]
+    columns = [list(column) for column in zip_longest(*rows, fillvalue="")]
+    columns += [[]] * (grid.width - len(columns))
+    known = [column for column, is_one in zip(columns, numeric, strict=False) if is_one]
+    numbers = notation_of(known, grid.separator, name, reading)
+
+    grid.filled = filled_columns(rows) or grid.width
     top = Header(None, [], first)
     if not reading.no_header:
         top = header(grid, first, _comments_above(lines, comment, before), wanted)
+    if top.names and len(top.names) < grid.filled:
+        _require_row_names(columns[: grid.filled], len(top.names), name)
     if reading.separator == "auto":
         _require_columns(grid, top, first, name)
     if reading.comment == "auto":
         _require_comments(grid, lines, comment, telling, name)
-
-    rows = [row for row in grid.rows[first:] if len(row) == grid.width]
-    columns = [list(column) for column in zip_longest(*rows, fillvalue="")]
-    columns += [[]] * (grid.width - len(columns))
     numbered = [f"column{k + 1}" for k in range(grid.width)]
     full = full_names(top.names, grid.filled, columns) if top.names else numbered
     twice = next((n for n in wanted if full.count(n) > 1), None)
@@ -228,6 +243,15 @@ def _best_grid(grids: Sequence[Grid], name: str) -> Grid:
                 f"{_shown(other.separator)}; give --separator"
             )
     return best
+
+
+def _require_row_names(columns: Sequence[Sequence[str]], names: int, name: str) -> None:
+    """Raises BadTable where the column without a name is not surely the first, as R writes it."""
+    first, last = columns[0], [cell for cell in columns[-1] if cell.strip()]
+    if len({*first}) < len(first) or 2 * len(last) < len(first):
+        raise BadTable(
+            f"{name} has {names} names over {len(columns)} columns; give each column a name"
+        )
 
 
 def _require_columns(grid: Grid, top: Header, first: int, name: str) -> None:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import takewhile
 
@@ -16,6 +16,7 @@ COMMENTS = ("#", "%", "//", ";")
 SPELT = "|".join(re.escape(word[1:]) for word in MISSING if word[:1] == "#")
 FEW = 40  # lines: of more, the first half is not asked for the width
 LOOKED_AT = 200  # rows at the end that tell how well a separator fits
+NUMBER = re.compile(r"\s*[+−-]?[.,]?\d")  # how one begins
 FIT = 0.3  # share of the cells that are values in a table
 
 
@@ -68,12 +69,19 @@ def is_value(cell: str) -> bool:
 
 
 def _is_several(cell: str) -> bool:
-    parts = re.split(r"[\t;,|]", cell)
-    return len(parts) > 1 and any(map(is_value, parts))
+    parts, words = re.split(r"[\t;,|]", cell), cell.split()
+    return (len(parts) > 1 and any(map(is_value, parts))) or (
+        len(words) > 1 and is_value(words[0]) and is_value(words[-1])
+    )
 
 
 def _is_text(cell: str) -> bool:
     return not is_value(cell) and cell.strip() not in MISSING
+
+
+def filled_columns(rows: Iterable[Sequence[str]]) -> int:
+    """How many columns are left without the empty ones at the right."""
+    return max((k + 1 for row in rows for k, cell in enumerate(row) if cell.strip()), default=0)
 
 
 class Grid:
@@ -106,8 +114,7 @@ class Grid:
             del widths[1]  # lines of text
         self.width = width or max(widths, key=lambda w: (widths[w], all_widths[w], w), default=0)
         rows = [row for row in self._later if len(row) == self.width]
-        filled = [k for row in rows for k, cell in enumerate(row) if cell.strip()]
-        self.filled = max(filled, default=self.width - 1) + 1
+        self.filled = filled_columns(rows) or self.width
         heads = [k for k, row in enumerate(rows) if all(map(_is_text, row[: self.filled]))]
         self.body = rows[heads[-1] + 1 if heads else 0 :] or rows
         below = next((k for k, row in enumerate(self._later) if row in self.body[:1]), 0)
@@ -143,7 +150,7 @@ class Grid:
             if not any(map(str.strip, row)):
                 continue
             is_cut = len(row) > 1 and 2 * len(words) > len(self.body)
-            if len(row) == self.width or not row[0].strip() or is_value(row[0]) or is_cut:
+            if len(row) == self.width or not row[0].strip() or is_cut or NUMBER.match(row[0]):
                 break
             found.append(self.lines[end - 1].strip())
         return tuple(reversed(found))

@@ -15,9 +15,8 @@ VALUE = re.compile(
 EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")  # a decimal, or thousands
 
 
-def is_numeric(cells: Sequence[str], missing: Sequence[str] = ()) -> bool:
-    """Whether most cells of a column that are not missing look like numbers."""
-    numbers = Numbers(missing=tuple(missing))
+def is_numeric(cells: Sequence[str], numbers: Numbers) -> bool:
+    """Whether most cells of a column that are not missing look like numbers in some notation."""
     known = [cell.strip() for cell in cells if not numbers.is_missing(cell)]
     return sum(bool(VALUE.fullmatch(cell)) for cell in known) > MOST * len(known)
 
@@ -29,7 +28,6 @@ class Marks:
         self.grouped = {mark: False for mark in (".", ",", " ", "'")}  # surely
         self.decimal = {".": "", ",": ""}  # a cell that proves it
         self.either = {".": "", ",": ""}  # a cell that may be both
-        self.has_long_whole = False  # 12345, where nobody groups
         for cell in map(str.strip, cells):
             if VALUE.fullmatch(cell):
                 self._add(cell)
@@ -39,18 +37,15 @@ class Marks:
         self.grouped[" "] |= bool(re.search(rf"\d[{BLANKS}]\d", body))
         self.grouped["'"] |= bool(re.search(r"\d['’]\d", body))
         marks = [c for c in body if c in ".,"]
-        if not marks:
-            self.has_long_whole |= len(body) > 4 and body.isdigit()
-        elif len({*marks}) == 2:
+        if len({*marks}) == 2:
             self.decimal[marks[-1]] = self.decimal[marks[-1]] or cell
             self.grouped[marks[0]] = True
         elif len(marks) > 1:
             self.grouped[marks[0]] = True
-        elif EITHER.fullmatch(body) and not exponent:
+        elif marks and EITHER.fullmatch(body) and not exponent:
             self.either[marks[0]] = self.either[marks[0]] or cell
-        else:
+        elif marks:
             self.decimal[marks[0]] = self.decimal[marks[0]] or cell
-            self.has_long_whole |= len(body.partition(marks[0])[0]) > 4
 
 
 def notation_of(
@@ -73,7 +68,7 @@ def notation_of(
                 f"{name} has numbers with a decimal point ({dots}) and with a decimal comma "
                 f"({commas}); write them in one way, or give --decimal"
             )
-        mark = sure[0] if sure else _undecided(found, separator, name)
+        mark = sure[0] if sure else _undecided(either, separator, name)
     other = "," if mark == "." else "."
     grouping = next((g for g in (" ", "'") if grouped[g]), "")
     if grouped[other] or either[other]:
@@ -83,16 +78,11 @@ def notation_of(
     return Numbers(mark, grouping, tuple(reading.missing_values), is_open)
 
 
-def _undecided(found: Sequence[Marks], separator: str, name: str) -> str:
+def _undecided(either: dict[str, str], separator: str, name: str) -> str:
     """The decimal mark where all cells that have a mark read in two ways.
 
-    Three digits after a mark are no thousands in a column that has 12345, too. Points are decimal
-    but where semicolons separate, since then commas may well be.
+    A point is decimal, but where semicolons separate, since there a comma may well be.
     """
-    for mark in ",.":
-        columns = [f for f in found if f.either[mark]]
-        by_custom = mark == "." and separator != ";"
-        if columns and not by_custom and not all(f.has_long_whole for f in columns):
-            cell = next(f for f in columns if not f.has_long_whole).either[mark]
-            raise two_readings(cell, name)
-    return "," if any(f.either[","] for f in found) else "."
+    if either[","] or (either["."] and separator == ";"):
+        raise two_readings(either[","] or either["."], name)
+    return "."
