@@ -129,6 +129,8 @@ class File(NamedTuple):
     @property
     def hint(self) -> str:
         """Why a column's name may not be there."""
+        if self.sheets[1:]:
+            return f", sheet {self.sheets[0]!r} (--sheet takes {listed(self.sheets[1:])}, too):"
         headless = self.text and not self.text.dialect.has_header and not self.reading.no_header
         return ", whose first line is data, not names:" if headless else ""
 

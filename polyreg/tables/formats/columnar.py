@@ -61,8 +61,12 @@ def batches(kind: str, stream: Any, columns: list[str]) -> Iterator[pa.RecordBat
         many = getattr(reader, "num_record_batches", None)
         found = reader if many is None else (reader.get_batch(i) for i in range(many))
     else:
-        orc = pa.orc.ORCFile(stream)
-        found = (orc.read_stripe(i, columns) for i in range(orc.nstripes))
+        from pyarrow.dataset import OrcFileFormat
+
+        # ORCFile has whole stripes alone: 128 MB where this takes 10, in the same time.
+        whole = OrcFileFormat().make_fragment(stream)
+        scan = {"batch_size": BLOCK_ROWS, "batch_readahead": 0, "use_threads": False}
+        found = whole.scanner(columns=columns, **scan).to_batches()
     for batch in found:
         yield batch.select(columns)
 

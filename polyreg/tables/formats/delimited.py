@@ -384,6 +384,10 @@ def _single_blanks(block: bytes) -> bytes:
     block = block.replace("\u00a0".encode(), b" ")
     if b'"' in block:
         block = re.sub(rb'("[^"]*")|[ \t]+', lambda found: found[1] or b" ", block)
-    else:
-        block = re.sub(rb"[ \t]+", b" ", block)
-    return re.sub(rb" *(\r?\n|\r|\A|\Z) *", rb"\1", block)
+        return re.sub(rb" *(\r?\n|\r|\A|\Z) *", rb"\1", block)
+    block = block.replace(b"\t", b" ")  # ten times as fast as regular expressions
+    while b"  " in block:
+        block = block.replace(b"  ", b" ")
+    for end in (b"\r", b"\n"):
+        block = block.replace(b" " + end, end).replace(end + b" ", end)
+    return block.strip(b" ")
