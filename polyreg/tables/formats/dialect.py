@@ -21,6 +21,7 @@ from polyreg.tables.formats.grid import (
     Grid,
     comment_of,
     filled_columns,
+    is_value,
     quote_of,
     without_comments,
 )
@@ -33,7 +34,7 @@ from polyreg.tables.formats.header import (
     is_dated,
 )
 from polyreg.tables.formats.notation import is_numeric, notation_of
-from polyreg.text import plural
+from polyreg.text import plural, quoted
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SHOWN = {"\t": "tabs", " ": "blanks"}
@@ -167,7 +168,7 @@ def sniff(
         raise BadTable(f"{name} has no rows; it needs a line of column names and then rows")
     quote = quote_of(lines)
     separators = SEPARATORS if asked == "auto" else (asked,)
-    grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
+    grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name, wanted)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
     plain = Numbers(missing=tuple(reading.missing_values))
@@ -230,12 +231,8 @@ def _usual(text: str, whole: bool) -> Found | None:
     return Found(Dialect(names=tuple(names), width=len(names), skip=1), columns, True)
 
 
-def _best_grid(
-    separators: Sequence[str], lines: Sequence[str], name: str, wanted: Sequence[str]
-) -> Grid:
+def _best_grid(grids: Sequence[Grid], name: str, wanted: Sequence[str]) -> Grid:
     """Raises BadTable where two separators make different cells, and fit as well."""
-    quote = quote_of(lines)
-    grids = [Grid(separator, quote, lines) for separator in separators]
     if any(grid.separator == "\t" and grid.fit[:2] == (True, True) for grid in grids):
         grids = [grid for grid in grids if grid.separator != " "]  # tabs are blanks, too
 
@@ -251,6 +248,43 @@ def _best_grid(
                 f"{_shown(other.separator)}; give --separator"
             )
     return best
+
+
+def _require_row_names(columns: Sequence[Sequence[str]], names: int, name: str) -> None:
+    """Raises BadTable where the column without a name is not surely the first, as R writes it."""
+    first, last = columns[0], [cell for cell in columns[-1] if cell.strip()]
+    if len({*first}) < len(first) or 2 * len(last) < len(first):
+        raise BadTable(
+            f"{name} has {names} names over {len(columns)} columns; give each column a name"
+        )
+
+
+def _require_columns(grid: Grid, top: Header, first: int, name: str) -> None:
+    """Raises BadTable where a column of decimal commas would be two, one of them without a name."""
+    row = grid.lines[grid.ends[first] - 1] if first < len(grid.rows) else ""
+    if grid.separator == "," and len(top.names or ()) == 1 and re.fullmatch(r"-?\d+,\d+", row):
+        raise BadTable(
+            f"{row} in {name} reads as a number with a decimal comma and, since there is one name, "
+            "as the name of a row and a number; give --separator semicolon or --separator comma"
+        )
+
+
+def _require_comments(
+    grid: Grid, lines: Sequence[str], mark: str, telling: Sequence[bool], name: str
+) -> None:
+    """Raises BadTable where a comment may be a row that begins with a text, as #12 is."""
+    if not mark or not telling or telling[0]:
+        return
+    for line in lines:
+        if without_comments([line], mark):
+            continue
+        [row] = Grid(grid.separator, grid.quote, [line]).rows or [[]]
+        pairs = list(zip(row, telling, strict=False))
+        if len(row) == grid.width and all(is_value(c) for c, tells in pairs if tells):
+            raise BadTable(
+                f"{quoted(line)} in {name} reads as a comment and as a row; give --comment none, "
+                f"or --comment {mark}"
+            )
 
 
 def _cells(grid: Grid) -> list[list[str]]:
