@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks.fit import GROUP_ROWS, write
+from polyreg.fields import Reading
 from polyreg.tables.files import File, Found
 from polyreg.tables.table import Table
 from tests.support import rays
@@ -64,7 +65,9 @@ def cut() -> tuple[int, float, float]:
     schema = pa.schema([("x", pa.float64()), ("y", pa.float64())])
     table = Table.__new__(Table)  # of files that need not be there
     paths = [Path(f"/data/{number:05}.parquet") for number in range(FOOTERS)]
-    table._files = [File(Found(path, path.name), (2**30, 1, 1), schema, None) for path in paths]
+    found = [Found(path, path.name) for path in paths]
+    table._files = [File(f, (2**30, 1, 1), "parquet", schema, Reading(), {}) for f in found]
+    table.units, table.codes = {}, ()
     table.title, table.format, table.missing = "a million row groups", "parquet", "refuse"
     table.names, table.target, table.weights = ("x",), "y", None
     groups: Any = [([GROUP_ROWS] * (1_000_000 // FOOTERS), None)] * FOOTERS

@@ -4,7 +4,7 @@
     python -m experiments.fit --data calibration.csv --target y --degree 3
     mlflow run . -e fit -P data=calibration.csv -P target=y
 
-Reads CSV or Parquet as a stream, solves least squares exactly, and tracks the fit in MLflow:
+Reads a table as a stream, solves least squares exactly, and tracks the fit in MLflow:
 coefficients with standard errors and intervals, plots with bands, and the model.
 """
 
@@ -48,12 +48,12 @@ def main(config: FitConfig, dry_run: bool) -> None:
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
             survey = least_squares.surveyed(passes, config)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
-        say([], about(rows, survey))
         if dry_run:
-            return say(plan(problem, rows, survey, engine))
+            return say(plan(problem, rows, survey, engine), about(rows, survey))
         name, wait = config.named(rows.names), patience(stop)
         with tracking.start_run(name, params(config), discard=(Refused,), wait=wait) as run:
             say_abandoned()
+            say([], about(rows, survey))
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.interruptible():
                 result = least_squares.run(problem, partial(passes.sums, advance=bar.update))
                 result = originated(result, rows, config, survey, device)

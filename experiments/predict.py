@@ -6,7 +6,8 @@
 
 Streams a table, matches columns by name, and writes them with four more: prediction, low and
 high (the interval's bounds), and extrapolated, true where a variable is outside the range that the
-model was fitted on. Where a value is missing, so is the prediction.
+model was fitted on. Where a value is missing, so is the prediction. Of a fit with weights, the
+interval of a new row depends on its own weight: it is read from the column of that name.
 """
 
 import os
@@ -18,7 +19,7 @@ from typing import Any
 
 import click
 
-from experiments.console import progress_bar, say
+from experiments.console import progress_bar
 from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
@@ -39,20 +40,37 @@ def main(config: PredictConfig) -> None:
                 answer = tracking.load(config.model)
             except ValueError as error:
                 raise Refused(str(error)) from error
-            rows = Table.open(
-                config.data, None, answer.variables, reading=config.reading, units=answer.units
-            )
+            reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
+            rows, unknown = Table.open(config.data, None, answer.variables, **reading), ""
+            if config.interval == "prediction" and answer.has_errors:
+                rows, unknown = with_weights(rows, config.data, answer.weighted_by, reading)
             out = Path(config.out)
             if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
                 raise Refused(f"--out {out} is the data itself; choose another name")
             taken = [name for name, _ in rows.schema if name in ADDED]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
-            say([], [f"{rows.title}: {rows.described()}"] if rows.described() else [])
-            counts = {"rows": 0, "outside": 0, "missing": 0}
+            counts = {"rows": 0, "outside": 0, "missing": 0, "unweighted": 0}
+            interval = "none" if unknown else config.interval
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
-                where = write(run, out, rows, partial(predicted, answer, rows, config, counts, bar))
+                batches = partial(predicted, answer, rows, interval, counts, bar)
+                where = write(run, out, rows, batches)
+    if told := rows.unusual():
+        click.echo(f"{rows.title}: {told}, {counts['rows']:,} rows", err=True)
     report(answer, counts, where)
+    if unknown:
+        click.echo(f"note: {unknown}", err=True)
+
+
+def with_weights(rows: Any, data: str, name: str | None, reading: dict) -> tuple[Any, str]:
+    """The table with the column of the weights as its last, or why it has none, in words."""
+    from polyreg.polynomials.predictor import unknown_weights
+
+    if name is None:
+        return rows, ""
+    if not name or name not in dict(rows.schema):
+        return rows, unknown_weights(name).replace("are nan", "are empty")
+    return type(rows).open(data, None, (*rows.names, name), **reading), ""
 
 
 @contextmanager
@@ -108,22 +126,40 @@ def report(answer: Any, counts: dict, where: str) -> None:
             f"{' or '.join(answer.variables)}, or for one that overflows",
             err=True,
         )
+    if counts["unweighted"]:
+        click.echo(
+            f"warning: {counts['unweighted']:,} without an interval, for lack of a weight above 0 "
+            f"in {answer.weighted_by}",
+            err=True,
+        )
     for note in answer.notes:
         click.echo(f"note: {note}", err=True)
 
 
 def predicted(
-    answer: Any, rows: Any, config: PredictConfig, counts: dict, bar: Any, kinds: dict
+    answer: Any, rows: Any, interval: str, counts: dict, bar: Any, kinds: dict
 ) -> Iterator:
-    """Record batches with the four columns added; text is of these kinds."""
+    """Record batches with the four columns added; text is of these kinds.
+
+    interval: "none" leaves low and high empty. Columns of x after the variables are the weights.
+    """
     import numpy as np
     import pyarrow as pa
 
     counts.update(dict.fromkeys(counts, 0))
     for batch, x in rows.records(kinds):
+        x, weights = np.split(x, [len(answer.variables)], axis=1)
         missing = ~np.isfinite(x).all(axis=1)
         filled = np.where(missing[:, None], 0.0, x)
-        prediction, low, high = answer.predict(filled, config.interval)
+        if interval == "none":
+            prediction = answer.predict(filled)
+            low = high = np.full(len(x), np.nan)
+        else:
+            weighed = (np.isfinite(weights) & (weights > 0)).all(axis=1)
+            known = np.where(weighed, weights[:, 0], 1.0) if weights.size else None
+            prediction, low, high = answer.predict(filled, interval, weights=known)
+            low, high = (np.where(weighed, bound, np.nan) for bound in (low, high))
+            counts["unweighted"] += int((~weighed & ~missing).sum())
         missing |= ~np.isfinite(prediction)  # so far out that it overflows
         outside = answer.extrapolated(filled) & ~missing
         for name, values in zip(ADDED, (prediction, low, high, outside), strict=True):

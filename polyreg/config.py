@@ -236,7 +236,7 @@ class FitConfig(Registered, Clustered, Reading):
     features: tuple[str, ...] = knob(
         (),
         "Columns to predict it from, comma list (quote a name with a comma); by default all other "
-        "numeric columns.",
+        "columns of numbers or dates.",
         Names(),
         group="Data",
     )

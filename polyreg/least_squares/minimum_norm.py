@@ -87,6 +87,7 @@ def minimum_norm(rows: InMemory, config: FitConfig) -> Result:
         intercept=config.intercept,
         level=config.level,
         log_weights=float(np.log(w).sum()),
+        weighted_by=rows.weights,
         notes=(note,),
     )
     return originated(result, rows, config, survey, "cpu")

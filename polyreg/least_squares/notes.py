@@ -1,5 +1,6 @@
 """Notes of a fit: what has to be known beside its numbers, a sentence each."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,6 +17,12 @@ UNCERTAIN = {"sigma", "u", "sd", "std", "stdev", "error", "err", "uncertainty", 
 def notes(found: Result) -> Iterator[str]:
     """What has to be known of a fit beside its numbers."""
     solution, size = found.solution, len(found.terms)
+    if found.weighted_by and is_uncertainty(found.weighted_by):
+        name = " ".join(found.weighted_by.split())
+        yield (
+            f"weights are taken as 1/variance: {name} looks like an uncertainty; use a column of "
+            f"1/{name}^2"
+        )
     if solution.dependent:
         yield (
             f"rank {found.rank} of {size}: on these rows {'; '.join(solution.dependent)}. "
@@ -60,6 +67,14 @@ def few_digits(found: Result) -> Iterator[str]:
             f"arithmetic leaves fewer than {FEW_DIGITS} certain digits of {_listed(found, rest)}: "
             f"{reason}; the fitted values are better than the coefficients"
         )
+
+
+def is_uncertainty(name: str) -> bool:
+    """Whether a column's name says sigma, u, sd, ...: alone, or as a word of it (u_y, y_err)."""
+    words = re.findall(r"[^\W\d_]+", name)
+    split = [part for word in words for part in re.findall(r"[A-Z]?[^A-Z]+|[A-Z]+", word)]
+    is_inverse = {"inv", "inverse"} & {word.lower() for word in split} or "1/" in name
+    return not is_inverse and bool(UNCERTAIN & {word.lower() for word in [*words, *split]})
 
 
 def _listed(found: Result, chosen: np.ndarray) -> str:

@@ -52,6 +52,8 @@ def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
     """The result with what it was made from."""
+    read = rows.unusual()
+    unusual = [f"{rows.title} was read as {read}"] if read else []
     made = Origin(
         config=config,
         sample=survey.sample,
@@ -62,7 +64,7 @@ def originated(
         missing_rows=rows.missing_rows,
         skipped=list(rows.skipped),
         read=rows.described(),
-        remarks=tuple(remarks(rows, survey)),
+        remarks=(*unusual, *remarks(rows, survey)),
         missing_by=dict(rows.missing_by),
         digest=rows.sha256,
     )

@@ -10,7 +10,7 @@ in rationals.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, reduce
 from operator import add
@@ -55,6 +55,7 @@ class Problem:
     low: np.ndarray  # (D,) the domain of the rows
     high: np.ndarray
     notes: tuple[str, ...] = ()
+    few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
 
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
@@ -85,6 +86,7 @@ class Problem:
             low=survey.low,
             high=survey.high,
             notes=() if precision == "certified" else _rounded(survey, names, config),
+            few=_few(survey, names, config),
         )
         return problem if precision == "certified" else problem._piloted(survey.sample)
 
@@ -194,6 +196,7 @@ class Problem:
             precision=self.precision,
             nobs=moments.count,
             log_weights=moments.log_weights,
+            weighted_by=None if self.weight_unit is None else self.config.weights or "weights",
             low=self.low,
             high=self.high,
         )
@@ -333,6 +336,13 @@ def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
         return config.precision
     small = rows * size <= CERTIFIED_VALUES and size <= CERTIFIED_TERMS
     return "certified" if small else "fast"
+
+
+def _few(survey: Survey, names: Sequence[str], config: FitConfig) -> dict[str, int]:
+    """Features with no more distinct values than the highest degree needs."""
+    counts = [len(np.unique(values)) for values in survey.sample.x]
+    pairs = zip(names, counts, strict=True)
+    return {name: count for name, count in pairs if count <= config.top_degree}
 
 
 def _require_variation(survey: Survey, names: Sequence[str], config: FitConfig) -> None:

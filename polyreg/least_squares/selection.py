@@ -6,7 +6,7 @@ trained on is the total minus the fold. Lower degrees are leading blocks of the 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
@@ -36,6 +36,7 @@ class Selection:
     bic: np.ndarray
     folds: int
     tried: int  # the largest degree that was asked for
+    few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
 
     @property
     def best(self) -> int:
@@ -76,6 +77,10 @@ class Selection:
             )
         if self.degrees[-1] < self.tried:
             said += f"; degrees above {self.degrees[-1]} cannot be told apart on these rows"
+            held = [n for n, count in self.few.items() if count <= self.degrees[-1] + 1]
+            if held:
+                told = (f"{name} has only {self.few[name]} distinct values" for name in held)
+                said += f": {', '.join(told)}"
         elif self.chosen == self.tried > 0:
             said += f"; --max-degree {self.tried} may be too low"
         return said
@@ -145,6 +150,7 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
         bic=np.array(bic),
         folds=len(folds),
         tried=problem.config.top_degree,
+        few=problem.few,
     )
 
 

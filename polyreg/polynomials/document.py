@@ -39,6 +39,7 @@ def write(result: Any) -> dict[str, Any]:
         "rss": _finite(solution.rss),
         "tss": _finite(solution.tss),
         "log_weights": result.log_weights,
+        "weighted_by": result.weighted_by,
         "residual_sd": _finite(result.residual_sd),
         "intercept": result.intercept,
         "ridge": result.ridge,
@@ -102,6 +103,8 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "high": ranges[:, 1],
         "nobs": document["rows"],
         "units": document.get("units", {}),
+        # Earlier versions did not say by which column.
+        "weighted_by": document.get("weighted_by", "" if document["log_weights"] else None),
         "notes": tuple(document["notes"]),
         "truth": None if truth is None else _numbers(truth),
         **{name: document[name] for name in names},

@@ -1,5 +1,6 @@
 """Numbers as somebody holds them: arrays, tensors, lists, and frames of named columns."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from polyreg.errors import BadTable, PolyregError
-from polyreg.polynomials.predictor import column, is_dated, since
+from polyreg.polynomials.predictor import column, is_dated, since, unknown_weights
 
 
 def as_numbers(values: Any, what: str) -> np.ndarray:
@@ -78,7 +79,7 @@ def labels(frame: Any) -> list[Any]:
     return list(getattr(frame, "columns", frame) if named is None else named)
 
 
-def as_times(values: Any, units: str) -> Any:
+def as_times(values: Any, units: str, name: str) -> Any:
     """Dates as numbers in these units, such as "days since 2024-03-01"; numbers as they are.
 
     Raises PolyregError where a value is neither.
@@ -87,7 +88,7 @@ def as_times(values: Any, units: str) -> Any:
     if getattr(found.dtype, "kind", "f") not in "MOUS":
         return values
     try:
-        return since(pd.Series(found.ravel()), units).reshape(found.shape)
+        return since(pd.Series(found.ravel(), name=name), units).reshape(found.shape)
     except ValueError as error:
         raise PolyregError(str(error)) from error
 
@@ -117,7 +118,7 @@ def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarra
     if is_frame(x):
         x = by_name(x, names, units)
     elif len(names) == 1 and is_dated(units.get(names[0], "")):
-        x = as_times(x, units[names[0]])
+        x = as_times(x, units[names[0]], names[0])
     # A copy: torch takes neither views in reverse nor read-only memory.
     x, size = np.array(as_numbers(x, "x"), order="C"), len(names)
     if x.ndim < 2:
@@ -125,6 +126,26 @@ def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarra
     if x.ndim != 2 or x.shape[1] != size:
         raise PolyregError(f"x must be (N, {size}): {', '.join(names)}")
     return x
+
+
+def new_weights(x: Any, given: Any, name: str | None, count: int) -> np.ndarray:
+    """Weights of `count` new rows  ->  (count,): `given`, or the column `name` of a frame x.
+
+    1 where name is None, the fit having had none. nan where they are not known, with a warning.
+    Raises PolyregError where one is not above 0.
+    """
+    if given is None and name and is_frame(x) and name in map(str, labels(x)):
+        given = by_name(x, [name], {})[:, 0]
+    if given is None:
+        if name is not None:
+            warnings.warn(unknown_weights(name), UserWarning, stacklevel=3)
+        return np.full(count, 1.0 if name is None else np.nan)
+    found = as_numbers(given, "weights")
+    if found.ndim > 1 or (found.ndim == 1 and len(found) != count):
+        raise PolyregError(f"weights must be ({count},) or a number; got the shape {found.shape}")
+    if not (np.isfinite(found) & (found > 0)).all():
+        raise PolyregError(f"weights must be finite and above 0; got {np.min(found):g}")
+    return np.broadcast_to(found, (count,))
 
 
 def _fields(x: Any) -> Any:

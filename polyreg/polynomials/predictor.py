@@ -17,6 +17,7 @@ import base64
 import decimal
 import math
 import numbers
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,9 @@ class Predictor:
         if has_errors and basis["inverse"] and document["residual_sd"] is not None:
             self.inverse = unpacked(basis["inverse"], len(self.weights))
             self.half = document["quantile"] * document["residual_sd"]
+        # Earlier versions did not say by which column a fit was weighted.
+        unnamed = "" if document["log_weights"] else None
+        self.weighted_by = document.get("weighted_by", unnamed)
 
     def predict(self, frame, interval: str = "prediction") -> Predictions:
         """Columns prediction, low, high and extrapolated for the rows of `frame`.
@@ -58,7 +62,9 @@ class Predictor:
         frame: a table of pandas, or x (N, D) without names, in the order of the variables
 
         Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
-        level; nan where the model knows no errors. What overflows is inf or nan. extrapolated:
+        level; nan where the model knows no errors. After a fit with weights, those of a new y need
+        its weight, in the column of that name; without it they are nan, and a warning says so.
+        What overflows is inf or nan. extrapolated:
         some variable is outside the range that was fitted. Other columns are ignored. Raises
         ValueError with the name of a column that is missing or holds what is no finite number.
         """
@@ -66,24 +72,42 @@ class Predictor:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         frame = with_names(frame, self.names)
         x = np.stack([column(frame, name, self.names, self.units) for name in self.names], axis=1)
+        noise = self._noise(frame) if interval == "prediction" else np.zeros(len(x))
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
         with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
             for start in range(0, len(x), step):
                 part = slice(start, start + step)
-                found[part], half[part] = self._rows(x[part], interval)
+                found[part], half[part] = self._rows(x[part], noise[part])
             columns = {"prediction": found, "low": found - half, "high": found + half}
         columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
         return Predictions(columns, index=frame.index)
 
-    def _rows(self, x: np.ndarray, interval: str) -> tuple[np.ndarray, np.ndarray | float]:
-        """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,)."""
+    def _noise(self, frame: pd.DataFrame) -> np.ndarray:
+        """1/weight of each row (N,); ValueError where a weight is not above 0"""
+        if self.weighted_by is None:
+            return np.ones(len(frame))
+        if not self.weighted_by or self.weighted_by not in frame.columns:
+            if not math.isnan(self.half):
+                warnings.warn(unknown_weights(self.weighted_by), UserWarning, stacklevel=3)
+            return np.full(len(frame), math.nan)
+        weights = column(frame, self.weighted_by, self.names, {})
+        if bad := np.flatnonzero(weights <= 0).tolist():
+            told = f"column {self.weighted_by!r}, row {bad[0] + 1}: {weights[bad[0]]:g}"
+            raise ValueError(f"{told} is no weight; weights are above 0")
+        return 1 / weights
+
+    def _rows(self, x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
+        """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,).
+
+        noise (N,): variance of a new y, in units of that of the residuals; 0 of the mean
+        """
         terms = self._terms(x)
         found = terms @ self.weights
         if self.inverse is None:
             return found, math.nan
         variance = np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
-        return found, self.half * np.sqrt(variance + (interval == "prediction"))
+        return found, self.half * np.sqrt(variance + noise)
 
     def _terms(self, x: np.ndarray) -> np.ndarray:
         """x (N, D)  ->  (N, K)"""
@@ -91,6 +115,15 @@ class Predictor:
         for d, recurrence in enumerate(self.recurrences):
             result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
         return result
+
+
+def unknown_weights(name: str) -> str:
+    """Why there is no interval of a new y after a fit with weights."""
+    column = f", in the column {name}" if name else ""
+    return (
+        "the fit had weights, and an interval of a new y depends on its own weight: low and high "
+        f"are nan; give the weights of the new rows{column}, or ask for the interval confidence"
+    )
 
 
 def with_names(data, names):

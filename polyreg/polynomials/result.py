@@ -19,7 +19,7 @@ from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES, NO_ERRORS
 from polyreg.polynomials.equation import Equations
-from polyreg.polynomials.inputs import is_frame, rows_of
+from polyreg.polynomials.inputs import is_frame, new_weights, rows_of
 from polyreg.polynomials.solution import Solution, information
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -53,6 +53,7 @@ class Result:
     level: float = 0.95  # confidence level of the intervals, unless another is given
     log_weights: float = 0.0  # sum of the logarithms of the rows' weights
     units: dict[str, str] = field(default_factory=dict)  # "mV", or of dates "days since 2024-03-01"
+    weighted_by: str | None = None  # column of these; "" where it had no name; None without weights
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
     truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
     selection: Any = None  # how `degree auto` chose: a Selection
@@ -170,12 +171,12 @@ class Result:
 
     @property
     def residual_sd(self) -> float:
-        """sqrt(rss / (N - rank)), in units of y (of y sqrt(weight)); nan without freedom."""
+        """sqrt(rss / (N - rank)), in units of y; with weights of y sqrt(weight); nan if unknown."""
         return math.sqrt(self.solution.rss / self.df_resid) if self.df_resid else math.nan
 
     @property
     def std_errors(self) -> np.ndarray:
-        """Standard errors of the coefficients (K,), in their units: what the noise of y leaves."""
+        """Standard errors of the coefficients (K,), scaled by the residuals"""
         if not self.has_errors:
             return np.full(len(self.coefficients), np.nan)
         return self.solution.spread[self._shown] * self.residual_sd
@@ -226,7 +227,9 @@ class Result:
 
         Those of the exact fit to the numbers as they are written (`certified`), or as float64 holds
         them (`fast`): what rounding before that and noise leave uncertain, the standard errors say.
-        nan where terms depend on each other, and of a training.
+        certified errs by 2^-103 of the largest |y| or so in each weight of the basis, then rounds
+        once: what is small beside y has fewer digits, and what cannot be told from 0 is 0. nan
+        where terms depend on each other, and of a training.
         """
         if self.rank < len(self.coefficients):
             return np.full(len(self.coefficients), np.nan)
@@ -265,38 +268,39 @@ class Result:
         """The polynomial at x, as `predict` takes it."""
         return self.predict(x)
 
-    def predict(self, x, interval: str | None = None, level: float | None = None):
+    def predict(self, x, interval: str | None = None, level: float | None = None, weights=None):
         """Evaluate the polynomial, in the basis that did the work.
 
         x (N, D), (N,) where D is 1, (D,) one row of several, or a frame by its names  ->  (N,);
         of one variable, a number  ->  a number. float64, in units of y.
 
-        With interval "confidence" (of the mean) or "prediction" (of one new y, of weight 1), at
-        `level`, by default the fit's:  ->  prediction (N,), low (N,), high (N,)
+        With interval "confidence" (of the mean) or "prediction" (of one new y), at `level`, by
+        default the fit's:  ->  prediction (N,), low (N,), high (N,)
 
-        Raises ValueError where x has another shape or lacks a variable, or interval or level is
-        none. What overflows, far outside the domain, is inf or nan.
+        The variance of a new y of weight w is s^2 / w + q^T C q. After a fit with weights,
+        "prediction" needs those of the new rows: `weights`, (N,) or a number, or the column
+        `weighted_by` of a frame x; without, low and high are nan, and a UserWarning says why.
+
+        Raises ValueError where x has another shape or lacks a variable, interval or level is none,
+        or a weight is not above 0. What overflows, far outside the domain, is inf or nan.
         """
-        found, *bounds = self._predicted(rows_of(x, self.variables, self.units), interval, level)
-        if not is_frame(x) and np.ndim(x) == 0:
-            found, *bounds = (values[0] for values in (found, *bounds))
-        return found if interval is None else (found, *bounds)
-
-    def _predicted(self, x: np.ndarray, interval, level) -> tuple[np.ndarray, ...]:
         q = self._matrix(x)
-        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
-            found = q @ self.solution.weights
-        if interval is None:
-            return (found,)
-        if interval not in INTERVALS:
+        if interval not in (None, *INTERVALS):
             raise PolyregError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
-            if self.ridge or self.rank < len(self.coefficients):
-                variance = np.full_like(variance, np.nan)
-            half = self.quantile(level) * self.residual_sd
-            half = half * np.sqrt(variance + (1 if interval == "prediction" else 0))
-            return found, found - half, found + half
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
+            found = [q @ self.solution.weights]
+            if interval:
+                variance = np.maximum(((q @ self.solution.inverse) * q).sum(1), 0)
+                if interval == "prediction":
+                    by = self.weighted_by if self.has_errors else None
+                    variance += 1 / new_weights(x, weights, by, len(q))
+                if self.ridge or self.rank < len(self.coefficients):
+                    variance = np.full_like(variance, np.nan)
+                half = self.quantile(level) * self.residual_sd * np.sqrt(variance)
+                found += [found[0] - half, found[0] + half]
+        if not is_frame(x) and np.ndim(x) == 0:
+            found = [values[0] for values in found]
+        return tuple(found) if interval else found[0]
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x, as `predict` takes it, lie outside the domain  ->  (N,) bool."""

@@ -13,6 +13,9 @@ MEANING = (
     "std err is the uncertainty that the noise of the data leaves; digits are the decimal digits "
     "of coef that arithmetic leaves certain, whatever the noise"
 )
+UNCENTRED = " (uncentred)"  # without an intercept: the sum of squares is that about 0
+RELATIVE = "std errors scaled by the residuals; weights are relative"
+WEIGHTED = f"{RELATIVE}: residual SD is that of y * sqrt(weight), without unit"
 ALONE = (
     "digits are the decimal digits of coef that arithmetic leaves certain; they say nothing of the "
     "noise of the data, for which there is no std err here"
@@ -44,6 +47,7 @@ def _fitted(result: Any) -> bool:
 
 
 def _fit_figures(result: Any) -> list[tuple[str, str]]:
+    bare, weighted = not result.intercept, result.weighted_by is not None
     return [
         ("Dep. Variable", result.target),
         ("Method", result.method),
@@ -52,11 +56,11 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
         ("No. Observations", f"{result.nobs:,}"),
         ("Df Residuals", f"{result.df_resid:,}"),
         ("Rank", f"{result.rank} of {len(result.terms)}"),
-        ("R-squared", number(result.r2, 10)),
-        ("Adj. R-squared", number(result.adjusted_r2, 10)),
+        (f"R-squared{UNCENTRED}" if bare else "R-squared", number(result.r2, 10)),
+        (f"Adj. R-sq.{UNCENTRED}" if bare else "Adj. R-squared", number(result.adjusted_r2, 10)),
         ("AIC", number(result.aic, 10)),
         ("BIC", number(result.bic, 10)),
-        ("Residual SD", number(result.residual_sd, 6)),
+        ("Residual SD (no unit)" if weighted else "Residual SD", number(result.residual_sd, 6)),
         ("Cond. No.", number(result.condition, 3)),
     ]
 
@@ -101,7 +105,8 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
         for term, value, error, t, p, interval, digits in columns
     ]
     chosen = [result.selection.sentence()] if result.selection else []
-    return head, rows, [MEANING if result.has_errors else ALONE, *chosen]
+    weighted = [] if result.weighted_by is None else [WEIGHTED]
+    return head, rows, [MEANING if result.has_errors else ALONE, *weighted, *chosen]
 
 
 def _training_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
@@ -130,9 +135,15 @@ def line(result: Any) -> str:
         return f"{result.method}{drawn} in the {result.basis} basis{errs}, {condition}"
     if result.rank < len(result.terms):
         condition = f"rank {result.rank} of {len(result.terms)}"
-    figures = {"residual SD": (result.residual_sd, 6), "R2": (result.r2, 10)}
-    told = [f"{what} {number(v, n)}" for what, (v, n) in figures.items() if not math.isnan(v)]
-    return ", ".join([f"{result.nobs:,} rows", *told, condition, result.precision])
+    return ", ".join([f"{result.nobs:,} rows", *quality(result), condition, result.precision])
+
+
+def quality(result: Any) -> list[str]:
+    """Residual SD and R2 of a fit, each with what it is of; without those that are not known."""
+    unit = "" if result.weighted_by is None else " of y * sqrt(weight), without unit"
+    about = "" if result.intercept else UNCENTRED
+    figures = [("residual SD", result.residual_sd, 6, unit), (f"R2{about}", result.r2, 10, "")]
+    return [f"{what} {number(v, n)}{of}" for what, v, n, of in figures if not math.isnan(v)]
 
 
 def number(value: float, digits: int) -> str:

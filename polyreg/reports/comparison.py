@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from polyreg.polynomials.summary import UNCENTRED
 from polyreg.reports.runs import LOST, SAMPLE, Seen, started
 from polyreg.text import INFINITE, aligned, number, plural, short
 
@@ -15,6 +16,7 @@ STRIPPED = 24  # terms that are drawn
 LOW = ("loss/", "coef_error/", "condition", "residual_sd", "aic", "bic", "cv/", "time/")
 HIGH = ("r2", "adjusted_r2", "digits/", "steps_per_s")
 FIRST = ("loss/gap", "loss/train", "coef_error/max", "steps", "r2", "adjusted_r2", "residual_sd")
+ABOUT_MEAN = ("r2", "adjusted_r2")  # where there is an intercept
 ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics
 CURVES = ("cv/mse", "cv/std_error", "cv/aic", "cv/bic")  # whose last value is no result
 
@@ -292,7 +294,7 @@ def tables(seen: Sequence[Seen]) -> Iterator:
     rest = sorted(shown - set(times) - set(first))
     best = "★ best of the runs that saw the same data."
     for title, keys in (("Final metrics", first + rest), ("Seconds of each stage", times)):
-        rows = [metric(seen, name) for name in keys]
+        rows = [row for name in keys for row in metrics(seen, name)]
         if rows:
             yield chart.Table(title, rows, best, folded=keys is times)
 
@@ -309,11 +311,30 @@ def differing(seen: Sequence[Seen]) -> list[str]:
     return found
 
 
-def metric(seen: Sequence[Seen], name: str) -> Any:
-    """A metric of every run, with the best on each data marked, where two differ."""
+def metrics(seen: Sequence[Seen], name: str) -> Iterator:
+    """A row of a metric; R2 of fits without an intercept, which is about 0, in one of its own."""
+    if name not in ABOUT_MEAN:
+        yield metric(seen, name, name, [True] * len(seen))
+        return
+    bare = [is_uncentred(one) for one in seen]
+    for label, kept in ((name, [not b for b in bare]), (name + UNCENTRED, bare)):
+        if any(k and name in one.past.metrics for k, one in zip(kept, seen, strict=True)):
+            yield metric(seen, name, label, kept)
+
+
+def is_uncentred(one: Seen) -> bool:
+    """Whether R2 is from the sum of squares about 0: a fit without an intercept."""
+    return one.past.params.get("intercept") == "false" or not getattr(
+        one.polynomial, "intercept", True
+    )
+
+
+def metric(seen: Sequence[Seen], name: str, label: str, kept: Sequence[bool]) -> Any:
+    """A metric of the runs that are kept, with the best on each data marked, where two differ."""
     from polyreg.reports import chart
 
-    values = [one.past.metrics.get(name) for one in seen]
+    pairs = zip(seen, kept, strict=True)
+    values = [one.past.metrics.get(name) if is_kept else None for one, is_kept in pairs]
     sign = -1 if name.startswith(HIGH) else 1 if name.startswith(LOW) or name == "steps" else 0
     best: set[int] = set()
     if sign:
@@ -326,7 +347,7 @@ def metric(seen: Sequence[Seen], name: str) -> Any:
             least = min(those.values())
             if least < max(those.values()):
                 best |= {k for k, value in those.items() if value == least}
-    return chart.Row(name, values, frozenset(best))
+    return chart.Row(label, values, frozenset(best))
 
 
 def report(seen: Sequence[Seen], comparison: Any) -> tuple[list[str], list[str]]:
@@ -334,8 +355,9 @@ def report(seen: Sequence[Seen], comparison: Any) -> tuple[list[str], list[str]]
     cells = {"degree": [one.past.params.get("degree", "-") for one in seen]}
     for key in ("steps", "loss/gap", "r2", "residual_sd"):
         if any(key in one.past.metrics for one in seen):
-            values = [one.past.metrics.get(key) for one in seen]
-            cells[key.rpartition("/")[2]] = ["-" if v is None else number(v) for v in values]
+            for row in metrics(seen, key):
+                shown = ["-" if v is None else number(v) for v in row.cells]
+                cells[row.name.rpartition("/")[2]] = shown
     names = [f"{k + 1:>2} {short(one.past.name, 40)}" for k, one in enumerate(seen)]
     cells["data"] = [run.data or "-" for run in comparison.runs]
     cells["status"] = [one.past.status for one in seen]

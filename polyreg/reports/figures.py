@@ -13,6 +13,7 @@ from polyreg.text import short
 INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "#7b8794"
 POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
 LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
+NO_BAND = "no prediction band: it depends on a new row's weight"
 PLAIN: dict[str, Any] = {"color": INK, "parse_math": False}  # a dollar of somebody's is no formula
 
 
@@ -107,17 +108,24 @@ def band(
     grid: np.ndarray,
     prediction: np.ndarray,
     confidence: tuple[np.ndarray, np.ndarray],
-    new: tuple[np.ndarray, np.ndarray],
+    new: tuple[np.ndarray, np.ndarray] | None,
     *,
     level: float,
     names: tuple[str, str],
     title: str,
     label: str = "data",
 ) -> Figure:
-    """The fit over a sample of the table, with confidence and prediction bands (low, high)."""
+    """The fit over a sample of the table, with confidence and prediction bands (low, high).
+
+    new: None where the band of a new y depends on its weight, as the legend then says
+    """
     figure, axes = _canvas(title, *names)
     percent = f"{100 * level:g} %"
-    axes.fill_between(grid, *new, color=LEARNED, alpha=0.10, lw=0, label=f"{percent} prediction")
+    if new is None:
+        axes.plot([], [], ls="", label=NO_BAND)
+    else:
+        label_new = f"{percent} prediction"
+        axes.fill_between(grid, *new, color=LEARNED, alpha=0.10, lw=0, label=label_new)
     axes.fill_between(
         grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence"
     )
@@ -130,26 +138,32 @@ def band(
 def observed(
     predicted: np.ndarray,
     y: np.ndarray,
-    half: np.ndarray,
+    half: np.ndarray | None,
     *,
     level: float,
     name: str,
     title: str,
     label: str = "data",
 ) -> Figure:
-    """What was observed against what the fit says, with the half width of its prediction band."""
+    """What was observed against what the fit says, with the half width of its prediction band.
+
+    half: None where it depends on the weight of a new y, as the legend then says
+    """
     figure, axes = _canvas(title, f"fitted {name}", name)
     order = predicted.argsort()
     line = predicted[order]
-    axes.fill_between(
-        line,
-        line - half[order],
-        line + half[order],
-        color=LEARNED,
-        alpha=0.12,
-        lw=0,
-        label=f"{100 * level:g} % prediction",
-    )
+    if half is None:
+        axes.plot([], [], ls="", label=NO_BAND)
+    else:
+        axes.fill_between(
+            line,
+            line - half[order],
+            line + half[order],
+            color=LEARNED,
+            alpha=0.12,
+            lw=0,
+            label=f"{100 * level:g} % prediction",
+        )
     axes.plot(line, line, color=LEARNED, lw=1.4, label="observed = fitted")
     axes.plot(predicted, y, **POINTS, label=label)
     axes.legend(**LEGEND)

@@ -11,6 +11,7 @@ from polyreg.fields import MAX_TAG
 from polyreg.least_squares import Problem
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.result import Result
+from polyreg.polynomials.summary import RELATIVE, quality
 from polyreg.polynomials.terms import keys
 from polyreg.tables import Survey, Table
 from polyreg.tables.hints import remarks
@@ -116,7 +117,9 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
         names = result.variables
         fitted = result.predict(x)
         residual = (y - fitted) * np.sqrt(weights) / result.residual_sd
-        across = (x[:, 0], names[0]) if len(names) == 1 else (fitted, f"fitted {result.target}")
+        across = (fitted, f"fitted {with_units(result, result.target)}")
+        if len(names) == 1:
+            across = (x[:, 0], with_units(result, names[0]))
         yield "residuals", draw.fit_residuals(across[0], residual, across[1], title(result))
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
         yield "quantiles", draw.quantiles(normal, np.sort(residual), title(result), label(result))
@@ -144,6 +147,11 @@ def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
 
 
+def with_units(result: Result, name: str) -> str:
+    """A variable as an axis is labelled: `x (mV)`, `when (days since 2024-03-01)`."""
+    return f"{name} ({result.units[name]})" if name in result.units else name
+
+
 def label(result: Result) -> str:
     """How the points are named in a legend."""
     return "data" if len(points(result)[1]) == result.nobs else "data (a sample)"
@@ -156,18 +164,30 @@ def fit_figure(result: Result) -> Any:
     x, y, _ = points(result)
     about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
     if len(result.variables) > 1:
-        fitted, low, _ = result.predict(x, "prediction")
-        return draw.observed(fitted, y, fitted - low, name=result.target, **about)
+        fitted, half = result.predict(x), None
+        if result.weighted_by is None:
+            half = fitted - result.predict(x, "prediction")[1]
+        return draw.observed(fitted, y, half, name=with_units(result, result.target), **about)
     grid = np.linspace(result.low[0], result.high[0], 400)
     curve, *confidence = result.predict(grid, "confidence")
-    _, *new = result.predict(grid, "prediction")
-    names = (result.variables[0], result.target)
-    return draw.band((x[:, 0], y), grid, curve, tuple(confidence), tuple(new), names=names, **about)
+    names = (with_units(result, result.variables[0]), with_units(result, result.target))
+    return draw.band(
+        (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
+        **about,
+    )  # fmt: skip
+
+
+def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Low and high of a new y; None after a fit with weights, where they depend on its own."""
+    if result.weighted_by is not None:
+        return None
+    _, low, high = result.predict(grid, "prediction")
+    return low, high
 
 
 def about(rows: Table, survey: Survey) -> list[str]:
     """How the table was read, and what is to be said of its columns, before they are fitted."""
-    told = rows.described()
+    told = rows.unusual()
     read = [f"{rows.title}: {told}, {plural(survey.rows, 'row')}"] if told else []
     return read + [f"note: {remark}" for remark in remarks(rows, survey)]
 
@@ -237,13 +257,13 @@ def summary(result: Result) -> Iterator[str]:
     missing = result.origin.missing_rows
     by_column = f": {counts(result.origin.missing_by)}" if result.origin.missing_by else ""
     dropped = f" ({missing:,} dropped{by_column})" if missing else ""
-    spread = f"residual SD {result.residual_sd:.6g}, " if result.df_resid else ""
-    if result.r2 == result.r2:  # not nan, which it is of a constant target
-        spread += f"R2 {result.r2:.10g}, "
     determined = f"condition {result.condition:.3g}"
     if result.rank < len(result.terms):
         determined = f"rank {result.rank} of {len(result.terms)}"
-    yield f"{result.nobs:,} rows{dropped}, {spread}{determined}, {result.precision}"
+    told = [f"{result.nobs:,} rows{dropped}", *quality(result), determined, result.precision]
+    yield ", ".join(told)
+    if result.weighted_by is not None and result.has_errors:
+        yield RELATIVE
     yield f"features {features(result.variables, result.origin.unused)}"
     if result.selection:
         yield result.selection.sentence()

@@ -23,14 +23,13 @@ def plot(result: Result) -> Any:
         )
     grid = np.linspace(result.low[0], result.high[0], 400)
     curve, *confidence = result.predict(grid, "confidence")
-    _, *new = result.predict(grid, "prediction")
     names = (result.variables[0], result.target)
     return figures.band(
         (np.empty(0), np.empty(0)),
         grid,
         curve,
         tuple(confidence),
-        tuple(new),
+        fit.prediction_band(result, grid),
         level=result.level,
         names=names,
         title=f"{result.target} ~ {result.variables[0]} · degree {result.design.degree}",

@@ -8,9 +8,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from polyreg.errors import BadTable
+from polyreg.tables.formats.cells import CURRENCY, Numbers, counted, is_quantity
 from polyreg.tables.formats.columnar import INDEX, pandas_index
 from polyreg.tables.formats.dates import is_time
-from polyreg.text import listed
+from polyreg.text import listed, quoted
 
 UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of what had none
 
@@ -23,6 +24,8 @@ class Columns(Protocol):
 
     @property
     def hint(self) -> str: ...
+
+    def sample(self, column: str) -> pa.Array: ...
 
     @property
     def schema(self) -> pa.Schema: ...
@@ -87,7 +90,7 @@ def features_of(
         elif usable:  # text in another file is refused where it stands
             found.append(name)
         else:
-            others.append((name, described(next(iter(kinds)))))
+            others.append((name, _text_of(files[0], name, next(iter(kinds)))))
     if not found:
         told = ", ".join(f"{name!r} ({why})" for name, why in others)
         if schema.names and {why for _, why in others} == {"empty"}:
@@ -99,9 +102,32 @@ def features_of(
     return tuple(found), others
 
 
-def described(kind: pa.DataType) -> str:
-    """What a column holds, in words."""
-    return "text" if is_text(kind) else str(kind)
+def _text_of(file: Columns, name: str, kind: pa.DataType) -> str:
+    """What a column holds that is no feature.
+
+    Raises BadTable where it is mostly numbers, or numbers with a % or a currency.
+    """
+    if not is_text(kind):
+        return str(kind)
+    cells = file.sample(name)
+    counts = counted(cells, Numbers())
+    way_out = "or leave the column out by --exclude"
+    if counts.is_number and not counts.texts:
+        raise BadTable(f"column {name} of {file.name} holds numbers as text; convert it, {way_out}")
+    if counts.is_number:
+        raise BadTable(
+            f"column {name} is not a number: row {counts.row:,} of {file.name} holds "
+            f"{quoted(counts.first)}; correct it, {way_out}"
+        )
+    if not is_quantity(counts.first):
+        return "text"
+    if set(counts.first) & set(f"%{CURRENCY}"):
+        raise BadTable(
+            f"column {name} is not a number: row {counts.row:,} of {file.name} holds "
+            f"{quoted(counts.first)}; write the number alone and its unit in the column's name, "
+            f"{way_out}"
+        )
+    return f"text, like {quoted(counts.first)}"
 
 
 def is_text(kind: pa.DataType) -> bool:

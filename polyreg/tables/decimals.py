@@ -105,7 +105,7 @@ def _low(cells: pa.Array, high: np.ndarray) -> np.ndarray | None:
             return None
         power = POWERS[0, scale]
         if size.max() * power < SURE:  # the usual case, in a third of the time
-            product, error = _product(high, power)
+            product, error = product_of(high, power)
             return (np.rint(product) - product - error) / power
     return _of_each(cells, high, size, data, starts, ends, marks)
 
@@ -128,7 +128,7 @@ def _of_each(cells, high, size, data, starts, ends, marks) -> np.ndarray:
     scales, size = np.where(done, 0, scales), np.where(done, 0.0, size)
     power = POWERS[0, scales]
     tail = size * POWERS[1, scales] if scales.max() > EXACT_POWERS else 0.0
-    product, error = _product(size, power)
+    product, error = product_of(size, power)
     rest = np.rint(product) - product
     if (long := np.flatnonzero(product >= SURE)).size:
         count = FEW if product.max() < SURE * 10**FEW else MANY
@@ -138,7 +138,7 @@ def _of_each(cells, high, size, data, starts, ends, marks) -> np.ndarray:
             written += 10.0**j * (data[last[long] - 1 - j - (j >= fractions[long])] - ord("0"))
         # The integer is nearer to the product than half of 10^count: that tells its other digits.
         modulus = 10.0**count
-        below, less = _product(np.rint(product[long] / modulus), modulus)
+        below, less = product_of(np.rint(product[long] / modulus), modulus)
         apart = written - (product[long] - below - less)
         rest[long] = apart - modulus * np.rint(apart / modulus)
     low = np.sign(high) * ((rest - error - tail) / power)
@@ -178,7 +178,7 @@ def _exponents(data: np.ndarray, marks: np.ndarray, ends: np.ndarray) -> np.ndar
     return sign * found
 
 
-def _product(a: np.ndarray, b: Any) -> tuple[np.ndarray, np.ndarray]:
+def product_of(a: np.ndarray, b: Any) -> tuple[np.ndarray, np.ndarray]:
     """a b and its rounding error, exactly (Dekker)."""
     product = a * b
     (a1, a2), (b1, b2) = _halves(a), _halves(b)

@@ -10,9 +10,8 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -21,34 +20,31 @@ import pyarrow.parquet
 
 from polyreg.errors import BadTable, NotNow
 from polyreg.fields import Reading
-from polyreg.tables.formats import columnar, dialect
+from polyreg.tables.formats import columnar, dialect, sheets
 from polyreg.tables.formats.cells import BadCell
 from polyreg.tables.formats.columnar import BLOCK_ROWS as BLOCK_ROWS
 from polyreg.tables.formats.dates import is_time
-from polyreg.tables.formats.delimited import Delimited, unpacked
+from polyreg.tables.formats.delimited import Delimited, is_packed, unpacked
 from polyreg.tables.formats.dialect import footer_of
+from polyreg.tables.formats.names import format_of, title
 from polyreg.tables.formats.writing import CsvWriter
-from polyreg.text import quoted
+from polyreg.text import listed, quoted
 
 pa.enable_signal_handlers(False)  # its own make an ArrowCancelled of Ctrl-C, whatever ours do
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".dat")
-SHEETS = (".xlsx", ".xls", ".ods")
-PACKED = ("", ".gz", ".bz2", ".zip", ".zst", ".xz")
-ENDINGS = (
-    columnar.ENDINGS
-    | {ending + packed: "csv" for ending in TEXT_ENDINGS for packed in PACKED}
-    | dict.fromkeys((*SHEETS, ".zip"), "csv")
-)
 UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zipfile.BadZipFile)
 TAIL = 4096  # bytes at the end that are looked at for lines after the data
 
 
 class Found(NamedTuple):
-    """A file by its name below the folder of the table; fs None is this machine's own."""
+    """A file by its name below the folder of the table; fs None is this machine's own.
+
+    keys: columns by the names of folders, with the value that all its rows have
+    """
 
     path: Path
     name: str
     fs: pa.fs.FileSystem | None = None
+    keys: tuple[tuple[str, pa.Scalar], ...] = ()
 
     def stamp(self) -> tuple[int, ...]:
         """Its size first, and what else changes when it does."""
@@ -77,12 +73,6 @@ class Found(NamedTuple):
             return pa.OSFile(str(self.path))
         return self.fs.open_input_file(self.path.as_posix())
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """What the folders' names say of all rows, as in year=2018/month=5/a.parquet."""
-        parts = (part.split("=", 1) for part in PurePath(self.name).parts[:-1] if "=" in part)
-        return {key: unquote(value) for key, value in parts if key}
-
     def footer(self) -> pa.parquet.FileMetaData:
         return pa.parquet.read_metadata(self.path.as_posix(), filesystem=self.fs)
 
@@ -95,8 +85,9 @@ class File(NamedTuple):
     kind: str  # csv (any text), parquet, arrow, orc or json
     schema: pa.Schema
     reading: Reading
-    keys: dict[str, str]  # columns by the names of folders
+    keys: dict[str, pa.Scalar]  # the folders' that are no columns of its own
     text: Delimited | None = None
+    sheets: tuple[str, ...] = ()  # the one that is read, and the others
     footer: pa.parquet.FileMetaData | None = None
 
     @classmethod
@@ -108,22 +99,21 @@ class File(NamedTuple):
         if not stamp[0]:
             raise BadTable(f"{found.name} is empty; it needs column names and rows")
         try:
-            kind, text, footer = format_of(found.path) or "csv", None, None
-            with found.source() as raw:
-                if kind == "csv":
-                    head = bytes(raw.read(8))
-                    magics = (k for magic, k in columnar.MAGIC.items() if head.startswith(magic))
-                    kind = next(magics, kind)
-                    raw.seek(0)
-                if kind == "parquet":
-                    footer = found.footer()
-                    schema = footer.schema.to_arrow_schema()
-                elif kind == "csv":
-                    text = _opened(raw, found.name, reading, wanted)
-                    schema = text.schema
-                else:
-                    schema = columnar.schema(kind, unpacked(raw, found.name, reading))
-            return cls(found, stamp, kind, schema, reading, {}, text, footer)._with_keys()
+            kind, text, footer = _kind(found, reading), None, None
+            names: tuple[str, ...] = ()
+            if kind == "parquet":
+                footer = found.footer()
+                schema = footer.schema.to_arrow_schema()
+            else:
+                with found.source() as raw:
+                    if kind == "csv":
+                        names = sheets.names(raw, found.name, reading.sheet)
+                        text = _opened(raw, found.name, reading, wanted)
+                        schema = text.schema
+                    else:
+                        schema = columnar.schema(kind, unpacked(raw, found.name, reading))
+            made = cls(found, stamp, kind, schema, reading, {}, text, names, footer)
+            return made._with_keys()
         except UNREADABLE as error:
             found.require_unchanged(stamp)
             raise explained(error, found.name, []) from error
@@ -139,13 +129,25 @@ class File(NamedTuple):
     @property
     def hint(self) -> str:
         """Why a column's name may not be there."""
+        if self.sheets[1:]:
+            return f", sheet {self.sheets[0]!r} (--sheet takes {listed(self.sheets[1:])}, too):"
         headless = self.text and not self.text.dialect.has_header and not self.reading.no_header
         return ", whose first line is data, not names:" if headless else ""
 
+    def described(self) -> str:
+        """How text or a sheet was read, in words."""
+        told = self.text.dialect.described() if self.text else ""
+        if not self.sheets:
+            return told
+        sheet, *others = self.sheets
+        _, _, rest = told.partition(", ")
+        first = [f"sheet {sheet!r}, not {listed(others)}"] if others else []
+        return ", ".join(first + [rest] * bool(rest))
+
     def _with_keys(self) -> "File":
         """With a column for each of the folders' keys that the file itself has not."""
-        keys = {k: v for k, v in self.found.keys.items() if k not in self.schema.names}
-        own = [*self.schema, *(pa.field(k, _key(v).type) for k, v in keys.items())]
+        keys = {k: v for k, v in self.found.keys if k not in self.schema.names}
+        own = [*self.schema, *(pa.field(k, v.type) for k, v in keys.items())]
         return self._replace(keys=keys, schema=pa.schema(own, self.schema.metadata))
 
     def require_unchanged(self) -> None:
@@ -177,11 +179,16 @@ class File(NamedTuple):
         gets their text, as Python's Decimal takes it, null where it is missing.
         """
         own = [c for c in columns if c not in self.keys] or self.schema.names[:1]
+        for key in self.keys.keys() & {*(columns if numbers is None else numbers)}:
+            if pa.types.is_string(self.keys[key].type):
+                raise BadTable(
+                    f"column {key} is not a number: by its folder {self.name} has "
+                    f"{quoted(str(self.keys[key]))}; choose other columns"
+                )
         try:
             for batch in self._batches(own, groups, numbers, exact):
                 for key in (c for c in columns if c in self.keys):
-                    value = pa.repeat(_key(self.keys[key]), batch.num_rows)
-                    batch = batch.append_column(key, value)
+                    batch = batch.append_column(key, pa.repeat(self.keys[key], batch.num_rows))
                 yield batch.select(columns)
         except BadCell as error:
             raise self._refusal(error) from error
@@ -202,6 +209,8 @@ class File(NamedTuple):
             if self.text:
                 asked = [c for c in (own if numbers is None else numbers) if c in own]
                 yield from self.text.batches(stream, own, asked, exact)
+            elif self.kind == "json":
+                yield from columnar.json_batches(stream, own)
             else:
                 yield from columnar.batches(self.kind, stream(), own)
 
@@ -233,6 +242,13 @@ class File(NamedTuple):
             return array
         return self.text.typed(column, array, kind)
 
+    def sample(self, column: str) -> pa.Array:
+        """The first cells of a column of text; none of a folder's key, of which others tell."""
+        if column in self.keys:
+            return pa.array([], pa.string())
+        first = next(iter(self.batches([column], numbers=())), None)
+        return pa.array([], pa.string()) if first is None else first.column(0).cast(pa.string())
+
     def cell(self, column: str, row: int) -> str:
         """What stands in a text table's cell; "" in other files."""
         if self.text and column in self.text.schema.names:
@@ -261,19 +277,25 @@ def _opened(raw: Any, name: str, reading: Reading, wanted: Sequence[str]) -> Del
     return text
 
 
-def _key(value: str) -> pa.Scalar:
-    """A folder's key as a whole number where it is one."""
-    return (
-        pa.scalar(int(value), pa.int64())
-        if re.fullmatch(r"-?\d{1,18}", value)
-        else pa.scalar(value)
-    )
-
-
-def format_of(path: PurePath) -> str | None:
-    """By the name's ending; None where it tells nothing."""
-    name = path.name.lower()
-    return next((f for end, f in ENDINGS.items() if name.endswith(end)), None)
+def _kind(found: Found, reading: Reading) -> str:
+    """By the first bytes, packed or not; by the name where these tell nothing."""
+    named = format_of(found.path) or "csv"
+    if found.path.suffix.lower() in (".parquet", ".pq"):
+        return "parquet"
+    with found.source() as raw:
+        head = bytes(raw.read(columnar.HEAD))
+        raw.seek(0)
+        if packed := is_packed(head):
+            head = bytes(unpacked(raw, found.name, reading).read(columnar.HEAD))
+    kind = columnar.kind_of(head) or named
+    if packed and kind in ("parquet", "orc"):
+        raise BadTable(f"{found.name} holds {title(kind)}, packed once more; unpack it")
+    if kind == "json" and head.lstrip().startswith(b"["):
+        raise BadTable(
+            f"{found.name} is one JSON array; write a line for each record, as jq -c '.[]' or "
+            "pandas' to_json(orient='records', lines=True) does"
+        )
+    return kind
 
 
 def explained(error: Exception, name: str, columns: list[str], doing: str = "read") -> BadTable:
@@ -283,6 +305,16 @@ def explained(error: Exception, name: str, columns: list[str], doing: str = "rea
         return BadTable(
             f"row {int(found[1]) - 1:,} of {name} has {found[3]} fields where the header has "
             f"{found[2]}: {quoted(found[4])}; correct or quote it"
+        )
+    if found := re.search(r"Column\(/(.*)\) changed from (\w+) to (\w+)", said):
+        return BadTable(
+            f"column {found[1]} of {name} is {found[2]} in its first rows and {found[3]} in "
+            "others; write it in one way"
+        )
+    if "unexpected field" in said:
+        return BadTable(
+            f"{name} has a record with a field that the first {columnar.JSON_BLOCK >> 20} MB have "
+            "not; write every field in the first record, null where it is missing"
         )
     if "Empty CSV file" in said:
         return BadTable(f"{name} has no rows; it needs a line of column names and then rows")
@@ -339,7 +371,7 @@ def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:
         writer.close()
         half.replace(path)
     except (*UNREADABLE, ValueError) as error:
-        if isinstance(error, BadTable):
+        if isinstance(error, BadTable | BadCell):
             raise
         raise explained(error, str(path), [], "write") from error
     finally:

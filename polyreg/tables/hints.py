@@ -50,20 +50,13 @@ def _arrays(survey: Survey) -> list[np.ndarray]:
 def codes(values: np.ndarray) -> list[float]:
     """Values that stand for a missing one, by their spelling, number and distance."""
     distinct, counts = np.unique(values, return_counts=True)
-    found: list[float] = []
-    while len(distinct) > 2:
-        for end, rest in ((0, slice(1, None)), (-1, slice(None, -1))):
-            others = distinct[rest]
-            gap = abs(others[end] - distinct[end])
-            width = max(others[-1] - others[0], abs(others).max() / 10)
-            spelt = CODES.fullmatch(f"{distinct[end]:g}")
-            if spelt and counts[end] > 1 and gap > FAR * width:
-                found.append(float(distinct[end]))
-                distinct, counts = others, counts[rest]
-                break
-        else:
-            break
-    return found
+    spelt = np.array([bool(CODES.fullmatch(f"{v:g}")) for v in distinct.tolist()], bool)
+    others = distinct[~(spelt & (counts > 1))]
+    if len(others) < 2:
+        return []
+    width = max(np.ptp(others), np.abs(others).max() / 10)
+    far = np.maximum(others[0] - distinct, distinct - others[-1]) > FAR * width
+    return distinct[spelt & (counts > 1) & far].tolist()
 
 
 def few(values: np.ndarray) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,12 +15,30 @@ import pyarrow.fs
 import pyarrow.parquet
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import UNREADABLE, Found, explained, format_of
+from polyreg.tables.files import UNREADABLE, Found, explained
+from polyreg.tables.formats.names import SHEETS, format_of, title, unpacked_name
 from polyreg.text import without_secrets
 
-HIDDEN = re.compile(r"(^|/)[._]")
+HIDDEN = re.compile(r"(^|/)([._]|~\$)")
 # Of a folder that has such files, no others are read.
-SURE = (".csv", ".parquet", ".pq", ".tsv", ".arrow", ".feather", ".orc", ".jsonl", ".ndjson")
+SURE = (
+    ".csv",
+    ".parquet",
+    ".pq",
+    ".tsv",
+    ".arrow",
+    ".feather",
+    ".orc",
+    ".jsonl",
+    ".ndjson",
+    *SHEETS,
+)
+ABSENT = "__HIVE_DEFAULT_PARTITION__"  # where there is no value
+KINDS = (
+    (re.compile(r"-?\d{1,18}"), pa.int64()),
+    (re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"), pa.float64()),
+    (re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"), pa.date32()),
+)
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 
 
@@ -43,23 +62,51 @@ def find(data: str) -> tuple[str, list[Found]]:
             f"no table at {root}; give a file, a folder of files that end in "
             f"{', '.join(SURE)} and the like, or a glob"
         )
-    formats = {format_of(file.path) or "csv": file.path.name for file in chosen}
+    formats = {_format(file.path): file.path.name for file in chosen}
     if len(formats) > 1:
         (one_format, a), (other, b) = list(formats.items())[:2]
         raise BadTable(
-            f"{root} means both {_title(one_format)} ({a}) and {_title(other)} ({b}); choose "
+            f"{root} means both {title(one_format)} ({a}) and {title(other)} ({b}); choose "
             "one by a glob like '*.csv'"
         )
-    return root, chosen
+    return root, with_keys(chosen)
+
+
+def with_keys(files: list[Found]) -> list[Found]:
+    """With the columns that names of folders give, as year=2018/site=north/a.parquet does.
+
+    A column is of whole numbers, numbers, dates or text, whichever fits its values in all files.
+    """
+    keys = []
+    for file in files:
+        parts = (part.partition("=") for part in PurePath(file.name).parts[:-1])
+        keys.append({key: unquote(value) for key, mark, value in parts if key and mark})
+    kinds = {name: _kind([k[name] for k in keys if name in k]) for one in keys for name in one}
+    return [
+        file._replace(keys=tuple((k, _value(v, kinds[k])) for k, v in one.items()))
+        for file, one in zip(files, keys, strict=True)
+    ]
+
+
+def _kind(values: list[str]) -> pa.DataType:
+    known = [value for value in values if value != ABSENT]
+    fitting = (kind for pattern, kind in KINDS if all(map(pattern.fullmatch, known)))
+    return next(fitting, pa.string()) if known else pa.string()
+
+
+def _value(value: str, kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(None if value == ABSENT else value, pa.string()).cast(kind)
 
 
 def is_surely_a_table(path: PurePath) -> bool:
     """Whether its ending is one that only tables have."""
-    return path.name.lower().removesuffix(".gz").endswith(SURE)
+    return unpacked_name(path).endswith(SURE)
 
 
-def _title(kind: str) -> str:
-    return {"csv": "CSV", "json": "JSON", "orc": "ORC"}.get(kind, kind.capitalize())
+def _format(path: PurePath) -> str:
+    """What one table's files have in common."""
+    is_sheet = path.name.lower().endswith(SHEETS)
+    return "sheets" if is_sheet else format_of(path) or "csv"
 
 
 def _listed_here(data: str) -> tuple[str, list[Found]]:

@@ -29,6 +29,10 @@ class Frame(NamedTuple):
     name: str = TITLE
     hint: str = ""
 
+    def sample(self, column: str) -> pa.Array:
+        """A column as text."""
+        return _whole(self.columns[column]).cast(pa.string())
+
     @property
     def schema(self) -> pa.Schema:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
@@ -200,7 +204,9 @@ def _arrow(column: Any, name: str) -> Any:
     except BadTable:
         if not isinstance(column, Iterable):
             raise
-        return pa.array(list(map(repr, column)))  # no number, which is said if it is asked for
+        return pa.array(
+            [None if value is None else str(value) for value in column]
+        )  # no number, which is said if it is asked for
     return pa.array(_shaped(numbers, f"column {name}", 1))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from polyreg.tables import decimals
 from polyreg.tables.files import BLOCK_ROWS, File, Place, explained
-from polyreg.tables.formats.dates import is_time, since
+from polyreg.tables.formats.dates import is_time, rest_of, since
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.rows import Read, Rows
 
@@ -98,6 +98,8 @@ def exactly(column: pa.Array, units: str = "") -> decimals.Numbers:
     if pa.types.is_string(column.type) or pa.types.is_decimal(column.type):
         return decimals.split(column.cast(pa.string()))
     high = as_float64(column, units)
+    if is_time(column.type):
+        return high, rest_of(column, units, high)
     if not pa.types.is_integer(column.type):
         return high, None
     return high, decimals.of_integers(np.from_dlpack(column.fill_null(0)), high)

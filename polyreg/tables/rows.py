@@ -18,6 +18,7 @@ from polyreg.tables.missing import MissingRows
 from polyreg.text import listed
 
 SAMPLE = 16_384
+USUAL = "separated by ','"
 Columns = list[np.ndarray]
 Low = Sequence[np.ndarray | None]  # what float64 leaves of each column; None where it is nothing
 Read = Iterator[tuple[Place, Columns, Low]]
@@ -131,6 +132,11 @@ class Rows:
     def described(self) -> str:
         """How the table was read, in words; "" where there is nothing to say."""
         return ""
+
+    def unusual(self) -> str:
+        """The same, "" also of commas and decimal points alone."""
+        told = self.described()
+        return "" if told == USUAL else told
 
     @property
     def columns(self) -> list[str]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
 from polyreg.fields import Reading
+from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.files import File, sha256
 from polyreg.tables.formats.cells import codes_of
@@ -28,7 +29,7 @@ from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
-NULL = pa.null()
+NULL, EPOCH = pa.null(), "days since 1970-01-01"
 AT_ONCE = 16  # files that are opened over a network
 
 
@@ -38,6 +39,8 @@ class Table(Rows):
     names: the features; `left_out` are the columns that could be none, and why
     """
 
+    _each: Each
+
     def __init__(
         self,
         root: str,
@@ -46,7 +49,7 @@ class Table(Rows):
         features: Sequence[str],
         weights: str | None,
         exclude: Sequence[str],
-        units: Mapping[str, str],
+        units: Mapping[str, str] | None,
     ):
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights = target, weights
@@ -112,7 +115,7 @@ class Table(Rows):
             files = list(each(opening, found))
 
         def made(files: list[File], features: Sequence[str] = features) -> Table:
-            table = cls(root, files, target, features, weights, exclude, units or {})
+            table = cls(root, files, target, features, weights, exclude, units)
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
             return table
@@ -142,21 +145,28 @@ class Table(Rows):
             reading=config.reading,
         )
 
-    def _units(self, known: Mapping[str, str], dated: Sequence[str]) -> dict[str, str]:
-        """Of the columns that are used: dates since their first, others as the header tells."""
+    def _units(self, known: Mapping[str, str] | None, dated: Sequence[str]) -> dict[str, str]:
+        """Of the columns that are used: dates since their first, others as the header tells.
+
+        known: those of a model, which may be none. Raises BadTable where it knows a column of
+        dates as one of numbers.
+        """
         text = self._files[0].text
         found = dict(text.dialect.units) if text else {}
         for name in dated:
-            for file in self._files:
-                first = (units_of(b.column(0).drop_null()[:1000]) for b in file.batches([name]))
-                if units := known.get(name) or next(filter(None, first), ""):
-                    found[name] = units
-                    break
+            if known is not None and not is_dated(known.get(name, "")):
+                raise BadTable(
+                    f"column {name} of {self.title} holds dates, and the model was fitted to "
+                    "numbers; give it the same kind of column"
+                )
+            batches = (batch for file in self._files for batch in file.batches([name]))
+            units = (units_of(batch.column(0).drop_null()[:1000]) for batch in batches)
+            found[name] = (known or {}).get(name) or next(filter(None, units), EPOCH)
         return {name: found[name] for name in self.columns if name in found}
 
     def described(self) -> str:
         """How a text table was read, in words; "" of other formats."""
-        told = dict.fromkeys(file.text.dialect.described() for file in self._files if file.text)
+        told = dict.fromkeys(file.described() for file in self._files if file.text)
         more = f", and {len(told) - 1} other ways" if len(told) > 1 else ""
         return f"{next(iter(told))}{more}" if told else ""
 

@@ -34,6 +34,8 @@ def of(outcome: str, result: Result | None = None) -> str:
     # As text: a block of code would not break the line, and would widen MLflow's page.
     equation, *others = map(escaped, result.equations.lines())
     first = [_cut(equation), *(_cut(line, EQUATION // 2) for line in others)]
+    if first != [equation, *others]:
+        first.append("Every term of it is in coefficients.json.")
     above = "\n\n".join(part for part in (*first, how) if part)
     header, rows = _fitted(result) if result.truth is None else _trained(result)
     return f"{above}\n\n{table(header, rows, ROOM - len(above))}"
@@ -74,8 +76,7 @@ def _row(cells) -> str:
 def _cut(whole: str, room: int = EQUATION) -> str:
     if len(whole) <= room:
         return whole
-    start = re.sub(r" [-+] (?:(?! [-+] ).)*$", " + ...", whole[:room])
-    return f"{start} (the rest is in coefficients.json)"
+    return re.sub(r" [-+] (?:(?! [-+] ).)*$", " + ...", whole[:room])
 
 
 def escaped(content: str) -> str:

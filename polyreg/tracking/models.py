@@ -6,6 +6,7 @@ import platform
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -115,7 +116,7 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     """
     names = list(result.variables)
     about = Model(
-        signature=_signature(names),
+        signature=_signature(result),
         saved_input_example_info=_write_example(pd.DataFrame(example, columns=names), folder),
         metadata={
             "columns": {"pytorch": {"by position": names}, "python_function": {"by name": names}}
@@ -139,13 +140,17 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     about.save(folder / MLMODEL_FILE_NAME)
 
 
-def _signature(names: list[str]) -> ModelSignature:
+def _signature(result: Result) -> ModelSignature:
     """Columns of MLflow's type `any`: its double refuses int64, and `any` leaves it to the model
-    to name the column that is bad.
+    to name the column that is bad. After a fit with weights, their column may be there or not:
+    MLflow keeps a column that is not in the signature from the model.
     """
+    inputs: list[Any] = [ColSpec(AnyType(), name) for name in result.variables]
+    if result.weighted_by and result.weighted_by not in result.variables:
+        inputs.append(ColSpec(AnyType(), result.weighted_by, required=False))
     numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
     return ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), name) for name in names]),
+        inputs=Schema(inputs),
         outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
         params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
     )

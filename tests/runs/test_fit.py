@@ -36,6 +36,22 @@ def table(store) -> Path:
 ASKED = ("--data", "calibration.csv", "--target", "y")
 
 
+def test_what_is_printed_of_weights_and_of_a_fit_without_intercept_says_what_it_is(store):
+    x = np.linspace(1, 3, 30)
+    y = 2 * x + np.random.default_rng(0).normal(scale=0.1, size=30)
+    pd.DataFrame({"x": x, "y": y, "u_y": x**-2}).to_csv("t.csv", index=False)
+    asked = ["--data", "t.csv", "--target", "y", "--weights", "u_y", "--intercept", "false"]
+    result = fit(*asked)
+    assert result.exit_code == 0, result.output
+    for said in (
+        "R2 (uncentred) 0.9", "of y * sqrt(weight), without unit",
+        "std errors scaled by the residuals; weights are relative",
+        "note: weights are taken as 1/variance: u_y looks like an uncertainty; use a column of "
+        "1/u_y^2",
+    ):  # fmt: skip
+        assert said in result.output, said
+
+
 def test_a_fit_is_tracked_with_its_errors_its_data_and_its_model(table):
     result = fit(*ASKED, "--degree", "2")
     assert result.exit_code == 0, result.output
@@ -249,7 +265,7 @@ def test_what_is_used_and_what_is_not_is_said(table):
     data.loc[3, "x"] = np.nan
     data.to_csv("calibration.csv", index=False)
     output = fit(*ASKED, "--missing", "drop").output
-    assert "features x; not used: site" in output and "59 rows (1 dropped)" in output
+    assert "features x; not used: site" in output and "59 rows (1 dropped: x 1)" in output
 
 
 def test_a_store_that_is_none_is_said_in_one_line(table):

@@ -562,7 +562,8 @@ def require_answer(answer, table: Table) -> None:
     assert np.isfinite(answer.coefficients).all()
     document = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     x = np.concatenate([np.column_stack(block.x) for block in table.blocks()])
-    found, low, high = answer.predict(x, interval="prediction")
+    weights = None if answer.weighted_by is None else 1.0
+    found, low, high = answer.predict(x, interval="prediction", weights=weights)
     assert np.isfinite(found).all()
     if answer.has_errors:
         assert np.isfinite(answer.std_errors).all() and (answer.std_errors >= 0).all()
@@ -572,6 +573,8 @@ def require_answer(answer, table: Table) -> None:
     else:
         assert np.isnan(answer.std_errors).all()
     frame = pd.DataFrame(x, columns=list(answer.variables))
+    if answer.weighted_by is not None:
+        frame[answer.weighted_by] = 1.0
     served = Predictor(document).predict(frame)
     size = np.abs(found).max() + np.abs(document["basis"]["weights"]).sum()
     np.testing.assert_allclose(served.prediction, found, rtol=1e-9, atol=1e-12 * size)

@@ -132,7 +132,8 @@ def test_log_result_leaves_what_the_command_leaves(table, options):
     loaded = polyreg.load(f"runs:/{run.info.run_id}/model")
     x = np.column_stack([calibration()[["x"]]] * len(result.variables))
     assert np.array_equal(loaded.predict(x), result.predict(x))
-    served = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(x)
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    served = model.predict(x, params={"interval": "confidence"})
     np.testing.assert_allclose(served["prediction"], result.predict(x), rtol=1e-12)
     assert polyreg.compare([run.info.run_id, result]).table().splitlines()[1].split()[0] == "1"
 

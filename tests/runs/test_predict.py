@@ -73,6 +73,35 @@ def test_a_confidence_interval_is_narrower(model):
     assert widths[0] < widths[1]
 
 
+def test_the_interval_of_a_new_row_takes_its_weight_from_the_column_of_that_name(store):
+    x = np.linspace(1, 12, 60)
+    y = 2 + 3 * x + 0.1 * x * np.random.default_rng(0).normal(size=60)
+    pd.DataFrame({"x": x, "y": y, "w": x**-2}).to_csv("rows.csv", index=False)
+    arguments = ["--data", "rows.csv", "--target", "y", "--weights", "w", "--degree", "1"]
+    assert CliRunner().invoke(fit.main, arguments).exit_code == 0
+    model = f"runs:/{only_run().info.run_id}/model"
+    new = pd.DataFrame({"x": [1.0, 10.0, 3.0, 4.0], "w": [1.0, 0.01, 0.0, None]})
+    new.to_csv("new.csv", index=False)
+    result = predict("--model", model, "--data", "new.csv", "--out", "out.csv")
+    assert result.exit_code == 0, result.output
+    assert "warning: 2 without an interval, for lack of a weight above 0 in w" in result.output
+    out = pd.read_csv("out.csv")
+    loaded = polyreg.load(model)
+    expected = loaded.predict(new.x[:2], "prediction", weights=new.w[:2])
+    np.testing.assert_allclose(out.loc[:1, ["prediction", "low", "high"]].T, expected, rtol=1e-12)
+    assert out.prediction.notna().all() and out.low.isna().tolist() == [False] * 2 + [True] * 2
+    served = mlflow.pyfunc.load_model(model).predict(new[:2])  # MLflow lets the column through
+    np.testing.assert_allclose(served[["prediction", "low", "high"]].T, expected, rtol=1e-12)
+    new[["x"]].to_csv("new.csv", index=False)
+    result = predict("--model", model, "--data", "new.csv", "--out", "out.csv")
+    assert result.exit_code == 0 and "in the column w, or ask for the interval" in result.output
+    out = pd.read_csv("out.csv")
+    assert out.low.isna().all() and out.high.isna().all() and out.prediction.notna().all()
+    arguments = ["--model", model, "--data", "new.csv", "--interval", "confidence"]
+    result = predict(*arguments, "--out", "out.csv")
+    assert "note" not in result.output and pd.read_csv("out.csv").low.notna().all()
+
+
 def test_a_missing_value_has_no_prediction(model):
     pd.DataFrame({"a": [0.5, None, 0.5], "b": [0.0, 1.0, np.inf]}).to_csv("new.csv", index=False)
     result = predict("--model", model, "--data", "new.csv")

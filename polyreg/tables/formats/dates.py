@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from polyreg.errors import BadTable
+from polyreg.tables.decimals import product_of
 from polyreg.tables.formats.cells import MISSING, BadCell
 
 NANOSECONDS = {"days": 86_400 * 10**9, "seconds": 10**9}
+MISSING_TIME = np.iinfo(np.int64).min  # NaT
 YEARS = "the years 1678 to 2262, and dates beyond are no numbers here; leave the column out"
 SHORT = 3600 * 10**9  # first rows within an hour are counted in seconds
 TIME = (
@@ -158,13 +160,33 @@ def _counts(column: pa.Array) -> np.ndarray:
     except pa.ArrowInvalid as error:
         raise BadTable(f"a column has dates outside {YEARS}") from error
     numbers = column.cast(pa.int64())
-    empty = np.iinfo(np.int64).min  # NaT
-    return np.asarray(numbers.fill_null(empty)).astype("datetime64[ns]")
+    return np.asarray(numbers.fill_null(MISSING_TIME)).astype("datetime64[ns]")
 
 
 def since(column: pa.Array, units: str) -> np.ndarray:
     """Times as numbers (n,) float64 in these units, nan where one is missing."""
+    counts, unit = _since(column, units)
+    return np.where(counts == MISSING_TIME, np.nan, counts.astype(float) / unit)
+
+
+def rest_of(column: pa.Array, units: str, high: np.ndarray) -> np.ndarray | None:
+    """What `since`, high, leaves of the times (n,), float64; None where that is nothing.
+
+    To microseconds, of which float64 holds all of 285 years; finer times leave nothing here.
+    """
+    counts, unit = _since(column, units)
+    known = counts != MISSING_TIME
+    micros, left = np.divmod(np.where(known, counts, 0), 1000)
+    if left.any() or np.abs(micros).max(initial=0) > 2**53:
+        return None
+    product, error = product_of(np.where(known, high, 0.0), unit / 1000)
+    low = (micros - product - error) / (unit / 1000)
+    return low if low.any() else None
+
+
+def _since(column: pa.Array, units: str) -> tuple[np.ndarray, int]:
+    """Nanoseconds since the origin (n,), and those of the unit."""
     unit, _, origin = units.partition(" since ")
     counts = _counts(column)
-    found = (counts - np.datetime64(pd.Timestamp(origin), "ns")).astype(np.int64).astype(float)
-    return np.where(np.isnat(counts), np.nan, found / NANOSECONDS[unit])
+    found = (counts - np.datetime64(pd.Timestamp(origin), "ns")).astype(np.int64)
+    return np.where(np.isnat(counts), MISSING_TIME, found), NANOSECONDS[unit]

@@ -25,13 +25,18 @@ from polyreg.text import listed, plural, quoted
 BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
 CHUNK = 1 << 20
 PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
-ZIP, EMPTY_ZIP, XZ = b"PK\x03\x04", b"PK\x05\x06", b"\xfd7zXZ"
+EMPTY_ZIP, XZ = b"PK\x05\x06", b"\xfd7zXZ"
 DATE = pa.timestamp("ns")
 TRUTHS = {*TRUE, *FALSE}
 # Numbers that int64 and float64 keep: no codes with zeros before them, and no digits lost.
 EXACT_WHOLE = r"^[+-]?(0|[1-9]\d{0,17})$"
-EXACT = r"^[+-]?(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?$"
+EXACT = r"^[+-]?(?:(0|[1-9]\d*)?([.]\d*)?([eE][+-]?\d+)?|(?i:inf|infinity))$"
 WHOLE = re.compile(r"[+-]?\d{1,18}")
+
+
+def is_packed(head: bytes) -> bool:
+    """Whether a file that begins so is one packed stream; a zip may be a spreadsheet."""
+    return head.startswith((*PACKINGS, XZ))
 
 
 def unpacked(stream: Any, name: str, reading: Reading) -> Any:
@@ -50,10 +55,9 @@ def unpacked(stream: Any, name: str, reading: Reading) -> Any:
         return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
     if head.startswith(EMPTY_ZIP):
         raise BadTable(f"{name} is an empty zip file; pack one table into it")
-    if head.startswith(ZIP):
+    if head.startswith(sheets.ZIP):
         packed = zipfile.ZipFile(stream)
-        if {*sheets.INSIDE} & {*packed.namelist()}:
-            stream.seek(0)
+        if sheets.is_book(packed):
             return pa.PythonFile(sheets.as_csv(stream, name, reading.sheet), mode="r")
         return pa.PythonFile(_only_file(packed, name), mode="r")
     return stream
@@ -110,7 +114,14 @@ class Delimited:
             size = max(dialect.SAMPLE, 3 * len(head))
             head += (more := _read(stream, size))
             whole = len(more) < size
-            found = dialect.sniff(head, whole, name, reading, wanted)
+            is_last = whole or len(head) >= dialect.MOST_SAMPLE
+            try:
+                found = dialect.sniff(head, whole, name, reading, wanted)
+            except BadTable:  # later rows may tell
+                if is_last:
+                    raise
+            if found and not (found.has_values or is_last):
+                found = None
         fields, undecided, orders = [], [], {}
         for column, some in zip(found.dialect.names, found.cells, strict=True):
             kind = _kind(some, found.dialect)
@@ -373,6 +384,10 @@ def _single_blanks(block: bytes) -> bytes:
     block = block.replace("\u00a0".encode(), b" ")
     if b'"' in block:
         block = re.sub(rb'("[^"]*")|[ \t]+', lambda found: found[1] or b" ", block)
-    else:
-        block = re.sub(rb"[ \t]+", b" ", block)
-    return re.sub(rb" *(\r?\n|\r|\A|\Z) *", rb"\1", block)
+        return re.sub(rb" *(\r?\n|\r|\A|\Z) *", rb"\1", block)
+    block = block.replace(b"\t", b" ")  # ten times as fast as regular expressions
+    while b"  " in block:
+        block = block.replace(b"  ", b" ")
+    for end in (b"\r", b"\n"):
+        block = block.replace(b" " + end, end).replace(end + b" ", end)
+    return block.strip(b" ")

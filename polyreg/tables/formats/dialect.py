@@ -39,8 +39,11 @@ from polyreg.text import plural, quoted
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SHOWN = {"\t": "tabs", " ": "blanks"}
 LINE_END = re.compile(r"\r\n|\r|\n")  # as Arrow ends lines
-SAMPLE = 1 << 15  # bytes that are looked at, more where the table begins later
-MOST_SAMPLE = 1 << 20
+NAME = r'(?:[A-Za-z]\w*|"[A-Za-z]\w*")'
+NUMBER = r"-?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"
+USUAL = re.compile(rf"{NAME}(?:,{NAME})+\r?\n(?:{NUMBER}(?:,{NUMBER})*\r?\n)+", re.ASCII)
+SAMPLE = 1 << 13  # bytes that are looked at, more where the table begins later
+MOST_SAMPLE = 1 << 18
 
 
 PLAIN = Numbers()
@@ -97,6 +100,7 @@ class Found(NamedTuple):
 
     dialect: Dialect
     cells: list[list[str]]  # of each column, some cells
+    has_values: bool  # numbers or dates, which tell where the rows begin
 
 
 def encoding_of(head: bytes, asked: str) -> str:
@@ -143,6 +147,8 @@ def sniff(
     text = decoded(decoder, head, whole, encoding).lstrip("\ufeff")
     if "\0" in text:
         raise BadTable(f"{name} is no text (it has bytes of 0); give CSV, Parquet or another table")
+    if encoding == "utf-8" and reading == Reading() and (found := _usual(text, whole)):
+        return found
     lines = LINE_END.split(text)
     if not whole and len(lines) > 1:
         del lines[-1]  # it may be cut
@@ -209,7 +215,20 @@ def sniff(
         renamed=tuple(renamed),
         footer=grid.footer() if whole else (),
     )
-    return Found(dialect, columns[: len(names)])
+    return Found(dialect, columns[: len(names)], any(telling))
+
+
+def _usual(text: str, whole: bool) -> Found | None:
+    """A header of words and rows of plain numbers, by commas: at a glance, as most files are."""
+    text = text if whole else text[: text.rfind("\n") + 1]
+    if not USUAL.fullmatch(text):
+        return None
+    names, *rows = (line.split(",") for line in text.split())
+    names = [name.strip('"') for name in names]
+    if len({*names}) < len(names) or {*map(len, rows)} != {len(names)}:
+        return None
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return Found(Dialect(names=tuple(names), width=len(names), skip=1), columns, True)
 
 
 def _best_grid(grids: Sequence[Grid], name: str) -> Grid:

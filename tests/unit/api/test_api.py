@@ -307,6 +307,21 @@ def test_what_diverges_is_a_run_without_coefficients():
 # Comparisons
 
 
+def test_a_comparison_keeps_r2_about_0_apart_from_r2_about_the_mean():
+    x = np.arange(1.0, 12)
+    y = 5 + np.cos(x)
+    fits = [polyreg.fit(x, y, degree=k, intercept=i) for i in (True, False) for k in (1, 2)]
+    comparison = polyreg.compare(fits)
+    header, *rows = comparison.table().splitlines()
+    assert re.search(r" r2 +r2 \(uncentred\) ", header)
+    for row, one in zip(rows, fits, strict=True):
+        value = f"{one.r2:.6g}"
+        shown = rf" {value} +- " if one.intercept else rf" - +{value} "
+        assert re.search(shown, row), row
+    page = comparison.to_html()
+    assert "r2 (uncentred)" in page and "adjusted_r2 (uncentred)" in page
+
+
 def test_a_comparison_takes_any_mixture(swept, tmp_path):
     fits = [polyreg.fit(X, Y, degree=degree) for degree in (1, 2)]
     loaded = polyreg.Result.from_dict(fits[1].to_dict())

@@ -473,7 +473,7 @@ REFUSED = {
     "no numeric column": (
         ({"s": TEXT, "y": Y},),
         dict(target="y"),
-        "the data has no numeric column left for a feature: 's' (text) cannot be one",
+        "column s of the data holds numbers as text",
     ),
     "another index": (
         (FRAME[["a"]][::-1], FRAME.y),

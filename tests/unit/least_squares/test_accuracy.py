@@ -250,7 +250,7 @@ def test_the_statistics_are_those_of_statsmodels(kind, precision):
 @pytest.mark.parametrize("kind", WELL_CONDITIONED)
 @pytest.mark.parametrize("level", [0.95, 0.5])
 def test_the_bands_are_those_of_statsmodels(kind, level):
-    """A new observation has weight 1, also where the rows of the fit have weights."""
+    """Theirs has weight 1, unless it is given, also where the rows of the fit have weights."""
     case = well_conditioned(**WELL_CONDITIONED[kind])
     theirs, ours = by_statsmodels(case), fitted(case, "certified")
     x = np.random.default_rng(4).uniform(-1.3, 1.3, size=(15, len(case.columns)))
@@ -259,7 +259,8 @@ def test_the_bands_are_those_of_statsmodels(kind, level):
     near = dict(rtol=1e-9, atol=1e-11)  # a band may end near 0
     np.testing.assert_allclose(ours.predict(x), frame["mean"], **near)
     for interval, prefix in [("confidence", "mean"), ("prediction", "obs")]:
-        found = ours.predict(x, interval=interval, level=level)
+        weights = None if case.weights is None else 1
+        found = ours.predict(x, interval=interval, level=level, weights=weights)
         names = ["mean", f"{prefix}_ci_lower", f"{prefix}_ci_upper"]
         np.testing.assert_allclose(np.stack(found, axis=1), frame[names], **near)
 

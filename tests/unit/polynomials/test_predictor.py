@@ -43,10 +43,12 @@ def document(found: Result) -> dict:
     return json.loads(json.dumps(found.to_dict(), allow_nan=False))
 
 
-def framed(names, x) -> pd.DataFrame:
-    """Other columns among them, and in another order."""
+def framed(names, x, weights=None) -> pd.DataFrame:
+    """Other columns among them, and in another order; with weights, a column of that name."""
     columns = {name: x[:, d] for d, name in reversed(list(enumerate(names)))}
-    return pd.DataFrame({"before": "text", **columns, "after": None}, index=np.arange(len(x)) + 7)
+    weighed = {} if weights is None else {"weights": weights}
+    columns = {"before": "text", **weighed, **columns, "after": None}
+    return pd.DataFrame(columns, index=np.arange(len(x)) + 7)
 
 
 def training(weights, family="hermite") -> Training:
@@ -67,9 +69,9 @@ def module_of(found: Result) -> torch.nn.Module:
     return training(found.solution.weights.tolist(), found.design.basis).model
 
 
-def agree(found: pd.DataFrame, answer: Result, x, interval: str) -> None:
+def agree(found: pd.DataFrame, answer: Result, x, interval: str, weights=None) -> None:
     """The same products, summed in another order: K eps of the sum of their sizes."""
-    prediction, low, high = answer.predict(x, interval)
+    prediction, low, high = answer.predict(x, interval, weights=weights)
     q = answer._matrix(x)
     near = 2 * EPS * q.shape[1]
     size = np.abs(q) @ np.abs(answer.solution.weights)
@@ -80,7 +82,8 @@ def agree(found: pd.DataFrame, answer: Result, x, interval: str) -> None:
         return
     factor = answer.quantile() * answer.residual_sd
     slack = near * ((np.abs(q) @ np.abs(inverse)) * np.abs(q)).sum(1)
-    variance = ((q @ inverse) * q).sum(1) + (interval == "prediction")
+    noise = 0 if interval == "confidence" else 1 if weights is None else 1 / weights
+    variance = ((q @ inverse) * q).sum(1) + noise
     root = np.sqrt(np.maximum(variance, slack))
     near_bound = near * size + 2 * factor * slack / root + 4 * EPS * np.abs([low, high]).max(0)
     assert (np.abs(found.low - low) <= near_bound).all()
@@ -92,10 +95,11 @@ def agree(found: pd.DataFrame, answer: Result, x, interval: str) -> None:
 def test_it_predicts_what_the_answer_does(kind, interval):
     answer = answered(**KINDS[kind])
     x = np.random.default_rng(1).uniform(-2, 3, size=(50, len(answer.variables)))
-    found = Predictor(document(answer)).predict(framed(answer.variables, x), interval)
+    weights = np.linspace(0.5, 2, 50) if kind == "weighted" else None
+    found = Predictor(document(answer)).predict(framed(answer.variables, x, weights), interval)
     assert list(found) == COLUMNS and list(found.index) == list(range(7, 57))
     assert [d.kind for d in found.dtypes] == ["f", "f", "f", "b"]
-    agree(found, answer, x, interval)
+    agree(found, answer, x, interval, weights)
     assert found.extrapolated.tolist() == answer.extrapolated(x).tolist()
     assert set(found.extrapolated) == {True, False}
 
@@ -109,7 +113,9 @@ def test_it_predicts_what_the_answer_does_where_fits_are_hard(name, precision):
     answer = fit(InMemory(problem.columns, problem.y, problem.weights, names), config)
     x = np.stack(problem.columns, axis=1)
     for interval in ("prediction", "confidence"):
-        agree(Predictor(document(answer)).predict(framed(names, x), interval), answer, x, interval)
+        frame = framed(names, x, problem.weights)
+        found = Predictor(document(answer)).predict(frame, interval)
+        agree(found, answer, x, interval, problem.weights)
 
 
 @pytest.mark.parametrize("degree", [0, 3, 20, 40])

@@ -64,8 +64,11 @@ def test_an_answer_survives_json(kind):
     found = again(answer)
     x = np.random.default_rng(1).uniform(-2, 3, size=(20, len(answer.design.names)))
     assert np.array_equal(found.predict(x), answer.predict(x))
+    weights = np.linspace(0.5, 2, 20) if kind == "weighted" else None
     for interval in ("confidence", "prediction"):
-        np.testing.assert_array_equal(found.predict(x, interval), answer.predict(x, interval))
+        known = {"interval": interval, "weights": weights}
+        np.testing.assert_array_equal(found.predict(x, **known), answer.predict(x, **known))
+    assert found.weighted_by == answer.weighted_by == ("weights" if kind == "weighted" else None)
     assert np.array_equal(found.extrapolated(x), answer.extrapolated(x))
     assert np.array_equal(found.coefficients, answer.coefficients)
     for name in ("terms", "exponents", "rank", "nobs", "df_resid", "has_errors", "notes", "target",
@@ -421,7 +424,7 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
     assert again(found).to_dict() == found.to_dict()
     frame = pd.DataFrame(x, columns=list(found.variables))
     for known in (found.to_dict(), document.upgraded(old["document"])):
-        served = Predictor(known).predict(frame).prediction
+        served = Predictor(known).predict(frame, "confidence").prediction
         assert (np.abs(served - old["prediction"]) <= 300 * EPS * size).all()
     if path.stem.startswith("training"):
         assert found.domain == {"x": tuple(old["domain"])}
@@ -438,7 +441,9 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
     np.testing.assert_allclose(found.digits, nan_for_none(old["digits"]), rtol=0, atol=0.051)
     for name in ("df_resid", "nobs", "aic", "bic", "r2", "adjusted_r2", "residual_sd"):
         np.testing.assert_equal(getattr(found, name), old[name], err_msg=name)
-    bounds = found.predict(x, "prediction")[1:]
+    # It gave the intervals of rows of weight 1.
+    bounds = found.predict(x, "prediction", weights=1)[1:]
+    assert found.weighted_by == ("" if "weighted" in path.stem else None)
     np.testing.assert_allclose(bounds, nan_for_none([old["low"], old["high"]]), rtol=1e-12)
     assert found.equation() == old["equation"]
 
@@ -456,6 +461,98 @@ def test_polyreg_loads_the_models_of_an_earlier_version(tmp_path, path, place):
 def test_there_are_old_documents_of_both_forms():
     forms = {type(json.loads(path.read_text())["document"]["basis"]) for path in OLD}
     assert forms == {str, dict} and len(OLD) == 6
+
+
+# Weights of new rows.
+
+
+def weighted(seed: int = 0, rows: int = 40, **options) -> Result:
+    """y = 2 + 3 x, its noise 0.1 x, and so the weights 1/x^2."""
+    rng = np.random.default_rng(seed)
+    x = np.linspace(1, 12, rows)
+    frame = pd.DataFrame({"x": x, "y": 2 + 3 * x + 0.1 * x * rng.normal(size=rows), "w": x**-2})
+    return polyreg.fit(frame, target="y", weights="w", degree=1, **options)
+
+
+def test_the_interval_of_a_new_row_of_known_weight_covers_what_it_says():
+    rng, trials, at = np.random.default_rng(11), 1000, 10.0
+    inside = 0
+    for seed in range(trials):
+        _, low, high = weighted(seed).predict(at, "prediction", weights=at**-2)
+        inside += low <= 2 + 3 * at + 0.1 * at * rng.normal() <= high
+    # 4 standard errors of a binomial: with the interval of weight 1 it is some 300.
+    assert abs(inside - 0.95 * trials) < 4 * math.sqrt(trials * 0.95 * 0.05)
+
+
+def test_the_variance_of_a_new_row_is_that_of_its_weight_and_of_the_mean():
+    found = weighted()
+    x = np.array([1.0, 10.0])
+    _, mean, _ = found.predict(x, "confidence", 0.8)
+    y, low, high = found.predict(x, "prediction", 0.8, weights=[1.0, 0.01])
+    squares = (y - mean) ** 2 + (found.quantile(0.8) * found.residual_sd) ** 2 * np.array([1, 100])
+    np.testing.assert_allclose([y - low, high - y], np.sqrt([squares, squares]), rtol=1e-12)
+    frame = pd.DataFrame({"w": [1.0, 0.01], "x": x})
+    assert np.array_equal(found.predict(frame, "prediction", 0.8), [y, low, high])
+    alone = found.predict(10.0, "prediction", 0.8, weights=0.01)
+    np.testing.assert_allclose(alone, [y[1], low[1], high[1]], rtol=1e-12)
+
+
+def test_without_the_weight_of_a_new_row_there_is_no_interval_and_a_warning_says_why():
+    found = weighted()
+    assert found.weighted_by == "w"
+    x = pd.DataFrame({"x": [1.0, 10.0]})
+    served = Predictor(found.to_dict())
+    with pytest.warns(UserWarning, match="give the weights of the new rows, in the column w, or"):
+        y, *bounds = found.predict(x, "prediction")
+    with pytest.warns(UserWarning, match="give the weights of the new rows, in the column w, or"):
+        told = served.predict(x)
+    assert np.isnan(bounds).all() and np.array_equal(y, found(x))
+    assert told[["low", "high"]].isna().all(axis=None)
+    np.testing.assert_allclose(told.prediction, y, rtol=1e-14)
+    for interval in ("confidence", None):
+        assert np.isfinite(found.predict(x, interval)).all()
+    assert np.isfinite(served.predict(x, "confidence").low).all()
+    # Where there are no intervals at all, weights are not asked for.
+    assert np.isnan(weighted(ridge=1.0).predict(x, "prediction")[1]).all()
+
+
+def test_what_weights_make_of_the_figures_is_said_where_they_are_printed():
+    found = weighted()
+    told, shown = (" ".join(form.split()) for form in (found.summary(), found._repr_html_()))
+    for text in (told, shown):
+        assert "std errors scaled by the residuals; weights are relative" in text
+        assert "Residual SD (no unit):" in text
+    sd = f"residual SD {found.residual_sd:.6g} of y * sqrt(weight), without unit"
+    assert sd in repr(found)
+    plain = answered(**KINDS["one"])
+    assert "Residual SD: " in plain.summary() and "weights" not in plain.summary()
+    # As they are said to be: a factor of all weights changes no standard error.
+    x, w = np.arange(1.0, 9), np.arange(1.0, 9) ** -2
+    y = np.sin(x)
+    one, other = (polyreg.fit(x, y, weights=k * w, degree=1) for k in (1, 64))
+    np.testing.assert_allclose(one.std_errors, other.std_errors, rtol=1e-14)
+    assert other.residual_sd == pytest.approx(8 * one.residual_sd, rel=1e-14)
+
+
+def test_r2_without_an_intercept_is_called_uncentred():
+    found = answered(**KINDS["one, no intercept"])
+    told = found.summary()
+    assert re.search(rf"R-squared \(uncentred\): +{found.r2:.10g}\b", told)
+    assert re.search(rf"Adj. R-sq. \(uncentred\): +{found.adjusted_r2:.10g}\b", told)
+    assert "R-squared (uncentred)" in found._repr_html_()
+    assert f"R2 (uncentred) {found.r2:.10g}" in repr(found)
+    assert "uncentred" not in answered(**KINDS["one"]).summary()
+
+
+@pytest.mark.parametrize("weights", [[1, 0], [1, -1], [1, math.nan], [1, 2, 3], [[1, 2]]])
+def test_what_are_no_weights_of_new_rows_are_refused(weights):
+    found = weighted()
+    with pytest.raises(polyreg.PolyregError, match="weights must be"):
+        found.predict([1.0, 2.0], "prediction", weights=weights)
+    if np.ndim(weights) == 1 and len(weights) == 2:
+        frame = pd.DataFrame({"x": [1.0, 2.0], "w": weights})
+        with pytest.raises(ValueError, match=r"w.*row 2|above 0"):
+            Predictor(found.to_dict()).predict(frame)
 
 
 # To be read.

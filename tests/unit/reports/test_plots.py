@@ -6,6 +6,7 @@ from matplotlib.cm import viridis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
 
+import polyreg
 from polyreg.reports import figures, sweep_figures
 from polyreg.reports.chart import (
     LIGHT,
@@ -58,6 +59,20 @@ def test_the_loss_is_on_a_log_scale_with_floor_gap_and_tolerance(tmp_path):
         figures.loss(steps, losses, losses, floor=0.0, **options), tmp_path / "no_floor.png"
     )
     assert not any("floor" in label for label in labels)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_no_band_of_new_rows_is_drawn_where_it_depends_on_their_weights(size):
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.uniform(size=(40, size)), rng.normal(size=40), rng.uniform(1, 2, 40)
+    drawn = []
+    for given in (None, weights):
+        [axes] = polyreg.fit(x, y, weights=given, degree=1).plot().axes
+        drawn.append(len(axes.collections))
+        labels = " ".join(text.get_text() for text in axes.get_legend().get_texts())
+        assert ("95 % prediction" in labels) == (given is None)
+        assert ("no prediction band: it depends on a new row's weight" in labels) != (given is None)
+    assert drawn[0] == drawn[1] + 1
 
 
 def test_residuals_show_the_data_and_the_error(tmp_path):

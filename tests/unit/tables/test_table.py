@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from polyreg.errors import BadTable
-from polyreg.tables.files import BLOCK_ROWS
+from polyreg.fields import Reading
+from polyreg.tables.files import BLOCK_ROWS, File, Found
+from polyreg.tables.formats import dialect
 from polyreg.tables.formats.delimited import BLOCK as CSV_BLOCK
 from polyreg.tables.rows import SAMPLE, InMemory
 from polyreg.tables.table import Table
@@ -675,3 +677,38 @@ def test_bad_arrays_are_refused_in_one_line(x, y, words):
     with pytest.raises(BadTable) as caught:
         InMemory(x, y).survey()
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+# --- the usual way, at a glance -------------------------------------------------------------------
+
+GLANCED = [
+    "x,y\n1,2\n3,4.5\n",
+    '"x","y"\r\n-1e3,2.\r\n3,4.5\r\n',
+    "a,b,c\n" + "1,2.25,3e-7\n" * 2_000,
+]
+
+
+@pytest.mark.parametrize("text", GLANCED)
+def test_what_is_seen_at_a_glance_is_what_a_longer_look_finds(tmp_path, monkeypatch, text):
+    path = write(tmp_path / "t.csv", text)
+    found = Found(path, "t.csv")
+    glanced = File.open(Reading(), [], found)
+    assert dialect._usual(text, True) is not None
+    monkeypatch.setattr(dialect, "_usual", lambda text, whole: None)
+    assert File.open(Reading(), [], found).text == glanced.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x,x\n1,2\n",
+        "x,y\n1,2,3\n",
+        "x,y\n1,\n",
+        "x,y\nm,s\n1,2\n",
+        "1,2\n3,4\n",
+        "x,y\n1;2\n",
+        "x,y\n",
+    ],
+)
+def test_what_is_not_usual_gets_a_longer_look(text):
+    assert dialect._usual(text, True) is None
