@@ -133,6 +133,45 @@ def decoded(decoder: codecs.IncrementalDecoder, block: bytes, is_last: bool, enc
         raise UnicodeDecodeError(encoding, block, 0, 1, str(error)) from error
 
 
+class _Lines(NamedTuple):
+    """Lines of a text below those that are skipped, and what tells how to take them."""
+
+    all: list[str]
+    kept: list[str]  # without comments
+    comment: str
+    skip: int  # lines that are skipped, comments not counted
+    separator: str  # asked for, by an option or by a line sep=; or auto
+
+    @classmethod
+    def of(cls, text: str, whole: bool, reading: Reading) -> "_Lines":
+        lines = LINE_END.split(text)
+        if not whole and len(lines) > 1:
+            del lines[-1]  # it may be cut
+        while lines and not lines[-1].strip():
+            del lines[-1]
+        above = 0 if reading.skip_lines == "auto" else int(reading.skip_lines)
+        separator = WORDS.get(reading.separator, reading.separator)
+        if said := re.match(r'"?sep=(.|\\t)"?\s*$', "".join(lines[above : above + 1])):
+            above += 1
+            separator = said[1].replace("\\t", "\t") if separator == "auto" else separator
+        skipped, lines = lines[:above], lines[above:]
+        mark = comment_of(lines, reading.comment, separator)
+        skip = len(without_comments(skipped, mark))
+        return cls(lines, without_comments(lines, mark), mark, skip, separator)
+
+    def comments_above(self, before: int) -> list[str]:
+        """The comments above the first row, which comes after so many other lines."""
+        found = []
+        for line in self.all:
+            if not without_comments([line], self.comment):
+                found.append(line)
+            elif before:
+                before -= 1
+            else:
+                break
+        return found
+
+
 def sniff(
     head: bytes, whole: bool, name: str, reading: Reading, wanted: Sequence[str] = ()
 ) -> Found | None:
@@ -149,26 +188,14 @@ def sniff(
         raise BadTable(f"{name} is no text (it has bytes of 0); give CSV, Parquet or another table")
     if encoding == "utf-8" and reading == Reading() and (found := _usual(text, whole)):
         return found
-    lines = LINE_END.split(text)
-    if not whole and len(lines) > 1:
-        del lines[-1]  # it may be cut
-    while lines and not lines[-1].strip():
-        del lines[-1]
-    above = 0 if reading.skip_lines == "auto" else int(reading.skip_lines)
-    asked = WORDS.get(reading.separator, reading.separator)
-    if said := re.match(r'"?sep=(.|\\t)"?\s*$', "".join(lines[above : above + 1])):
-        above += 1
-        asked = said[1].replace("\\t", "\t") if asked == "auto" else asked
-    skipped, lines = lines[:above], lines[above:]
-    comment = comment_of(lines, reading.comment, asked)
-    kept = without_comments(lines, comment)
-    if not any(map(str.strip, kept)):
+    lines = _Lines.of(text, whole, reading)
+    if not any(map(str.strip, lines.kept)):
         if not whole and len(head) < MOST_SAMPLE:
             return None
         raise BadTable(f"{name} has no rows; it needs a line of column names and then rows")
-    quote = quote_of(lines)
-    separators = SEPARATORS if asked == "auto" else (asked,)
-    grid = _best_grid([Grid(separator, quote, kept) for separator in separators], name)
+    quote = quote_of(lines.all)
+    separators = SEPARATORS if lines.separator == "auto" else (lines.separator,)
+    grid = _best_grid([Grid(separator, quote, lines.kept) for separator in separators], name)
 
     body = list(zip_longest(*grid.body, fillvalue=""))
     plain = Numbers(missing=tuple(reading.missing_values))
@@ -187,13 +214,13 @@ def sniff(
     grid.filled = filled_columns(rows) or grid.width
     top = Header(None, [], first)
     if not reading.no_header:
-        top = header(grid, first, _comments_above(lines, comment, before), wanted)
+        top = header(grid, first, lines.comments_above(before), wanted)
     if top.names and len(top.names) < grid.filled:
         _require_row_names(columns[: grid.filled], len(top.names), name)
     if reading.separator == "auto":
         _require_columns(grid, top, first, name)
     if reading.comment == "auto":
-        _require_comments(grid, lines, comment, telling, name)
+        _require_comments(grid, lines, telling, name)
     numbered = [f"column{k + 1}" for k in range(grid.width)]
     full = full_names(top.names, grid.filled, columns) if top.names else numbered
     twice = next((n for n in wanted if full.count(n) > 1), None)
@@ -205,8 +232,8 @@ def sniff(
         numbers=numbers,
         quote=grid.quote,
         encoding=encoding,
-        comment=comment,
-        skip=len(without_comments(skipped, comment)) + before,
+        comment=lines.comment,
+        skip=lines.skip + before,
         before=sum(any(map(str.strip, row)) for row in grid.rows[: top.place]),
         names=tuple(names),
         has_header=top.names is not None,
@@ -264,21 +291,17 @@ def _require_columns(grid: Grid, top: Header, first: int, name: str) -> None:
         )
 
 
-def _require_comments(
-    grid: Grid, lines: Sequence[str], mark: str, telling: Sequence[bool], name: str
-) -> None:
+def _require_comments(grid: Grid, lines: _Lines, telling: Sequence[bool], name: str) -> None:
     """Raises BadTable where a comment may be a row that begins with a text, as #12 is."""
-    if not mark or not telling or telling[0]:
-        return
-    for line in lines:
-        if without_comments([line], mark):
+    for line in lines.all if telling and not telling[0] else ():
+        if without_comments([line], lines.comment):
             continue
         [row] = Grid(grid.separator, grid.quote, [line]).rows or [[]]
         pairs = list(zip(row, telling, strict=False))
         if len(row) == grid.width and all(is_value(c) for c, tells in pairs if tells):
             raise BadTable(
                 f"{quoted(line)} in {name} reads as a comment and as a row; give --comment none, "
-                f"or --comment {mark}"
+                f"or --comment {lines.comment}"
             )
 
 
@@ -288,19 +311,6 @@ def _cells(grid: Grid) -> list[list[str]]:
 
 def _shown(separator: str) -> str:
     return SHOWN.get(separator, repr(separator))
-
-
-def _comments_above(lines: Sequence[str], mark: str, before: int) -> list[str]:
-    """The comments above the first row, which comes after so many other lines."""
-    found = []
-    for line in lines:
-        if without_comments([line], mark):
-            before -= 1
-            if before < 0:
-                break
-        else:
-            found.append(line)
-    return found
 
 
 def footer_of(tail: str, found: Dialect) -> tuple[str, ...]:
