@@ -60,9 +60,12 @@ def read(name: str) -> str:
 def polyreg(path: Path) -> Columns:
     from polyreg.fields import Reading
     from polyreg.tables.files import File, Found
+    from polyreg.tables.opening import decided
 
     codes = tuple(CODES) if path.name == "codes.csv" else ()
-    file = File.open(Reading(missing_values=codes), (), Found(path, path.name))
+    reading = Reading(missing_values=codes)
+    opened = File.open(reading, (), Found(path, path.name))
+    [file] = decided([opened], None, (), reading, map)
     names = file.schema.names
     numbers = [f.name for f in file.schema if str(f.type) != "string"]
     found: Columns = {name: [] for name in names}
