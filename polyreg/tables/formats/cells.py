@@ -80,12 +80,15 @@ class Numbers(NamedTuple):
             )
             if pc.any(either).as_py():
                 raise two_readings(cells[either.index(True).as_py()].as_py(), "the table")
-        if self.grouping:
+        if self.grouping in (".", ","):
+            cells = pc.replace_substring(cells, self.grouping, "")  # four times as fast
+        elif self.grouping:
             cells = pc.replace_substring_regex(cells, _between(self.grouping), "")
         if self.decimal != ".":
             cells = pc.replace_substring(cells, self.decimal, ".")
         for mark, written in (("−", "-"), ("D", "e"), ("d", "e")):
-            cells = pc.replace_substring(cells, mark, written)
+            if pc.any(pc.match_substring(cells, mark)).as_py():
+                cells = pc.replace_substring(cells, mark, written)
         return cells
 
     def values(self, cells: pa.Array) -> pa.Array:
