@@ -91,6 +91,10 @@ FOUND = {
         "x n y\n-261,289,992 ok -1\n802,276,201 x-1 3\n",
         [[-261289992, -1], [802276201, 3]],
     ),
+    "grouped by commas in blanks, one row": (
+        '-37,923,868.5 "ok" "A12" 4,883,222 1\n',
+        [[-37923868.5, 4883222, 1]],
+    ),
     "years as names": ("n,2019,y\na,1,2\nb,3,4\n", XY),
     "text with digits": ("n,x,y\nA1,1,2\n7,3,4\nB2,5,6\n", [*XY, [5, 6]]),
     "a zone of hours": (
@@ -102,7 +106,8 @@ FOUND = {
 
 @pytest.mark.parametrize("content, rows", FOUND.values(), ids=FOUND.keys())
 def test_a_dialect_is_found(tmp_path, content, rows):
-    assert read(tmp_path, content) == rows
+    target = "y" if "y" in content else "column5"
+    assert read(tmp_path, content, target) == rows
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,7 @@ def test_a_dialect_is_found(tmp_path, content, rows):
         ("n;x;y\na;2;3\nb;3;4\nc;1", "row 3 of t.csv has 2 fields where the header has 3: 'c;1'"),
         ("d;x;y\n2024-01-01;2;3\n2024-01-02;3", "row 2 of t.csv has 2 fields"),
         ("  x    y\n 1.0 -2.0\n-3.0-14.0\n", "row 2 of t.csv has 1 fields"),
+        ("x;y;z\n1;2;3\nfoo\n2;3;4\n", "row 2 of t.csv has 1 fields"),
         ("x;y\n1;2\n2;3\nTotal;12\n", "column x is not a number: row 3 of t.csv holds 'Total'"),
         # And what else is no table.
         ("x,y\n1,2\nx,y\n3,4\n", "row 2 of t.csv holds 'x'"),
@@ -177,6 +183,20 @@ def test_a_column_that_is_empty_at_first_is_what_it_turns_out_to_be(tmp_path, la
 )
 def test_what_stands_below_the_first_lines_is_judged_as_well(tmp_path, content, said):
     assert said in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize("above", ["", "A. Meier\nXY 3000\n\n", "# a\n"])
+def test_a_row_is_counted_below_the_header_whatever_stands_above(tmp_path, above):
+    content = f"{above}x;y;z\n1;2;3\n  \n\n4;5;6\n7;8\n"
+    assert "row 3 of t.csv has 2 fields where the header has 3" in refusal(tmp_path, content)
+
+
+def test_lines_below_a_long_packed_table_are_left_out_and_others_are_not(tmp_path):
+    rows = "1;0;2\n" * LONG
+    packed = gzip.compress(f"x;z;y\n{rows}Total;12\n\nEnd\n".encode())
+    assert len(read(tmp_path, packed)) == LONG
+    packed = gzip.compress(f"x;z;y\n{rows}Total;12\n{rows}".encode())
+    assert "row 9,001 of t.csv has 2 fields" in refusal(tmp_path, packed)
 
 
 def test_text_that_is_no_utf8_far_below_is_text_all_the_same(tmp_path):
