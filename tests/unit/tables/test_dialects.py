@@ -61,12 +61,11 @@ FOUND = {
     "# as the first of the names": ("#\tx\ty\n1\t2\n3\t4\n", XY),
     "# as a column": ("#;x;y\n5;1;2\n7;3;4\n", [[5, 1, 2], [7, 3, 4]]),
     "names of rows that begin with #": ("id,x,y\n#1,1,2\n#2,3,4\n", XY),
-    "#N/A is no comment": ("x,y\n#N/A,9\n1,2\n#DIV/0!,8\n3,4\n", XY),
+    "#N/A is no comment": ("n,x,y\n#N/A,1,2\n# a\n#DIV/0!,3,4\n", XY),
     "% as a unit is no comment": ("x;y\n%;mV\n1;2\n3;4\n", XY),
     "1 as a unit": ("x;y;z\n1;(m/s);-\n1;2;3\n3;4;5\n", [[1, 3, 2], [3, 5, 4]]),
     "units that nobody knows": ("x;y\nWobble;NTU\n1;2\n3;4\n", XY),
     "lines as wide as the table above": ("Operator;Smith\nRun;12\nx;y\n1;2\n3;4\n", XY),
-    "names that are units": ("Date\t2024-03-01\nN\ty\n\n1\t2\n3\t4\n", XY),
     "a preamble over one row": ("Channels;4;on\nBy A. Meier\nx;y;z\n1;2;3\n", [[1, 3, 2]]),
     "a short line above tabs": (
         "By A. Meier\nx\ty\n1,5\t-2,25\n3,5\t4,75\n",
@@ -208,6 +207,10 @@ def test_text_that_is_no_utf8_far_below_is_text_all_the_same(tmp_path):
 def test_utf16_is_found_with_and_without_its_mark(tmp_path, encoding):
     assert read(tmp_path, "größe;y\n1;2\n3;4\n".encode(encoding)) == XY
     assert read(tmp_path, "größe;y\n1;2\n3;4\n".encode(encoding), encoding=encoding) == XY
+
+
+def test_names_that_are_units_are_names_below_a_line_with_a_value(tmp_path):
+    assert read(tmp_path, "Date\t2024-03-01\nN\tT\n\n1\t2\n3\t4\n", "T") == XY
 
 
 def test_skipped_lines_may_be_comments(tmp_path):
