@@ -19,7 +19,7 @@ from polyreg.tables.formats import dates, dialect, sheets
 from polyreg.tables.formats.cells import FALSE, MOST, TRUE, BadCell, Column, counted, truths
 from polyreg.tables.formats.dates import Order
 from polyreg.tables.formats.dialect import Dialect, decoded
-from polyreg.tables.formats.grid import comment_pattern
+from polyreg.tables.formats.grid import comment_pattern, is_footer
 from polyreg.text import listed, plural, quoted
 
 BLOCK = 4 << 20  # bytes: about 100,000 rows of two columns
@@ -242,15 +242,25 @@ class Delimited:
             kind = self.schema.field(column).type
             if kind != DATE:
                 kinds[column] = pa.bool_() if pa.types.is_boolean(kind) else pa.float64()
-        after: list[pa.csv.InvalidRow] = []
+        under_words = self.schema.field(d.names[0]).type in (pa.string(), pa.null())
+        odd: list[tuple[int, pa.csv.InvalidRow]] = []  # lines of another width, before which row
+        blank = 0
 
-        def judge(row: pa.csv.InvalidRow) -> str:
-            if not row.text.strip():
-                return "skip"
-            if row.text.strip() not in d.footer:
-                return "error"
-            after.append(row)
+        def judge(line: pa.csv.InvalidRow) -> str:
+            nonlocal blank
+            if line.text.strip():  # Arrow counts all lines
+                odd.append((line.number - d.skip - blank - len(odd), line))
+            else:
+                blank += 1
             return "skip"
+
+        def require_no_rows_below(rows: int) -> None:
+            for row, line in odd:
+                if row <= rows or not is_footer(line.text, line.actual_columns, under_words):
+                    raise pa.ArrowInvalid(
+                        f"Row #{row + 1}: Expected {d.width} columns, got "
+                        f"{line.actual_columns}: {line.text}"
+                    )
 
         reader = pa.csv.open_csv(
             _source(stream, d),
@@ -280,15 +290,12 @@ class Delimited:
         with reader:
             for batch in reader:
                 rows += batch.num_rows
-                if after and after[0].number <= rows:
-                    raise pa.ArrowInvalid(
-                        f"Row #{after[0].number + 1}: Expected {d.width} columns, got "
-                        f"{after[0].actual_columns}: {after[0].text}"
-                    )
+                require_no_rows_below(rows)
                 for column in hidden:
                     if value := next(filter(str.strip, batch.column(column).to_pylist()), ""):
                         raise pa.ArrowInvalid(f"{quoted(value)} stands in a column without a name")
                 yield batch
+            require_no_rows_below(rows)
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -16,7 +16,7 @@ COMMENTS = ("#", "%", "//", ";")
 SPELT = "|".join(re.escape(word[1:]) for word in MISSING if word[:1] == "#")
 FEW = 40  # lines: of more, the first half is not asked for the width
 LOOKED_AT = 200  # rows at the end that tell how well a separator fits
-NUMBER = re.compile(r"\s*[+−-]?[.,]?\d")  # how one begins
+NUMBER = re.compile(r"[\"']?[+−-]?[.,]?\d")  # how one begins
 FIT = 0.3  # share of the cells that are values in a table
 
 
@@ -69,9 +69,11 @@ def is_value(cell: str) -> bool:
 
 
 def _is_several(cell: str) -> bool:
+    """Whether a cell is several, of which some are values: another mark separates."""
     parts, words = re.split(r"[\t;,|]", cell), cell.split()
-    return (len(parts) > 1 and any(map(is_value, parts))) or (
-        len(words) > 1 and is_value(words[0]) and is_value(words[-1])
+    return not is_value(cell) and (
+        (len(parts) > 1 and any(map(is_value, parts)))
+        or (len(words) > 1 and is_value(words[0]) and is_value(words[-1]))
     )
 
 
@@ -123,11 +125,13 @@ class Grid:
     @cached_property
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
-        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row]
-        cells = [cell for cell in cells if cell not in MISSING]
-        # A cell of several values is one that was not separated.
-        told = sum(-_is_several(c) if not is_value(c) or c.endswith(",") else 1 for c in cells)
-        share = len(self.body) / max(1, len(self._later)) * told / max(1, len(cells))
+        values = cells = 0
+        for row in self.body[-LOOKED_AT:]:
+            known = [c.strip() for c in row if c.strip() not in MISSING]
+            cells += len(known)
+            if not any(map(_is_several, known)):
+                values += sum(is_value(c) and not c.endswith(",") for c in known)
+        share = len(self.body) / max(1, len(self._later)) * values / max(1, cells)
         if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
             share = 0.0  # in quotes
         return (share > FIT, self.width > 1, round(share, 3), self._has_names)
@@ -140,17 +144,22 @@ class Grid:
         return not texts or any(self.filled - 1 <= len(row) <= self.width for row in texts)
 
     def footer(self) -> tuple[str, ...]:
-        """Lines at the end that are no rows: of another width, and beginning with a word.
-
-        Under a column of words only lines of one cell: others may be a row that was cut.
-        """
+        """Lines at the end that are no rows."""
         words = [row for row in self.body if row[0].strip() and not is_value(row[0])]
         found: list[str] = []
         for row, end in zip(reversed(self.rows), reversed(self.ends), strict=True):
             if not any(map(str.strip, row)):
                 continue
-            is_cut = len(row) > 1 and 2 * len(words) > len(self.body)
-            if len(row) == self.width or not row[0].strip() or is_cut or NUMBER.match(row[0]):
+            if len(row) == self.width or not is_footer(row[0], len(row), words != []):
                 break
             found.append(self.lines[end - 1].strip())
         return tuple(reversed(found))
+
+
+def is_footer(text: str, width: int, under_words: bool) -> bool:
+    """Whether a line, not of the rows' width, begins with a word as no row does.
+
+    Under a column of words it has to be of one cell, since others may be a row that was cut.
+    """
+    text = text.strip()
+    return bool(text) and not NUMBER.match(text) and (width == 1 or not under_words)

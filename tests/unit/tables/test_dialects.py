@@ -61,12 +61,11 @@ FOUND = {
     "# as the first of the names": ("#\tx\ty\n1\t2\n3\t4\n", XY),
     "# as a column": ("#;x;y\n5;1;2\n7;3;4\n", [[5, 1, 2], [7, 3, 4]]),
     "names of rows that begin with #": ("id,x,y\n#1,1,2\n#2,3,4\n", XY),
-    "#N/A is no comment": ("x,y\n#N/A,9\n1,2\n#DIV/0!,8\n3,4\n", XY),
+    "#N/A is no comment": ("n,x,y\n#N/A,1,2\n# a\n#DIV/0!,3,4\n", XY),
     "% as a unit is no comment": ("x;y\n%;mV\n1;2\n3;4\n", XY),
     "1 as a unit": ("x;y;z\n1;(m/s);-\n1;2;3\n3;4;5\n", [[1, 3, 2], [3, 5, 4]]),
     "units that nobody knows": ("x;y\nWobble;NTU\n1;2\n3;4\n", XY),
     "lines as wide as the table above": ("Operator;Smith\nRun;12\nx;y\n1;2\n3;4\n", XY),
-    "names that are units": ("Date\t2024-03-01\nN\ty\n\n1\t2\n3\t4\n", XY),
     "a preamble over one row": ("Channels;4;on\nBy A. Meier\nx;y;z\n1;2;3\n", [[1, 3, 2]]),
     "a short line above tabs": (
         "By A. Meier\nx\ty\n1,5\t-2,25\n3,5\t4,75\n",
@@ -91,6 +90,10 @@ FOUND = {
         "x n y\n-261,289,992 ok -1\n802,276,201 x-1 3\n",
         [[-261289992, -1], [802276201, 3]],
     ),
+    "grouped by commas in blanks, one row": (
+        '-37,923,868.5 "ok" "A12" 4,883,222 1\n',
+        [[-37923868.5, 4883222, 1]],
+    ),
     "years as names": ("n,2019,y\na,1,2\nb,3,4\n", XY),
     "text with digits": ("n,x,y\nA1,1,2\n7,3,4\nB2,5,6\n", [*XY, [5, 6]]),
     "a zone of hours": (
@@ -102,7 +105,8 @@ FOUND = {
 
 @pytest.mark.parametrize("content, rows", FOUND.values(), ids=FOUND.keys())
 def test_a_dialect_is_found(tmp_path, content, rows):
-    assert read(tmp_path, content) == rows
+    target = "y" if "y" in content else "column5"
+    assert read(tmp_path, content, target) == rows
 
 
 @pytest.mark.parametrize(
@@ -121,6 +125,7 @@ def test_a_dialect_is_found(tmp_path, content, rows):
         ("n;x;y\na;2;3\nb;3;4\nc;1", "row 3 of t.csv has 2 fields where the header has 3: 'c;1'"),
         ("d;x;y\n2024-01-01;2;3\n2024-01-02;3", "row 2 of t.csv has 2 fields"),
         ("  x    y\n 1.0 -2.0\n-3.0-14.0\n", "row 2 of t.csv has 1 fields"),
+        ("x;y;z\n1;2;3\nfoo\n2;3;4\n", "row 2 of t.csv has 1 fields"),
         ("x;y\n1;2\n2;3\nTotal;12\n", "column x is not a number: row 3 of t.csv holds 'Total'"),
         # And what else is no table.
         ("x,y\n1,2\nx,y\n3,4\n", "row 2 of t.csv holds 'x'"),
@@ -179,6 +184,20 @@ def test_what_stands_below_the_first_lines_is_judged_as_well(tmp_path, content, 
     assert said in refusal(tmp_path, content)
 
 
+@pytest.mark.parametrize("above", ["", "A. Meier\nXY 3000\n\n", "# a\n"])
+def test_a_row_is_counted_below_the_header_whatever_stands_above(tmp_path, above):
+    content = f"{above}x;y;z\n1;2;3\n  \n\n4;5;6\n7;8\n"
+    assert "row 3 of t.csv has 2 fields where the header has 3" in refusal(tmp_path, content)
+
+
+def test_lines_below_a_long_packed_table_are_left_out_and_others_are_not(tmp_path):
+    rows = "1;0;2\n" * LONG
+    packed = gzip.compress(f"x;z;y\n{rows}Total;12\n\nEnd\n".encode())
+    assert len(read(tmp_path, packed)) == LONG
+    packed = gzip.compress(f"x;z;y\n{rows}Total;12\n{rows}".encode())
+    assert "row 9,001 of t.csv has 2 fields" in refusal(tmp_path, packed)
+
+
 def test_text_that_is_no_utf8_far_below_is_text_all_the_same(tmp_path):
     content = b"n,x,y\n" + b"a,1,2\n" * LONG + "grün,3,4\n".encode("latin-1")
     assert read(tmp_path, content)[-2:] == XY
@@ -188,6 +207,10 @@ def test_text_that_is_no_utf8_far_below_is_text_all_the_same(tmp_path):
 def test_utf16_is_found_with_and_without_its_mark(tmp_path, encoding):
     assert read(tmp_path, "größe;y\n1;2\n3;4\n".encode(encoding)) == XY
     assert read(tmp_path, "größe;y\n1;2\n3;4\n".encode(encoding), encoding=encoding) == XY
+
+
+def test_names_that_are_units_are_names_below_a_line_with_a_value(tmp_path):
+    assert read(tmp_path, "Date\t2024-03-01\nN\tT\n\n1\t2\n3\t4\n", "T") == XY
 
 
 def test_skipped_lines_may_be_comments(tmp_path):
