@@ -58,6 +58,11 @@ class Stop:
             if isinstance(cut, Killed) or not self.number:
                 raise
             raise Killed(self.number) from cut  # Ray makes its own of it
+        except RuntimeError as cut:
+            # Python below 3.12 makes this of a signal that comes while a class is made.
+            if isinstance(cut.__cause__, Killed):
+                raise cut.__cause__ from None
+            raise
         finally:
             self._abrupt = False
 
