@@ -86,19 +86,6 @@ def test_without_a_signal_there_is_nothing_to_check():
 
 
 @each_signal
-def test_a_signal_while_a_class_is_made_ends_as_any_other():
-    """Python below 3.12 makes a RuntimeError of what __set_name__ raises."""
-
-    class Ending:
-        def __set_name__(self, owner, name):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    stop = Stop()
-    with stop.listening(), pytest.raises(Killed) as killed, stop.interruptible():
-        type("Made", (), {"ending": Ending()})
-    assert killed.value.number == signal.SIGTERM
-
-
 def test_what_may_be_cut_is_cut_at_once(number):
     stop, reached = Stop(), []
     with stop.listening(), pytest.raises(Killed) as killed, stop.interruptible():
@@ -477,3 +464,16 @@ def test_required_options_of_a_fit_are_compared_as_well():
     assert resumed(stored, *arguments, config=FitConfig).exit_code == 0
     result = resumed(stored, *arguments[:2], "--target", "z", config=FitConfig)
     assert result.exit_code == 2 and "--target z, where that run has y" in result.stderr
+
+
+def test_a_signal_while_a_class_is_made_ends_as_any_other():
+    """Python below 3.12 makes a RuntimeError of what __set_name__ raises."""
+
+    class Ending:
+        def __set_name__(self, owner, name):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stop = Stop()
+    with stop.listening(), pytest.raises(Killed) as killed, stop.interruptible():
+        type("Made", (), {"ending": Ending()})
+    assert killed.value.number == signal.SIGTERM
