@@ -261,7 +261,7 @@ def _usual(text: str, whole: bool) -> Found | None:
 
 def _best_grid(grids: Sequence[Grid], name: str, wanted: Sequence[str]) -> Grid:
     """Raises BadTable where two separators make different cells, and fit as well."""
-    if any(grid.separator == "\t" and grid.fit[:2] == (True, True) for grid in grids):
+    if any(grid.separator == "\t" and grid.width > 1 and grid.share > 0 for grid in grids):
         grids = [grid for grid in grids if grid.separator != " "]  # tabs are blanks, too
 
     def fit(grid: Grid) -> tuple:

@@ -32,16 +32,17 @@ def without_comments(lines: list[str], mark: str) -> list[str]:
 
 
 def comment_of(lines: list[str], asked: str, separator: str) -> str:
-    """The mark of comments, "" without."""
+    """The mark of comments, that of most lines; "" without."""
     if asked != "auto":
         return "" if asked == "none" else asked
+    count, found = 0, ""
     for mark in COMMENTS:
         kept = without_comments(lines, mark)
         separates = mark == separator or (mark == ";" and any(";" in line for line in kept))
         # A table whose rows all begin with the mark has none.
-        if not separates and len(kept) < len(lines) and any(map(_has_digit, kept)):
-            return mark
-    return ""
+        if not separates and len(lines) - len(kept) > count and any(map(_has_digit, kept)):
+            count, found = len(lines) - len(kept), mark
+    return found
 
 
 def _has_digit(line: str) -> bool:
@@ -123,20 +124,22 @@ class Grid:
         self._later = self._later[below:]
 
     @cached_property
-    def fit(self) -> tuple:
-        """How well the separator explains the lines: more is better."""
-        values = cells = 0
-        for row in self.body[-LOOKED_AT:]:
-            known = [c.strip() for c in row if c.strip() not in MISSING]
-            cells += len(known)
-            if not any(map(_is_several, known)):
-                values += sum(is_value(c) and not c.endswith(",") for c in known)
-        share = len(self.body) / max(1, len(self._later)) * values / max(1, cells)
+    def share(self) -> float:
+        """Values among the cells that are not missing; cells of several values count against."""
+        cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row]
+        cells = [cell for cell in cells if cell not in MISSING]
+        values = sum(is_value(c) and not c.endswith(",") for c in cells)
+        values -= 2 * sum(map(_is_several, cells))  # it may be a text in quotes
         if self.width < 2 and any(self.separator in row[0] for row in self.body if row):
-            share = 0.0  # in quotes
-        return (share > FIT, self.width > 1, round(share, 3), self._has_names)
+            return 0.0  # in quotes
+        return len(self.body) / max(1, len(self._later)) * values / max(1, len(cells))
 
     @property
+    def fit(self) -> tuple:
+        """How well the separator explains the lines: more is better."""
+        return (self.share > FIT, self.width > 1, round(self.share, 3), self._has_names)
+
+    @cached_property
     def _has_names(self) -> bool:
         """Whether some line of text above the rows is as wide, or there is none."""
         above = takewhile(lambda row: row not in self.body, self.rows)

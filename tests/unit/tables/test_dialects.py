@@ -62,6 +62,8 @@ FOUND = {
     "# as a column": ("#;x;y\n5;1;2\n7;3;4\n", [[5, 1, 2], [7, 3, 4]]),
     "names of rows that begin with #": ("id,x,y\n#1,1,2\n#2,3,4\n", XY),
     "#N/A is no comment": ("n,x,y\n#N/A,1,2\n# a\n#DIV/0!,3,4\n", XY),
+    "% as a unit beside comments": ("// a\nx  y\n%  mV\n1  2\n// b\n3  4\n", XY),
+    "tabs, few values, one row": ("n\tx\ty 2\ty\n\na\t1,5\tb 3\t2\nEnd of it\n", [[1.5, 2]]),
     "% as a unit is no comment": ("x;y\n%;mV\n1;2\n3;4\n", XY),
     "1 as a unit": ("x;y;z\n1;(m/s);-\n1;2;3\n3;4;5\n", [[1, 3, 2], [3, 5, 4]]),
     "units that nobody knows": ("x;y\nWobble;NTU\n1;2\n3;4\n", XY),
