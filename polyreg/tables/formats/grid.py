@@ -137,14 +137,16 @@ class Grid:
     @property
     def fit(self) -> tuple:
         """How well the separator explains the lines: more is better."""
-        return (self.share > FIT, self.width > 1, round(self.share, 3), self._has_names)
+        return (self.share > FIT, self.width > 1, round(self.share, 3), self._names)
 
     @cached_property
-    def _has_names(self) -> bool:
-        """Whether some line of text above the rows is as wide, or there is none."""
+    def _names(self) -> int:
+        """2 where a line of text above is as wide as the rows, or none is there; 1 by one less."""
         above = takewhile(lambda row: row not in self.body, self.rows)
         texts = [row for row in above if any(map(str.strip, row)) and not any(map(is_value, row))]
-        return not texts or any(self.filled - 1 <= len(row) <= self.width for row in texts)
+        if not texts or any(self.filled <= len(row) <= self.width for row in texts):
+            return 2
+        return int(any(len(row) == self.filled - 1 for row in texts))
 
     def footer(self) -> tuple[str, ...]:
         """Lines at the end that are no rows."""

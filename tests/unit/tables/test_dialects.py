@@ -215,6 +215,10 @@ def test_names_that_are_units_are_names_below_a_line_with_a_value(tmp_path):
     assert read(tmp_path, "Date\t2024-03-01\nN\tT\n\n1\t2\n3\t4\n", "T") == XY
 
 
+def test_a_blank_in_a_date_separates_nothing(tmp_path):
+    assert read(tmp_path, "when;note\n31.03.2024 06:00;a\n", None) == [[0]]
+
+
 def test_skipped_lines_may_be_comments(tmp_path):
     assert read(tmp_path, "# a\njunk\nx,y\n1,2\n3,4\n", skip_lines=2) == XY
 
