@@ -74,7 +74,7 @@ def _is_several(cell: str) -> bool:
     parts, words = re.split(r"[\t;,|]", cell), cell.split()
     return not is_value(cell) and (
         (len(parts) > 1 and any(map(is_value, parts)))
-        or (len(words) > 1 and is_value(words[0]) and is_value(words[-1]))
+        or (len(words) > 1 and is_value(words[0]) and any(map(is_value, words[1:])))
     )
 
 
@@ -121,12 +121,13 @@ class Grid:
         heads = [k for k, row in enumerate(rows) if all(map(_is_text, row[: self.filled]))]
         self.body = rows[heads[-1] + 1 if heads else 0 :] or rows
         below = next((k for k, row in enumerate(self._later) if row in self.body[:1]), 0)
-        self._later = self._later[below:]
+        self._above, self._later = self._later[:below], self._later[below:]
 
     @cached_property
     def share(self) -> float:
         """Values among the cells that are not missing; cells of several values count against."""
         cells = [c.strip() for row in self.body[-LOOKED_AT:] for c in row]
+        cells += [c for row in self._above for c in row if _is_several(c)]  # rows left out
         cells = [cell for cell in cells if cell not in MISSING]
         values = sum(is_value(c) and not c.endswith(",") for c in cells)
         values -= 2 * sum(map(_is_several, cells))  # it may be a text in quotes

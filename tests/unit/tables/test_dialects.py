@@ -237,3 +237,15 @@ def test_missing_words_stand_in_columns_of_dates_and_truth_values_too(tmp_path):
 )
 def test_an_encoding_that_cannot_be_is_refused(tmp_path, encoding, said):
     assert said in refusal(tmp_path, "x,y\n1,2\n3,4\n", encoding=encoding)
+
+
+def test_a_row_whose_thousands_are_commas_is_not_the_only_row(tmp_path):
+    """Two rows by blanks: by commas one of them would be a line before the table."""
+    path = tmp_path / "t.dat"
+    path.write_text(
+        ' -918158.21 -0.004 5e-08 "south" "x-1"\n -6,746,794.33 0.007 9e-07 "north" "a"\n'
+    )
+    table = Table.open(str(path), "column2")
+    assert table.names == ("column1", "column3")
+    [block] = table.blocks()
+    assert block.x[0].tolist() == [-918158.21, -6746794.33]
