@@ -72,7 +72,7 @@ def features_of(
 ) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
     """Columns that can be features, and the others with the reason, in the files' order.
 
-    Raises BadTable where none can, or where one is of numbers in one file and text in another.
+    Raises BadTable where none can, or where one is mostly numbers, but written as text.
     """
     schema = files[0].schema
     index = pandas_index(schema)

@@ -55,17 +55,16 @@ def decided(
     wanted = [c for c in (files[0].schema.names if asked is None else asked) if c not in exclude]
     if any(file.text and {*wanted} & {*file.text.undecided} for file in files):
         files = list(each(partial(_judged, wanted), files))
-    found: list[File] = []
-    for file in files:
-        if file.text and file.text.orders:
-            orders: dict[str, Order] = {}
-            for one in (f.text for f in files if f.text):
-                for column in (c for c in wanted if c in one.orders):
-                    orders[column] = orders.get(column, Order()) + one.orders[column]
-            day_first = {c: is_day_first(o, reading.dates, c, file.name) for c, o in orders.items()}
-            file = file._replace(text=replace(file.text, day_first=day_first))
-        found.append(file)
-    return found
+    orders: dict[str, Order] = {}
+    for text in (file.text for file in files if file.text):
+        for column in (c for c in wanted if c in text.orders):
+            orders[column] = orders.get(column, Order()) + text.orders[column]
+    title = files[0].name if len(files) == 1 else f"{len(files):,} files"
+    day_first = {c: is_day_first(order, reading.dates, c, title) for c, order in orders.items()}
+    return [
+        file._replace(text=replace(file.text, day_first=day_first)) if file.text else file
+        for file in files
+    ]
 
 
 def _judged(columns: Sequence[str], file: File) -> File:
