@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 # Who may import whom: those before, in the order of the line, and their own wing.
 ORDER = """
-    errors text naming device polynomials < options < fields < config config_reading < tables sgd
+    errors text naming compiling device polynomials < options < fields < config config_reading < tables sgd
     < least_squares < tracking < reports cluster < api < __init__ < experiments < benchmarks
 """
 HOMES = {"mlflow": "tracking", "matplotlib": "reports", "jinja2": "reports", "ray": "cluster"}

@@ -1,0 +1,36 @@
+"""Inner loops compiled by numba: at their first use, once for a machine."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+MISSING = (
+    "numba cannot be imported, so that the inner loops run in torch, slower: pip install numba"
+)
+_wanted: list[str] = []
+
+
+@cache
+def compiled(function: Callable) -> Callable | None:
+    """The function in machine code, called without the GIL; None where numba cannot be imported.
+
+    The code is kept on disk: beside the module, or in numba's cache folder where that is read-only,
+    or the module comes from a zip, as on the machines of a cluster. No flag changes the order of a
+    sum, so that the digits are those of the function as Python runs it, whatever the processor.
+    The function calls no other of ours, and its module need not import numba, which takes 0.5 s.
+    """
+    try:
+        from numba import njit
+    except ImportError:
+        _wanted.append(function.__name__)
+        return None
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder to keep it in: compiled once a process
+        return njit(**options)(function)
+
+
+def notes() -> list[str]:
+    """What there is to tell: that numba was wanted in this process, and is missing."""
+    return [MISSING] if _wanted else []
