@@ -21,12 +21,15 @@ from polyreg.fields import (
     MAX_PARAM,
     MAX_RUNS,
     MAX_SIZE,
+    MOMENTUM,
     NOISE,
     RATE,
+    TORCH_OPTIMIZERS,
     TOTAL_DEGREE,
     Basis,
     Clustered,
     Learning,
+    Optimizer,
     Reading,
     Registered,
 )
@@ -65,15 +68,33 @@ class TrainConfig(Registered, Learning):
         "under the distribution of x (hermite for normal, legendre for uniform).",
         group="Model",
     )
+    optimizer: Optimizer = knob(
+        "sgd",
+        "Optimizer, as in torch.optim, with its defaults for all but rate and momentum; adamw's "
+        "weight decay pulls the answer from the optimum.",
+        group="Training",
+    )
     learning_rate: float | str = knob(
         "auto",
-        "Learning rate. A number: constant; auto: the largest that is safe for each batch, falling "
-        "like 1/step if even the best polynomial leaves residuals.",
+        "Learning rate. A number: constant; auto: with sgd the largest that is safe for each "
+        "batch, falling like 1/step if even the best polynomial leaves residuals; with the others "
+        "in proportion to the size of y.",
         RATE,
         group="Training",
         refused="must be {bounds}, or auto",
     )
     batch_size: int = knob(32, "Number of samples in a batch.", BATCH_SIZE, group="Training")
+
+    def __post_init__(self):
+        super().__post_init__()
+        name = TORCH_OPTIMIZERS[self.optimizer]
+        has = "has none" if self.optimizer == "adagrad" else "has its own"
+        require(
+            self.momentum == 0 or self.optimizer in MOMENTUM,
+            "momentum",
+            self.momentum,
+            f"belongs to --optimizer {' or '.join(MOMENTUM)}; {name} {has}",
+        )
 
     @property
     def family(self) -> str:
@@ -132,6 +153,13 @@ class SweepConfig(Registered, Clustered, Learning):
         f"Bases, comma list: {', '.join(get_args(Basis))}.",
         ListOf(click.Choice(get_args(Basis)), "b1,b2,..."),
         group="Varied",
+    )
+    optimizers: tuple[str, ...] = knob(
+        ("sgd",),
+        f"Optimizers, comma list: {', '.join(get_args(Optimizer))}.",
+        ListOf(click.Choice(get_args(Optimizer)), "o1,o2,..."),
+        group="Varied",
+        was="optimizer",
     )
     seeds: int = knob(
         5,
@@ -215,6 +243,7 @@ LISTS = {
     "batch_size": "batch_sizes",
     "noise": "noises",
     "basis": "bases",
+    "optimizer": "optimizers",
 }
 
 

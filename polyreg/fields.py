@@ -26,11 +26,21 @@ MAX_COMPARED = 50  # runs on one page
 MAX_PARAM, MAX_TAG = 6000, 8000  # characters: MLflow cuts the rest
 Inputs = Literal["normal", "uniform"]
 Basis = Literal["auto", "monomial", "hermite", "legendre", "chebyshev"]
-Optimizer = Literal["sgd", "adam"]
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam"]
 Stop = Literal["gap", "batch"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["float32", "float64"]
 Engine = Literal["local", "ray"]
+# As torch.optim spells them. Those of MOMENTUM take the option.
+TORCH_OPTIMIZERS = {
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "nadam": "NAdam",
+}
+MOMENTUM = ("sgd", "rmsprop")
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blanks": " "}
 DEGREE = Integer(0, MAX_DEGREE)
 NOISE = Number(0, MAX_SIZE)
@@ -182,10 +192,9 @@ class Learning(Options):
         "Distribution of x: standard normal, or uniform on [-1, 1].",
         group="Data",
     )
-    optimizer: Optimizer = knob(
-        "sgd", "Optimizer, as in torch.optim: SGD or Adam.", group="Training"
+    momentum: float = knob(
+        0.0, "Momentum of SGD or RMSprop.", Number(0, 1, max_open=True), group="Training"
     )
-    momentum: float = knob(0.0, "Momentum of SGD.", Number(0, 1, max_open=True), group="Training")
     tolerance: float = knob(
         1e-3,
         "Training stops when the gap or a batch's loss (see --stop) is below this, in squared "
@@ -229,10 +238,4 @@ class Learning(Options):
             "coefficients",
             self.coefficients,
             f"must be finite numbers up to {MAX_SIZE:g}; rescale y if they are larger",
-        )
-        require(
-            self.momentum == 0 or self.optimizer == "sgd",
-            "momentum",
-            self.momentum,
-            "belongs to --optimizer sgd; Adam has its own",
         )

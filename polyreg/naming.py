@@ -30,6 +30,7 @@ SWEEP_WORDS = {
     "batch_sizes": "batches {}",
     "noises": "noises {}",
     "bases": "{}",
+    "optimizers": "{}",
 } | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
 FIT_WORDS = {
     "weights": "weights {}",

@@ -42,6 +42,7 @@ def knob(
     holds: Callable[[Any], bool] | None = None,
     refused: str = "must be {bounds}",
     is_new: bool = False,
+    was: str = "",
 ) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given.
 
@@ -49,6 +50,7 @@ def knob(
     holds: whether a value is allowed, where bounds do not say it
     refused: what is said of a value that is not, after the option's name; {bounds} are the type's
     is_new: earlier runs lack the param; they had the default
+    was: its earlier name, by which it is still given, and read from earlier runs
     """
     metadata = {
         "help": help,
@@ -57,6 +59,7 @@ def knob(
         "holds": holds,
         "refused": refused,
         "is_new": is_new,
+        "was": was,
     }
     return field(default=default, metadata=metadata)
 
@@ -233,7 +236,9 @@ def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config
     known = fields(config_class)  # type: ignore[arg-type]
     since = {f.name: text(f.default) for f in known if f.metadata["is_new"]}
     try:
-        stored = since | dict(stored)
+        named = {f.name: stored[f.metadata["was"]] for f in known if f.metadata["was"] in stored}
+        # `mlflow run` logs the new name with its default beside an earlier one that was given.
+        stored = since | dict(stored) | named
         values = {f.name: click_type(f).convert(stored[f.name], None, None) for f in known}
     except (KeyError, click.BadParameter) as error:
         raise Refused(f"not params of {config_class.__name__}: {error}") from error
@@ -274,6 +279,8 @@ class Option(click.Option):
 
     def get_help_record(self, ctx):
         left, _ = super().get_help_record(ctx)
+        for earlier in self.opts[1:]:
+            left = left.replace(f", {earlier}", "")
         default = "" if self.required or self.is_flag else text(self.default)
         given = "required" if self.required else default and f"default: {default}"
         shown = "; ".join(filter(None, (given, bounds(self.type))))
@@ -361,8 +368,10 @@ def command(config_class: type, help: str | None) -> Callable:
             )
             if f.default is False:  # --flag, and --flag true, which MLproject writes
                 given |= {"is_flag": False, "flag_value": "true"}
+            names = filter(None, (f.name, f.metadata["was"]))
             made = extra_option(
-                "--" + f.name.replace("_", "-"),
+                f.name,
+                *("--" + name.replace("_", "-") for name in names),
                 group=f.metadata["group"],
                 type=click_type(f),
                 help=f.metadata["help"],

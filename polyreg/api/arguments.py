@@ -40,6 +40,8 @@ def _argument(found: re.Match[str]) -> str:
 def config_of(kind: type[Config], options: dict[str, Any]) -> Config:
     """The options of a config, in Python's own types; Refused where one is unknown."""
     known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    now = {f.metadata["was"]: name for name, f in known.items() if f.metadata["was"]}
+    options = {now.get(name, name): value for name, value in options.items()}
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -180,7 +180,7 @@ def _fit_files(
 
 
 def train(**options: Any) -> Training:
-    """SGD or Adam on samples of a known polynomial, until its stop rule holds: what it learned.
+    """SGD, Adam or their kin on samples of a known polynomial, until the stop rule holds.
 
     Minimizes E (w^T phi(x) - y)^2 over batches of y = sum_k c_k x^k + noise, phi the basis; the
     gap is that loss above its least-squares optimum. options are those of TrainConfig, whose
@@ -257,7 +257,7 @@ class Sweep:
 
 
 def sweep(**options: Any) -> Sweep:
-    """Train every combination of degrees, rates, batch sizes, noises and bases with every seed.
+    """Train every combination of degrees, rates, optimizers, ... with every seed.
 
     options are those of SweepConfig (`polyreg sweep --help`): lists where `train` has one value,
     as degrees=(1, 2, 3); `trials` lets Optuna choose the combinations. Runs of one shape are

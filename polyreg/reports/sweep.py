@@ -3,25 +3,28 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from polyreg import tracking
 from polyreg.config import LISTS, SweepConfig, TrainConfig
 from polyreg.errors import Unreachable
 from polyreg.options import params
 from polyreg.reports import training as one
 from polyreg.sgd import Training
 from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.sweep import Row, Summary
+from polyreg.sgd.sweep import Row, Summary, sampled_steps
 from polyreg.text import aligned, plural, text
 from polyreg.tracking import Run
 from polyreg.tracking.run import RunHandle
 
 SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
-OTHERS = ("batch_size", "noise", "basis")  # that are no axes of a heat map
+OTHERS = ("batch_size", "noise", "basis", "optimizer")  # that are no axes of a heat map
 PLOTTED = 6  # combinations of them in the heat maps
+TUNED = ("learning_rate",)  # for each optimizer, where they are compared
 
 
 def record(
@@ -141,11 +144,20 @@ def told(config: SweepConfig, rows: Iterable[Row], best: Row) -> str:
 def figures(
     config: SweepConfig, found: Sequence[Summary], whole: bool
 ) -> Iterator[tuple[str, Any]]:
-    """Heat maps of a whole grid, parallel coordinates, the best combination's recovery, by name."""
+    """Learning curves of the optimizers, heat maps of a whole grid, parallel coordinates, the best
+    combination's recovery, by name."""
     from polyreg.reports import sweep_figures
 
     if not found:
         return
+    if len(config.optimizers) > 1 and (compared := contests(config, found)):
+        title = f"learning curves: median and quartiles of {plural(config.seeds, 'seed')}"
+        if len(compared) > PLOTTED:
+            title += f" · the first {PLOTTED} panels of {len(compared)}"
+        yield (
+            "optimizers",
+            sweep_figures.optimizers(compared[:PLOTTED], config.tolerance, title),
+        )
     if whole and not config.trials:
         others = math.prod(len(config.lists()[option]) for option in OTHERS)
         cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
@@ -185,7 +197,7 @@ def panels(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
                 cells[(degree, rate, *other)]
                 for rate, degree in itertools.product(lists["learning_rate"], lists["degree"])
             ]
-            names = ("batch", "noise", "")
+            names = ("batch", "noise", "", "")
             fixed = [
                 f"{name} {text(value)}".strip()
                 for name, value, option in zip(names, other, OTHERS, strict=True)
@@ -203,6 +215,62 @@ def panels(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
                 )
             )
     return made
+
+
+def contests(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
+    """Learning curves of the optimizers side by side, on each problem that the sweep has.
+
+    Of each optimizer the combination with the best score there: the sweep may vary its rate.
+    """
+    from polyreg.reports.sweep_figures import Contest
+
+    problems: dict[str, list[Summary]] = {}
+    for summary in found:
+        problem = {o: v for o, v in summary.varied.items() if o not in ("optimizer", *TUNED)}
+        problems.setdefault(", ".join(words(config, problem)), []).append(summary)
+    made = []
+    for title, tried in problems.items():
+        descents = []
+        for look, optimizer in enumerate(config.optimizers):
+            own = [summary for summary in tried if summary.varied["optimizer"] == optimizer]
+            if own:
+                best = min(own, key=lambda summary: summary.score)
+                tuned = {option: best.varied[option] for option in TUNED}
+                name = ", ".join([optimizer, *words(config, tuned)])
+                descents.append(descent(best.rows, name.replace("learning rate", "rate"), look))
+        drawn = [one for one in descents if one]
+        if drawn:
+            made.append(Contest(title, drawn))
+    return made
+
+
+def descent(rows: Sequence[Row], name: str, look: int) -> Any:
+    """Median and quartiles over the seeds of the gap, until half of the seeds have ended.
+
+    None where no curve is to be had.
+    """
+    from polyreg.reports.sweep_figures import Descent
+
+    kept = [(row, row.curve) for row in map(with_curve, rows) if row.curve is not None]
+    if not kept:
+        return None
+    rows, gaps = [row for row, _ in kept], np.stack([curve for _, curve in kept])
+    steps, half = sampled_steps(rows[0].config.max_steps), np.median([row.steps for row in rows])
+    # At the first of the sampled steps that half of the seeds did not reach, theirs are the last.
+    end = min(int(np.searchsorted(steps, half)), len(steps) - 1)
+    at = np.append(steps[:end], max(half, 1)).astype(float)
+    low, middle, high = np.quantile(gaps[:, : end + 1], (0.25, 0.5, 0.75), axis=0, method="nearest")
+    met = sum(row.converged for row in rows) > len(rows) / 2
+    return Descent(name, look, at, middle, low, high, met)
+
+
+def with_curve(row: Row) -> Row:
+    """The row with its learning curve, read back from the store where it was trained earlier."""
+    if row.curve is None:
+        with suppress(Unreachable):
+            at, gap = tracking.curve(row.id, "loss/gap")
+            return row.with_curve(at, gap) if len(at) or row.diverged else row
+    return row
 
 
 def parallel(config: SweepConfig, found: Sequence[Summary]) -> Any:

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.ticker import MaxNLocator
 
-from polyreg.reports.chart import Scale
+from polyreg.reports.chart import DASHES, LIGHT, Scale
 from polyreg.reports.figures import (
     INK,
     LEARNED,
@@ -205,6 +205,65 @@ def parallel(
     canvas.add_collection(runs, autolim=False)
     if not lost.all():
         _colour_bar(figure, (0.915, 0.13, 0.015, 0.67), norm, label)
+    return figure
+
+
+class Descent(NamedTuple):
+    """An optimizer's gap over the steps (S,): median and quartiles over the seeds."""
+
+    name: str
+    look: int
+    steps: np.ndarray
+    median: np.ndarray  # inf: diverged
+    low: np.ndarray
+    high: np.ndarray
+    converged: bool  # most seeds; then the last step is the median of those it took
+
+
+class Contest(NamedTuple):
+    """The optimizers on one problem."""
+
+    title: str
+    descents: Sequence[Descent]
+
+
+def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Figure:
+    """Gap over steps, both logarithmic: a panel a problem, a line an optimizer."""
+    columns = min(len(contests), 3)
+    rows = -(-len(contests) // columns)
+    wide, high = (6.0, 3.5) if columns == 1 else (3.6, 2.9)  # inches, as all lengths
+    left, gap, head, foot = 0.75, 0.12, 0.6, 0.72
+    width, height = left + columns * (wide + gap), head + rows * (high + foot)
+    figure = Figure(figsize=(width, height), dpi=110)
+    heading(figure, 0.14 / width, 1 - 0.28 / height, title)
+    descents = [one for contest in contests for one in contest.descents]
+    gaps = np.concatenate([np.append(one.median, tolerance) for one in descents])
+    up = Scale.over(np.append(gaps, gaps[np.isfinite(gaps)].max() * 3), log=True)
+    across = Scale(1, 1.2 * max(max(one.steps[-1] for one in descents), 2), log=True)
+    for i, contest in enumerate(contests):
+        row, column = divmod(i, columns)
+        bottom = height - head - row * (high + foot) - high
+        box = ((left + column * (wide + gap)) / width, bottom / height, wide / width, high / height)
+        axes = figure.add_axes(box)
+        frame(axes)
+        axes.set(xscale="log", yscale="log", xlim=across[:2], ylim=up[:2])
+        axes.minorticks_off()
+        axes.set_xticks(across.ticks(), [brief(tick) for tick in across.ticks()])
+        axes.set_yticks(up.ticks(), [brief(tick) for tick in up.ticks()])
+        axes.tick_params(labelleft=column == 0, labelsize=8)
+        axes.set_xlabel("step", fontsize=9, **PLAIN)
+        if column == 0:
+            axes.set_ylabel("gap, in squared units of y", fontsize=9, **PLAIN)
+        axes.set_title(short(contest.title, 13 * wide), loc="left", fontsize=9, **PLAIN)
+        for one in contest.descents:
+            colour, dashes = LIGHT[one.look % len(LIGHT)], DASHES[one.look % len(DASHES)]
+            axes.fill_between(one.steps, one.low, one.high, color=colour, alpha=0.13, lw=0)
+            axes.plot(one.steps, one.median, color=colour, lw=1.7, dashes=dashes, label=one.name)
+            if one.converged:
+                axes.plot(one.steps[-1], one.median[-1], "o", color=colour, ms=4.5)
+        label = "tolerance" if column == row == 0 else None
+        axes.axhline(min(tolerance, 1e200), color=QUIET, lw=1, ls=":", label=label)
+        axes.legend(**LEGEND | {"fontsize": 7.5}, loc="lower left", handlelength=3)
     return figure
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from polyreg.config import TrainConfig
+from polyreg.fields import TORCH_OPTIMIZERS
 from polyreg.polynomials.result import Result
 from polyreg.sgd import Training, stream
 from polyreg.sgd.curve import Curve
 from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.rates import falling
+from polyreg.sgd.rates import SIZES, falling
 from polyreg.text import aligned, text
 from polyreg.tracking import CURVE_POINTS, Clock, Run, thinned
 
@@ -158,8 +159,10 @@ def report(learned: Result, training: Training, interrupted: bool) -> tuple[list
 
 def rates(config: TrainConfig, optimum: Optimum) -> str:
     """How the rate that `auto` takes goes on."""
-    if config.optimizer == "adam":
-        return ", falling as (1 + step / 100)^-0.75"
+    if config.optimizer != "sgd":
+        _, power = SIZES[config.optimizer]
+        constant = f", constant: {TORCH_OPTIMIZERS[config.optimizer]} makes its own steps smaller"
+        return f", falling as (1 + step / 100)^-{power}" if power else constant
     limit = falling(optimum, config.tolerance)
     bounded = f", and below {limit:.3g} / step" if math.isfinite(limit) else ""
     return f", then the largest that is safe for each batch{bounded}"
@@ -188,4 +191,9 @@ def way_out(gap: float, optimum: Optimum, config: TrainConfig) -> str:
         return "float32 has no more digits; use --dtype float64, or raise --tolerance"
     if config.constant_rate is not None:
         return "a constant rate may hover or crawl; use --learning-rate auto"
-    return f"raise --max-steps (now {text(config.max_steps)})"
+    more = f"raise --max-steps (now {text(config.max_steps)})"
+    if config.optimizer == "adamw":
+        return (
+            f"{more}; AdamW's weight decay may hold it off the optimum: --optimizer adam has none"
+        )
+    return more

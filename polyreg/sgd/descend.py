@@ -1,8 +1,8 @@
 """Training loop: the learning curve, step by step.
 
 SGD on a linear model is an affine recurrence, so that a chunk of its steps, of many runs at once,
-is a few large products (`Scan`). Adam is none and takes its steps one at a time with torch.optim
-(`Loop`), which is also the plain reference for SGD.
+is a few large products (`Scan`). The other optimizers are none and take their steps one at a time
+with torch.optim (`Loop`), which is also the plain reference for SGD.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def descend_together(
     running = [training for training in trainings if not training.ended]
     if not running:
         return
-    steps_of = (stepper or (Loop if config.optimizer == "adam" else Scan))(running)
+    steps_of = (stepper or (Scan if config.optimizer == "sgd" else Loop))(running)
     terms = config.degree + 1
     carried = 2 * terms if config.momentum else terms
     batch = config.batch_size * (terms + 1)

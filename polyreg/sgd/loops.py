@@ -1,4 +1,4 @@
-"""Steps of SGD and Adam: a prefix scan of many at once, and torch.optim's one by one."""
+"""Steps of SGD as a prefix scan of many at once, and of any optimizer as torch.optim's."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from polyreg.config import TrainConfig
 from polyreg.device import float64, workspace
+from polyreg.fields import MOMENTUM, TORCH_OPTIMIZERS
 from polyreg.polynomials import families
 from polyreg.polynomials.module import PolynomialModel
 from polyreg.sgd import affine
@@ -123,11 +124,11 @@ class Loop:
         optimizer = self._optimizers[m]
         optimizer.zero_grad()
         loss = F.mse_loss(model.linear(features[:, 1:]), y[:, None])
-        if self._config.optimizer == "adam":
+        if self._config.optimizer == "sgd":
+            (loss * rate).backward()  # on the gradient: see Scan
+        else:
             optimizer.param_groups[0]["lr"] = rate
             loss.backward()
-        else:
-            (loss * rate).backward()  # on the gradient: see Scan
         optimizer.step()
         return loss.detach(), model.weights()
 
@@ -144,12 +145,13 @@ class Loop:
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        gathered: dict[int, dict[str, Tensor]] = {}
+        # Not load_state_dict, which makes numbers like NAdam's mu_product the parameters' dtype.
+        optimizer, parameters = self._optimizers[0], list(self._models[0].parameters())
         for key, value in state.items():
-            parameter, name = key.split(".")
-            gathered.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
-        groups = self._optimizers[0].state_dict()["param_groups"]
-        self._optimizers[0].load_state_dict({"state": gathered, "param_groups": groups})
+            number, name = key.split(".")
+            gathered, parameter = torch.from_numpy(value).clone(), parameters[int(number)]
+            on_cpu = gathered.ndim == 0  # counters
+            optimizer.state[parameter][name] = gathered if on_cpu else gathered.to(parameter)
 
     def select(self, runs: list[int]) -> None:
         self._models = [self._models[m] for m in runs]
@@ -158,6 +160,7 @@ class Loop:
 
 
 def _optimizer(model: PolynomialModel, config: TrainConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters())
-    return torch.optim.SGD(model.parameters(), lr=1, momentum=config.momentum)
+    """torch's own, with its defaults: AdamW decays the weights by 0.01 times the rate a step."""
+    kind = getattr(torch.optim, TORCH_OPTIMIZERS[config.optimizer])
+    more = {"momentum": config.momentum} if config.optimizer in MOMENTUM else {}
+    return kind(model.parameters(), lr=1, **more)

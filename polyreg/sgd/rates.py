@@ -7,10 +7,22 @@ import numpy as np
 import torch
 
 from polyreg.config import TrainConfig
+from polyreg.fields import TORCH_OPTIMIZERS
 from polyreg.polynomials import families
 from polyreg.sgd.optimum import Optimum
 from polyreg.sgd.training import Training
 from polyreg.text import text
+
+# c and p of `auto`, of those tried the ones that converge soonest in most settings, and in all
+# (LOG.md). RMSprop starts its mean square from 0, so that its first steps are 10 rates long;
+# Adagrad divides by a growing sum, and so falls by itself.
+SIZES = {
+    "adam": (0.05, 0.75),
+    "adamw": (0.05, 0.75),
+    "nadam": (0.05, 0.75),
+    "rmsprop": (0.02, 0.75),
+    "adagrad": (0.2, 0.0),
+}
 
 
 class Rates:
@@ -24,8 +36,10 @@ class Rates:
     weights away (Kaczmarz; Needell, Srebro and Ward 2016). The second, only where a residual
     variance would keep a constant rate hovering, falls as Robbins and Monro ask; its 4 is four
     times what estimates best at a given t, and gets below a tolerance soonest (LOG.md).
-    Adam moves each weight by about its rate, so that there y's own size is the measure:
-    0.05 sqrt(E y^2) / (1 + t / 100)^(3/4).
+    The other optimizers move each weight by about their rate, so that there y's own size is the
+    measure: with the c and p of SIZES, and a momentum where there is one,
+
+        lr_t = (1 - momentum) c sqrt(E y^2) / (1 + t / 100)^p
     """
 
     def __init__(self, trainings: Sequence[Training]):
@@ -39,10 +53,12 @@ class Rates:
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
         """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
         steps = np.arange(first, first + trace.shape[1])
-        if self._config.optimizer == "adam":
-            rates = 0.05 * self._size / (1 + steps / 100) ** 0.75
+        if self._config.optimizer == "sgd":
+            rates = np.minimum(0.5 / trace, self._falling / steps)
         else:
-            rates = np.minimum(0.5 / trace, self._falling / steps) * (1 - self._config.momentum)
+            size, power = SIZES[self._config.optimizer]
+            rates = size * self._size / (1 + steps / 100) ** power
+        rates = rates * (1 - self._config.momentum)
         return np.where(np.isnan(self._constant), rates, self._constant)
 
     def select(self, runs: list[int]) -> None:
@@ -63,8 +79,9 @@ def _column(numbers: Sequence[float]) -> np.ndarray:
 
 def why_diverged(step: int, config) -> str:
     found = f"diverged at step {step}: --learning-rate {text(config.learning_rate)}"
-    if config.optimizer == "adam":
-        return f"{found} is too large for Adam; lower it, or use auto"
+    if config.optimizer != "sgd":
+        name = TORCH_OPTIMIZERS[config.optimizer]
+        return f"{found} is too large for {name}; lower it, or use auto"
     return (
         f"{found} is above the largest stable rate, {stable_rate(config):.3g} for this model and "
         f"batch size; lower it, or use auto"

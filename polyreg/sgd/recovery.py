@@ -95,12 +95,13 @@ def prediction(config: TrainConfig, steps: float) -> tuple[np.ndarray, np.ndarra
     seeds show it, as rare ones make up the mean square. For `auto` it is near once the start is
     forgotten: beside 200 to 400 seeds, spreads were within their error where the bias was below a
     tenth of the spread, and at most 1.4 times too large where it was below the spread. It is nan
-    where the bias is above that, where nothing makes the rate fall, and for Adam.
+    where the bias is above that, where nothing makes the rate fall, and for
+    other optimizers.
     """
     optimum = Optimum.of(config)
     auto = config.constant_rate is None
     unknown = np.full(config.degree + 1, np.nan)
-    if config.optimizer == "adam" or (auto and np.isinf(falling(optimum, config.tolerance))):
+    if config.optimizer != "sgd" or (auto and np.isinf(falling(optimum, config.tolerance))):
         return unknown, unknown
     with device.one():
         moment = MeanSquare(config).after(round(steps))

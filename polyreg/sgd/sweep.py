@@ -91,9 +91,27 @@ def train(
     return [training for training in trainings if training.ended]
 
 
+def sampled_steps(max_steps: int) -> np.ndarray:
+    """Steps in equal ratios, at which learning curves of one length are laid side by side."""
+    return np.unique(np.geomspace(1, max_steps, 200).round().astype(int))
+
+
+def held(at: np.ndarray, gap: np.ndarray, steps: np.ndarray, end: float) -> np.ndarray:
+    """A curve's gap at each of the steps, or the last before it; beyond the curve, `end`.
+
+    at (T,), increasing from 1, gap (T,), steps (S,)  ->  (S,)
+    """
+    values = gap[np.searchsorted(at, steps, side="right") - 1]
+    return np.where(steps <= at[-1], values, end)
+
+
 @dataclass(frozen=True)
 class Row:
-    """One run of a sweep. Of a run that diverged, gap is nan and there are no coefficients."""
+    """One run of a sweep. Of a run that diverged, gap is nan and there are no coefficients.
+
+    `curve` is its gap at each of `sampled_steps`: after its end the last, after divergence inf;
+    None of a row that was read back.
+    """
 
     id: str
     config: TrainConfig
@@ -102,6 +120,7 @@ class Row:
     rate: float  # the first step's
     gap: float
     coefficients: np.ndarray | None  # of the powers of x (K,)
+    curve: np.ndarray | None = None
 
     @classmethod
     def of(cls, run_id: str, training: Training) -> "Row":
@@ -115,7 +134,7 @@ class Row:
             rate=curve.rate,
             gap=float(curve.gap[-1]) if learned else math.nan,
             coefficients=learned.coefficients if learned else None,
-        )
+        ).with_curve(curve.at, curve.gap)
 
     @classmethod
     def from_run(
@@ -138,6 +157,13 @@ class Row:
             gap=metrics["loss/gap"] if learned else math.nan,
             coefficients=np.array([metrics[name] for name in names]) if learned else None,
         )
+
+    def with_curve(self, at: np.ndarray, gap: np.ndarray) -> "Row":
+        """The row with its learning curve: gap (T,) after the steps at (T,), increasing from 1."""
+        steps = sampled_steps(self.config.max_steps)
+        if not len(at):  # it diverged at the first step
+            return replace(self, curve=np.full(len(steps), np.inf))
+        return replace(self, curve=held(at, gap, steps, np.inf if self.diverged else gap[-1]))
 
     @property
     def diverged(self) -> bool:
