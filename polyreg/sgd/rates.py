@@ -25,6 +25,9 @@ SIZES = {
 }
 
 
+DECAY = 0.01  # torch.optim.AdamW's weight_decay, its default
+
+
 class Rates:
     """The learning rates of several runs.
 
@@ -36,10 +39,14 @@ class Rates:
     weights away (Kaczmarz; Needell, Srebro and Ward 2016). The second, only where a residual
     variance would keep a constant rate hovering, falls as Robbins and Monro ask; its 4 is four
     times what estimates best at a given t, and gets below a tolerance soonest (LOG.md).
-    The other optimizers move each weight by about their rate, so that there y's own size is the
-    measure: with the c and p of SIZES, and a momentum where there is one,
+    The other optimizers move each weight by about their rate, so that the measure is the way to
+    go: y's own size, and that of the initial weights, U(-b, b) with b^2 = 1 / max(degree, 1), where
+    y is small. With the c and p of SIZES, and a momentum where there is one,
 
-        lr_t = (1 - momentum) c sqrt(E y^2) / (1 + t / 100)^p
+        lr_t = (1 - momentum) c sqrt(E y^2 + K b^2 / 3) / (1 + t / 100)^p
+
+    AdamW's decay, 0.01 lr_t w a step against a step of at most about lr_t, lets no weight beyond
+    100 or so: the root counts up to that, as 0.01 lr_t above 2 would throw the weights away.
     """
 
     def __init__(self, trainings: Sequence[Training]):
@@ -48,7 +55,10 @@ class Rates:
         constants = [t.config.constant_rate for t in trainings]
         self._constant = _column([math.nan if c is None else c for c in constants])
         self._falling = _column([falling(o, self._config.tolerance) for o in optima])
-        self._size = _column([math.sqrt(o.second_moment) for o in optima])
+        degree = self._config.degree
+        start = (degree + 1) / (3 * max(degree, 1))
+        most = 1 / DECAY if self._config.optimizer == "adamw" else math.inf
+        self._size = _column([min(math.sqrt(o.second_moment + start), most) for o in optima])
 
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
         """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
