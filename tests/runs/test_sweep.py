@@ -153,7 +153,7 @@ def test_optimizers_are_swept_and_their_learning_curves_drawn_also_when_resumed(
         sweep_figures, "optimizers", lambda *given: drawn.append(given[0]) or draw(*given)
     )
     names = ["sgd", "adam", "rmsprop", "adagrad"]
-    varied = ("--degrees", "2,3", "--learning-rates", "auto,100", "--max-steps", "300")
+    varied = ("--degrees", "2,3", "--learning-rates", "auto,1e-5", "--max-steps", "300")
     result = run_sweep("--optimizers", ",".join(names), *varied, "--seeds", "3")
     assert result.exit_code == 0, result.output
     parent, children = all_runs()
@@ -165,7 +165,7 @@ def test_optimizers_are_swept_and_their_learning_curves_drawn_also_when_resumed(
     }
     assert artifact(parent, "plots/optimizers.png").stat().st_size > 5000
     [panels] = drawn
-    # Of each its better rate; at 100, SGD diverges.
+    # Of each its better rate; at 1e-5 all crawl.
     assert [panel.title for panel in panels] == ["degree 2 · rate auto", "degree 3 · rate auto"]
     assert [one.name for one in panels[1].descents] == names
     for one in panels[1].descents:
