@@ -13,13 +13,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from matplotlib.image import imread, imsave
 
 import polyreg
 from polyreg.config import SweepConfig, TrainConfig
+from polyreg.fields import Optimizer
 from polyreg.reports import fit, training
 from polyreg.reports import sweep as sweeps
 from polyreg.sgd import sweep
@@ -71,7 +72,15 @@ def main() -> None:
     grid = swept(("heat_map", "parallel"), degrees=(1, 2, 3, 4), learning_rates=rates)
     long: dict[str, Any] = {"seeds": 200, "tolerance": 1e-12, "max_steps": 2000}
     study = swept(("recovery",), degrees=(3,), learning_rates=("auto", 0.01), noises=(0.1,), **long)
-    drawn = {name: figure for some in (trained(), fitted(), grid, study) for name, figure in some}
+    six = swept(
+        ("optimizers",),
+        degrees=(3,),
+        learning_rates=("auto",),
+        seeds=20,
+        optimizers=get_args(Optimizer),
+    )
+    everything = (trained(), fitted(), six, grid, study)
+    drawn = {name: figure for some in everything for name, figure in some}
     for name, figure in drawn.items():
         width, height = figure.get_size_inches()
         figure.set_size_inches(min(width, WIDTHS.get(name, 6.4)), height)

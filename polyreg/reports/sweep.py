@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +25,6 @@ SHOWN = 20  # combinations in the report
 ENOUGH = 10  # seeds for a study of recovery
 OTHERS = ("batch_size", "noise", "basis", "optimizer")  # that are no axes of a heat map
 PLOTTED = 6  # combinations of them in the heat maps
-TUNED = ("learning_rate",)  # for each optimizer, where they are compared
 
 
 def record(
@@ -220,32 +220,43 @@ def panels(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
 def contests(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
     """Learning curves of the optimizers side by side, on each problem that the sweep has.
 
-    Of each optimizer the combination with the best score there: the sweep may vary its rate.
+    Of each optimizer that of its rates with the best score there.
     """
     from polyreg.reports.sweep_figures import Contest
 
     problems: dict[str, list[Summary]] = {}
     for summary in found:
-        problem = {o: v for o, v in summary.varied.items() if o not in ("optimizer", *TUNED)}
+        contest = ("optimizer", "learning_rate")
+        problem = {o: v for o, v in summary.varied.items() if o not in contest}
         problems.setdefault(", ".join(words(config, problem)), []).append(summary)
     made = []
     for title, tried in problems.items():
-        descents = []
+        drawn, rates = [], {}
         for look, optimizer in enumerate(config.optimizers):
             own = [summary for summary in tried if summary.varied["optimizer"] == optimizer]
-            if own:
-                best = min(own, key=lambda summary: summary.score)
-                tuned = {option: best.varied[option] for option in TUNED}
-                name = ", ".join([optimizer, *words(config, tuned)])
-                descents.append(descent(best.rows, name.replace("learning rate", "rate"), look))
-        drawn = [one for one in descents if one]
+            if not own:
+                continue
+            best = min(own, key=lambda summary: summary.score)
+            if one := descent(best.rows, optimizer, look):
+                drawn.append(one)
+                rates[optimizer] = text(best.varied["learning_rate"])
         if drawn:
-            made.append(Contest(title, drawn))
+            told = [title] if title else []
+            if len(config.learning_rates) > 1:
+                told.append(best_rates(rates))
+            made.append(Contest(" · ".join(told), drawn))
     return made
 
 
+def best_rates(rates: Mapping[str, str]) -> str:
+    """The rate of most optimizers, and those of the others: `rate auto; adamw 0.01`."""
+    [(most, _)] = Counter(rates.values()).most_common(1)
+    others = [f"{name} {rate}" for name, rate in rates.items() if rate != most]
+    return "; ".join([f"rate {most}", *others])
+
+
 def descent(rows: Sequence[Row], name: str, look: int) -> Any:
-    """Median and quartiles over the seeds of the gap, until half of the seeds have ended.
+    """Median and quartiles over the seeds of the gap, until more than half of them have ended.
 
     None where no curve is to be had.
     """
@@ -255,10 +266,11 @@ def descent(rows: Sequence[Row], name: str, look: int) -> Any:
     if not kept:
         return None
     rows, gaps = [row for row, _ in kept], np.stack([curve for _, curve in kept])
-    steps, half = sampled_steps(rows[0].config.max_steps), np.median([row.steps for row in rows])
-    # At the first of the sampled steps that half of the seeds did not reach, theirs are the last.
-    end = min(int(np.searchsorted(steps, half)), len(steps) - 1)
-    at = np.append(steps[:end], max(half, 1)).astype(float)
+    steps, last = sampled_steps(rows[0].config.max_steps), sorted(row.steps for row in rows)
+    half = max(last[len(rows) // 2], 1)
+    # At the first of the sampled steps from there on, theirs are the last gaps.
+    end = int(np.searchsorted(steps, half))
+    at = np.append(steps[:end], half).astype(float)
     low, middle, high = np.quantile(gaps[:, : end + 1], (0.25, 0.5, 0.75), axis=0, method="nearest")
     met = sum(row.converged for row in rows) > len(rows) / 2
     return Descent(name, look, at, middle, low, high, met)

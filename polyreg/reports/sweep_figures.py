@@ -228,14 +228,19 @@ class Contest(NamedTuple):
 
 
 def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Figure:
-    """Gap over steps, both logarithmic: a panel a problem, a line an optimizer."""
+    """Gap over steps, both logarithmic: a panel a problem, a line an optimizer.
+
+    A dot is where most seeds have converged.
+    """
     columns = min(len(contests), 3)
     rows = -(-len(contests) // columns)
     wide, high = (6.0, 3.5) if columns == 1 else (3.6, 2.9)  # inches, as all lengths
-    left, gap, head, foot = 0.75, 0.12, 0.6, 0.72
-    width, height = left + columns * (wide + gap), head + rows * (high + foot)
+    left, gap, foot = 0.75, 0.12, 0.72
+    head = 1.0 if columns == 1 else 0.85
+    width, height = left + columns * (wide + gap), head + rows * (high + foot) - 0.2
     figure = Figure(figsize=(width, height), dpi=110)
     heading(figure, 0.14 / width, 1 - 0.28 / height, title)
+    tolerance = min(tolerance, 1e200)
     descents = [one for contest in contests for one in contest.descents]
     gaps = np.concatenate([np.append(one.median, tolerance) for one in descents])
     up = Scale.over(np.append(gaps, gaps[np.isfinite(gaps)].max() * 3), log=True)
@@ -261,9 +266,23 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
             axes.plot(one.steps, one.median, color=colour, lw=1.7, dashes=dashes, label=one.name)
             if one.converged:
                 axes.plot(one.steps[-1], one.median[-1], "o", color=colour, ms=4.5)
-        label = "tolerance" if column == row == 0 else None
-        axes.axhline(min(tolerance, 1e200), color=QUIET, lw=1, ls=":", label=label)
-        axes.legend(**LEGEND | {"fontsize": 7.5}, loc="lower left", handlelength=3)
+        axes.axhline(tolerance, color=QUIET, lw=1, ls=":", label="tolerance")
+    named = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    named["tolerance"] = named.pop("tolerance")  # last
+    figure.legend(
+        named.values(),
+        named.keys(),
+        loc="upper left",
+        bbox_to_anchor=(0.1 / width, 1 - 0.32 / height),
+        ncols=4 if columns == 1 else len(named),
+        fontsize=8,
+        frameon=False,
+        handlelength=3,
+    )
     return figure
 
 

@@ -10,7 +10,7 @@ from polyreg.compiling import compiled, is_compiled
 from polyreg.errors import Diverged
 from polyreg.polynomials import families
 from polyreg.sgd.curve import Chunk
-from polyreg.sgd.rates import SIZES, falling, why_diverged
+from polyreg.sgd.rates import SIZES, falling, way_to_go, why_diverged
 from polyreg.sgd.training import Measured, Training
 
 UNCOMPILED = 2**14  # numbers in the features of the steps that Python takes: 0.05 s
@@ -255,7 +255,7 @@ class _Run:
         self._weights = training.weights.numpy()
         self._gathered, self._powers = np.zeros((2, len(self._weights)), config.dtype), np.ones(2)
         constant, adam = config.constant_rate, config.optimizer == "adam"
-        size = SIZES["adam"][0] * math.sqrt(optimum.second_moment)
+        size = SIZES["adam"][0] * way_to_go(config, optimum)
         self._arguments = (
             *training.stream.source(),
             *_recurrence(config.family, config.degree, config.dtype),

@@ -212,13 +212,12 @@ class Loop(Batched):
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        # Not load_state_dict, which makes numbers like NAdam's mu_product the parameters' dtype.
-        optimizer, parameters = self._optimizers[0], list(self._models[0].parameters())
+        gathered: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
-            number, name = key.split(".")
-            gathered, parameter = torch.from_numpy(value).clone(), parameters[int(number)]
-            on_cpu = gathered.ndim == 0  # counters
-            optimizer.state[parameter][name] = gathered if on_cpu else gathered.to(parameter)
+            parameter, name = key.split(".")
+            gathered.setdefault(int(parameter), {})[name] = torch.from_numpy(value)
+        groups = self._optimizers[0].state_dict()["param_groups"]
+        self._optimizers[0].load_state_dict({"state": gathered, "param_groups": groups})
 
     def select(self, runs: list[int]) -> None:
         self._models = [self._models[m] for m in runs]

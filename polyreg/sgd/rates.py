@@ -23,6 +23,7 @@ SIZES = {
     "rmsprop": (0.02, 0.75),
     "adagrad": (0.2, 0.0),
 }
+DECAY = 0.01  # torch.optim.AdamW's weight_decay, its default
 
 
 class Rates:
@@ -36,10 +37,14 @@ class Rates:
     weights away (Kaczmarz; Needell, Srebro and Ward 2016). The second, only where a residual
     variance would keep a constant rate hovering, falls as Robbins and Monro ask; its 4 is four
     times what estimates best at a given t, and gets below a tolerance soonest (LOG.md).
-    The other optimizers move each weight by about their rate, so that there y's own size is the
-    measure: with the c and p of SIZES, and a momentum where there is one,
+    The other optimizers move each weight by about their rate, so that the measure is the way to
+    go: y's own size, and that of the initial weights, U(-b, b) with b^2 = 1 / max(degree, 1), where
+    y is small. With the c and p of SIZES, and a momentum where there is one,
 
-        lr_t = (1 - momentum) c sqrt(E y^2) / (1 + t / 100)^p
+        lr_t = (1 - momentum) c sqrt(E y^2 + K b^2 / 3) / (1 + t / 100)^p
+
+    AdamW's decay, 0.01 lr_t w a step against a step of at most about lr_t, lets no weight beyond
+    100 or so: the root counts up to that, as 0.01 lr_t above 2 would throw the weights away.
     """
 
     def __init__(self, trainings: Sequence[Training]):
@@ -48,7 +53,7 @@ class Rates:
         constants = [t.config.constant_rate for t in trainings]
         self._constant = _column([math.nan if c is None else c for c in constants])
         self._falling = _column([falling(o, self._config.tolerance) for o in optima])
-        self._size = _column([math.sqrt(o.second_moment) for o in optima])
+        self._size = _column([way_to_go(self._config, o) for o in optima])
 
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
         """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
@@ -64,6 +69,13 @@ class Rates:
     def select(self, runs: list[int]) -> None:
         self._constant, self._falling = self._constant[runs], self._falling[runs]
         self._size = self._size[runs]
+
+
+def way_to_go(config: TrainConfig, optimum: Optimum) -> float:
+    """sqrt(E y^2 + K b^2 / 3), as `Rates` has it, at most what AdamW's decay can bear."""
+    start = (config.degree + 1) / (3 * max(config.degree, 1))
+    most = 1 / DECAY if config.optimizer == "adamw" else math.inf
+    return min(math.sqrt(optimum.second_moment + start), most)
 
 
 def falling(optimum: Optimum, tolerance: float) -> float:

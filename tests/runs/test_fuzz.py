@@ -39,7 +39,7 @@ from experiments import fit, predict, sweep, train
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
-from polyreg.fields import Basis
+from polyreg.fields import Basis, Optimizer
 from polyreg.least_squares import problem
 from polyreg.options import command, from_params, params
 from polyreg.polynomials.predictor import Predictor
@@ -280,7 +280,7 @@ TRAIN = {
     "noise": words("0", "0.1", "1e15", "1e-320", "1e6"),
     "inputs": words("normal", "uniform"),
     "basis": words(*get_args(Basis)),
-    "optimizer": words("sgd", "adam"),
+    "optimizer": words(*get_args(Optimizer)),
     "learning-rate": words("auto", "0.1", "1e-3", "1e15", "1e-320", "10", "0.5"),
     "momentum": words("0", "0.9", "0.9999999999999999", "1e-320"),
     "batch-size": words("1", "2", "32", "1000"),
@@ -296,13 +296,15 @@ SWEEP = {
     "batch-sizes": words("1", "32", "1,2"),
     "noises": listed(TRAIN["noise"]),
     "bases": listed(TRAIN["basis"]),
+    "optimizers": listed(TRAIN["optimizer"]),
+    "optimizer": TRAIN["optimizer"],  # its earlier name
     "seeds": st.sampled_from(["1", "2", "0", "-1", "nan", "", "1e9", "9" * 30]),
     "trials": words("0", "1", "2"),
     "save-models": words("best", "all"),
     **{
         name: TRAIN[name]
         for name in (
-            *("coefficients", "inputs", "optimizer", "momentum", "tolerance", "stop", "seed"),
+            *("coefficients", "inputs", "momentum", "tolerance", "stop", "seed"),
             *("dtype", "register-as"),
         )
     },

@@ -4,6 +4,7 @@ import json
 import sys
 
 import mlflow
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -12,6 +13,7 @@ from experiments import sweep as experiment
 from experiments import train
 from polyreg.config import SweepConfig, TrainConfig
 from polyreg.options import params
+from polyreg.reports import sweep_figures
 from tests.conftest import artifact
 from tests.support.whole import all_runs
 
@@ -144,6 +146,77 @@ def test_save_models_all_leaves_every_run_its_model(store):
             assert learned[2] == pytest.approx(child.data.metrics["coef/x.2"], rel=1e-12)
 
 
+def test_optimizers_are_swept_and_their_learning_curves_drawn_also_when_resumed(store, monkeypatch):
+    drawn = []
+    draw = sweep_figures.optimizers
+    monkeypatch.setattr(
+        sweep_figures, "optimizers", lambda *given: drawn.append(given[0]) or draw(*given)
+    )
+    names = ["sgd", "adam", "rmsprop", "adagrad"]
+    varied = ("--degrees", "2,3", "--learning-rates", "auto,1e-5", "--max-steps", "300")
+    result = run_sweep("--optimizers", ",".join(names), *varied, "--seeds", "3")
+    assert result.exit_code == 0, result.output
+    parent, children = all_runs()
+    assert len(children) == 48 and parent.info.run_name.endswith("· at most 300 steps")
+    assert parent.data.params["optimizers"] == "sgd,adam,rmsprop,adagrad"
+    assert {c.data.params["optimizer"] for c in children} == set(names)
+    assert "degree 3 · rate auto · adagrad · at most 300 steps · seed 0" in {
+        c.info.run_name for c in children
+    }
+    assert artifact(parent, "plots/optimizers.png").stat().st_size > 5000
+    [panels] = drawn
+    # Of each its better rate; at 1e-5 all crawl.
+    assert [panel.title for panel in panels] == ["degree 2 · rate auto", "degree 3 · rate auto"]
+    assert [one.name for one in panels[1].descents] == names
+    for one in panels[1].descents:
+        runs = [c for c in children if c.data.params["optimizer"] == one.name]
+        own = [
+            r.data.metrics["steps"]
+            for r in runs
+            if r.data.params["degree"] == "3" and r.data.params["learning_rate"] == "auto"
+        ]
+        assert one.steps[-1] == sorted(own)[1] and one.converged
+        assert 1e-3 > one.median[-1] > 0 and (one.low <= one.median).all()
+    table = json.loads(artifact(parent, "runs.json").read_text())
+    assert "optimizer" in table["columns"]
+    # Resumed, all rows come from the store, and their curves with them.
+    assert run_sweep("--resume", parent.info.run_id).exit_code == 0
+    again = drawn[1]
+    for before, after in zip(panels, again, strict=True):
+        for one, two in zip(before.descents, after.descents, strict=True):
+            for name in ("steps", "median", "low", "high"):
+                np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-12)
+
+
+@pytest.mark.parametrize("option", ["--optimizer", "--optimizers"])
+def test_a_sweep_with_one_optimizer_has_no_plot_of_them(store, option):
+    result = run_sweep(option, "adam", "--degrees", "1", "--seeds", "1", "--max-steps", "50")
+    assert result.exit_code == 0, result.output
+    parent, children = all_runs()
+    assert parent.data.params["optimizers"] == "adam" and "optimizer" not in parent.data.params
+    assert {c.data.params["optimizer"] for c in children} == {"adam"}
+    assert "· adam" in parent.info.run_name
+    plots = mlflow.MlflowClient().list_artifacts(parent.info.run_id, "plots")
+    assert [p.path for p in plots] == ["plots/heat_map.png", "plots/parallel.png"]
+
+
+def test_a_sweep_from_before_there_were_several_optimizers_is_resumed(store):
+    old = params(
+        SweepConfig(degrees=(1,), learning_rates=("auto",), seeds=2, max_steps=20)
+    ) | {"optimizer": "adam"}  # fmt: skip
+    del old["optimizers"]
+    mlflow.set_experiment("polyreg")
+    with mlflow.start_run() as run:
+        mlflow.log_params(old)
+    mlflow.MlflowClient().set_terminated(run.info.run_id, "KILLED")
+    result = run_sweep("--resume", run.info.run_id)
+    assert result.exit_code == 0, result.output
+    children = all_runs()[1]
+    assert [c.data.params["optimizer"] for c in children] == ["adam", "adam"]
+    result = run_sweep("--resume", run.info.run_id, "--optimizers", "sgd")
+    assert result.exit_code == 2 and "--optimizers sgd, where that run has adam" in result.output
+
+
 def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatch):
     run_sweep("--degrees", "3", "--learning-rates", "auto", "--seeds", "1")
     run_id = all_runs()[0].info.run_id
@@ -181,6 +254,11 @@ def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatc
         (["--seeds", "0"], "--seeds must be 1 or more; got 0"),
         (["--seeds", "1000000"], "at most 100,000 runs; got 15,000,000 runs"),
         (["--trials", "-1"], "--trials must be 0"),
+        (["--optimizers", "sgd,lbfgs"], "'lbfgs' is not one of 'sgd', 'adam', 'adamw'"),
+        (
+            ["--optimizers", "sgd,adam", "--momentum", "0.9"],
+            "--momentum belongs to --optimizer sgd or rmsprop; Adam has its own; got 0.9",
+        ),
         (
             ["--learning-rates", ",".join(f"0.{k}" for k in range(10_000, 11_000))],
             "--learning-rates must be at most 6,000 characters",

@@ -93,6 +93,7 @@ def test_a_model_below_the_truths_degree_ends_at_its_own_optimum_and_says_so(sto
         (["--max-steps", "5", "--learning-rate", "1e-6"], "use --learning-rate auto"),
         (["--max-steps", "5", "--stop", "batch", "--noise", "1"], "use --stop gap"),
         (["--max-steps", "400", "--tolerance", "1e-15"], "use --dtype float64"),
+        (["--max-steps", "5", "--optimizer", "adamw"], "--optimizer adam has none"),
     ],
 )
 def test_a_run_that_cannot_converge_is_finished_with_a_plain_warning(store, arguments, way_out):
@@ -124,6 +125,19 @@ def test_degrees_line_up(store):
     common = {frozenset(k for k in run.data.metrics if not k.startswith("coef/")) for run in found}
     assert len(common) == 1
     assert len({run.data.tags["data.sha256"] for run in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "optimizer, line",
+    [
+        ("nadam", "nadam: 0.697 at the first step, falling as (1 + step / 100)^-0.75"),
+        ("rmsprop", "0.279 at the first step, falling as (1 + step / 100)^-0.75"),
+        ("adagrad", "2.81 at the first step, constant: Adagrad makes its own steps smaller"),
+    ],
+)
+def test_the_report_says_what_auto_became_of_each_optimizer(store, optimizer, line):
+    result = train("--optimizer", optimizer, "--inputs", "uniform")
+    assert result.exit_code == 0 and line in result.output
 
 
 def test_a_constant_and_float64_and_momentum_and_adam_all_make_whole_runs(store):

@@ -218,6 +218,18 @@ def test_options_may_be_numpys_torchs_or_any_series():
         )
 
 
+def test_a_sweep_takes_its_optimizers_by_their_earlier_name_too():
+    few = dict(degrees=1, seeds=1, max_steps=1, learning_rates=0.01)
+    expected = SweepConfig(
+        degrees=(1,), seeds=1, max_steps=1, learning_rates=(0.01,), optimizers=("adam",)
+    )
+    assert polyreg.sweep(optimizer="adam", **few).config == expected
+    assert polyreg.sweep(optimizers=["adam"], **few).config == expected
+    said = refusal(polyreg.sweep, optimizers=["sgd", "adam"], momentum=0.5, **few)
+    assert said.startswith("momentum belongs to optimizer sgd or rmsprop; Adam has its own")
+    assert "optimizers must be one of sgd, adam" in refusal(polyreg.sweep, optimizers="sgdm")
+
+
 def test_an_error_leaves_names_with_dashes_as_they_are():
     frame = pd.DataFrame({"my--degree": ["a"] * 4, "y": Y[:4]})
     said = refusal(polyreg.fit, frame, target="y", features=["my--degree"])

@@ -47,7 +47,9 @@ def test_auto_is_the_family_orthonormal_under_the_inputs(options, family):
         ({"learning_rate": float("nan")}, "nan"),
         ({"learning_rate": 1e300}, "1e+300"),
         ({"momentum": 1.0}, "got 1"),
-        ({"momentum": 0.9, "optimizer": "adam"}, "Adam has its own"),
+        ({"momentum": 0.9, "optimizer": "adam"}, "belongs to --optimizer sgd or rmsprop; Adam has"),
+        ({"momentum": 0.9, "optimizer": "adagrad"}, "Adagrad has none"),
+        ({"optimizer": "lbfgs"}, "must be one of sgd, adam, adamw, rmsprop, adagrad, nadam"),
         ({"tolerance": 0.0}, "got 0"),
         ({"max_steps": 0}, "got 0"),
         ({"seed": -1}, "-1"),
@@ -108,3 +110,20 @@ def test_configs_are_read_back_from_their_params():
     assert from_params(TrainConfig, params(config.run(4))) == config.run(4)
     with pytest.raises(ValueError, match="not params of SweepConfig"):
         from_params(SweepConfig, params(TrainConfig()))
+
+
+def test_the_params_of_a_sweep_before_it_varied_the_optimizer_are_read():
+    config = SweepConfig(optimizers=("adam",))
+    stored = params(config)
+    assert stored.pop("optimizers") == "adam"
+    assert from_params(SweepConfig, stored | {"optimizer": "adam"}) == config
+    # As `mlflow run -P optimizer=adam` logs them, which adds the default of what is not given.
+    both = stored | {"optimizer": "adam", "optimizers": "sgd"}
+    assert from_params(SweepConfig, both) == config
+
+
+@pytest.mark.parametrize("listed", [("sgd", "adam"), ("rmsprop", "nadam", "sgd")])
+def test_a_sweep_with_momentum_is_refused_where_one_of_its_optimizers_takes_none(listed):
+    with pytest.raises(ValueError, match="--momentum belongs to --optimizer sgd or rmsprop"):
+        SweepConfig(optimizers=listed, momentum=0.5)
+    assert SweepConfig(optimizers=("sgd", "rmsprop"), momentum=0.5).run(0).momentum == 0.5

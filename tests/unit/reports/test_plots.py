@@ -302,6 +302,48 @@ def test_ten_thousand_runs_are_one_collection():
     assert colours[0, 3] < 0.1
 
 
+def contest(title, names, lost=False):
+    steps = np.array([1.0, 2.0, 5.0, 10.0])
+    gap = np.array([100.0, 10.0, 1.0, 9e-4])
+    descents = [
+        sweep_figures.Descent(name, i, steps * (i + 1), gap, gap / 2, gap * 2, True)
+        for i, name in enumerate(names)
+    ]
+    if lost:
+        gone = np.full(4, np.inf)
+        descents.append(sweep_figures.Descent("lost", 5, steps, gone, gap, gone, False))
+    return sweep_figures.Contest(title, descents)
+
+
+def test_the_optimizers_are_lines_of_one_look_on_equal_axes_with_the_tolerance(tmp_path):
+    contests = [contest("degree 1", ["sgd", "adam"]), contest("degree 2", ["sgd"], lost=True)]
+    figure = sweep_figures.optimizers(contests, 1e-3, "learning curves")
+    figure.savefig(tmp_path / "optimizers.png")
+    one, other = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["degree 1", "degree 2"]
+    assert one.get_xlim() == other.get_xlim() and one.get_ylim() == other.get_ylim()
+    assert one.get_xscale() == one.get_yscale() == "log"
+    sgd, end, adam, _, tolerance = one.get_lines()
+    assert sgd.get_ydata().tolist() == [100, 10, 1, 9e-4]
+    assert adam.get_xdata().tolist() == [2, 4, 10, 20] and sgd.get_color() != adam.get_color()
+    assert (end.get_marker(), end.get_xdata().tolist()) == ("o", [10])
+    assert set(tolerance.get_ydata()) == {1e-3}
+    assert other.get_lines()[0].get_color() == sgd.get_color()
+    [legend] = figure.legends
+    said = [t.get_text() for t in legend.get_texts()]
+    assert said == ["sgd", "adam", "lost", "tolerance"]
+    assert len(one.collections) == 2  # the bands
+
+
+@pytest.mark.parametrize("tolerance", [1e-300, 1e-3, 1e308])
+@pytest.mark.parametrize("count", [1, 2, 4, 6])
+def test_any_number_of_problems_and_any_tolerance_can_be_drawn(tmp_path, count, tolerance):
+    contests = [contest(f"degree {k}", ["sgd"], lost=k == 1) for k in range(count)]
+    figure = sweep_figures.optimizers(contests, tolerance, "t")
+    figure.savefig(tmp_path / "optimizers.png")
+    assert len(figure.axes) == count
+
+
 def recovered(bias, spread, predicted, runs=9, least_squares=0.5, terms=None):
     bias = np.asarray(bias, dtype=float)
     unit = np.full(len(bias), least_squares)

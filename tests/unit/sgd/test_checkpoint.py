@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from polyreg import tracking
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged
+from polyreg.fields import Optimizer
 from polyreg.sgd import checkpoint, curve, descend, kernel, loops, rates
 from polyreg.sgd.kernel import Compiled
 from polyreg.sgd.training import Training
@@ -52,7 +54,8 @@ WAYS = [
         (loops.Scan, {"momentum": 0.9}),
         (loops.Loop, {}),
         (loops.Loop, {"momentum": 0.9}),
-        (loops.Loop, {"optimizer": "adam"}),
+        *((loops.Loop, {"optimizer": name}) for name in get_args(Optimizer) if name != "sgd"),
+        (loops.Loop, {"optimizer": "rmsprop", "momentum": 0.9}),
     ]
 ]
 KINDS = [

@@ -231,7 +231,8 @@ def test_auto_ends_at_a_known_multiple_of_least_squares(options, momentum):
 @pytest.mark.parametrize(
     "options, steps",
     [
-        ({"optimizer": "adam", "noise": 0.5}, 1000),
+        *(({"optimizer": name, "noise": 0.5}, 1000) for name in ("adam", "rmsprop", "adagrad")),
+        ({"optimizer": "rmsprop", "momentum": 0.9, "learning_rate": 0.01, "noise": 0.5}, 1000),
         ({}, 1000),  # no noise: auto has no resting spread
         ({"noise": 0.01}, 1000),  # ... nor where the rate does not fall
         ({"noise": 0.5, "basis": "chebyshev"}, 1000),  # the start is not forgotten yet

@@ -37,6 +37,26 @@ def test_who_stops_listening_stops_the_threads():
     assert time.perf_counter() - start < 5
 
 
+def test_a_rows_curve_is_the_gap_at_steps_in_equal_ratios_and_then_the_last():
+    steps = sweep.sampled_steps(10**5)
+    assert steps[0] == 1 and steps[-1] == 10**5 and (np.diff(steps) > 0).all()
+    assert sweep.sampled_steps(1).tolist() == [1]
+    found = list(sweep.train_all([TrainConfig(degree=2, seed=s, max_steps=40) for s in range(2)]))
+    found += sweep.train_all([TrainConfig(max_steps=40), TrainConfig(max_steps=40, degree=5)])
+    for training in found:
+        at, gap = sweep.sampled_steps(40), training.curve.gap
+        expected = [gap[min(step, training.curve.steps) - 1] for step in at]
+        assert sweep.Row.of("", training).curve.tolist() == expected
+    assert {t.curve.converged for t in found} == {True, False}
+
+
+@pytest.mark.parametrize("learning_rate", [1.0, 1e15])
+def test_the_curve_of_a_row_that_diverged_ends_in_infinity(learning_rate):
+    [lost] = sweep.train_all([TrainConfig(learning_rate=learning_rate)])
+    curve, steps = sweep.Row.of("", lost).curve, sweep.sampled_steps(lost.config.max_steps)
+    assert np.array_equal(np.isinf(curve), steps > lost.curve.steps)
+
+
 def test_the_score_is_steps_times_tolerances_from_the_truth():
     config = TrainConfig(degree=2, tolerance=1e-3)
     row = sweep.Row("a", config, True, 100, 0.1, 5e-4, np.zeros(3))
