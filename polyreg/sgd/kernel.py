@@ -19,10 +19,10 @@ RUNNING, CONVERGED, DIVERGED = 0, 1, 2
 
 
 def steps(
-    inputs, uniform, truth, noises, noise, batch, scales, decays,
+    inputs, uniform, truth, noises, noise, batch, scales, decays, table, targets,
     adam, constant, falling, size, momentum,
     optimum, root, tolerance, by_gap, limit,
-    first, weights, gathered, powers, loss, gap,
+    order, first, weights, gathered, powers, loss, gap,
 ):  # fmt: skip
     """Train from step `first` on, until the stop rule holds or loss (T,) and gap (T,) are full.
 
@@ -34,6 +34,9 @@ def steps(
 
         SGD   v <- m v + rate g,   w <- w - v          gathered (2, K) holds v
         Adam  as torch.optim.Adam                      gathered (2, K) holds its two moments
+
+    Where order (T B,) is not empty, it names the rows of each step instead: of the features,
+    table (N, K), and of the targets (N,).
 
     The rate is `constant`, or where that is nan the one of polyreg.sgd.rates.Rates. The gap is
     |(w - optimum) root|^2 after the step, in float64; root (K, K) is lower triangular.
@@ -79,12 +82,19 @@ def steps(
             ahead = min(together, wanted - t)
             n = ahead * width
             for j in range(ahead):
-                if uniform:
+                if len(order):
+                    for b in range(batch):
+                        i = order[(t + j) * batch + b]
+                        y[j, b] = targets[i]
+                        for k in range(terms):
+                            rows[k, j, b] = table[i, k]
+                elif uniform:
                     for b in range(batch):
                         drawn[j, b] = inputs.uniform(-1.0, 1.0)
                 else:
                     for b in range(batch):
                         drawn[j, b] = inputs.standard_normal()
+        if s == 0 and not len(order):
             for b in range(n):
                 all_value[b] = truth[degree]
             for k in range(degree - 1, -1, -1):  # Horner's rule
@@ -98,7 +108,7 @@ def steps(
             for b in range(n):
                 all_x[b] = all_drawn[b]
             for b in range(n):
-                all_y[b] = all_value[b]
+                all_y[b] = all_value[b] * all_rows[0, b]
             for k in range(terms - 1):
                 up, down = scales[k], decays[k]
                 below, here, above = all_rows[max(k - 1, 0)], all_rows[k], all_rows[k + 1]
@@ -108,14 +118,14 @@ def steps(
                 else:
                     for b in range(n):
                         above[b] = up * all_x[b] * here[b]
-            if auto and not adam:
+        if s == 0 and auto and not adam:
+            for b in range(n):
+                all_squares[b] = 0
+            for k in range(terms):
                 for b in range(n):
-                    all_squares[b] = 0
-                for k in range(terms):
-                    for b in range(n):
-                        all_squares[b] += all_rows[k, b] * all_rows[k, b]
+                    all_squares[b] += all_rows[k, b] * all_rows[k, b]
         for b in range(width):
-            r[b] = -y[s, b] * rows[0, s, b]
+            r[b] = -y[s, b]
         for k in range(terms):
             w = weights[k]
             for b in range(width):
@@ -253,12 +263,14 @@ class _Run:
     def __init__(self, training: Training):
         config, optimum = training.config, training.optimum
         self._weights = training.weights.numpy()
+        self._order = training.stream.order
         self._gathered, self._powers = np.zeros((2, len(self._weights)), config.dtype), np.ones(2)
         constant, adam = config.constant_rate, config.optimizer == "adam"
         size = SIZES["adam"][0] * way_to_go(config, optimum)
         self._arguments = (
             *training.stream.source(),
             *_recurrence(config.family, config.degree, config.dtype),
+            *training.stream.table(),
             *(adam, math.nan if constant is None else float(constant)),
             *(falling(optimum, config.tolerance), size, float(config.momentum)),
             *(optimum.weights, optimum.root, config.tolerance, config.stop == "gap"),
@@ -268,9 +280,11 @@ class _Run:
     def chunk(self, loop: Callable, first: int, count: int) -> tuple[Chunk, int]:
         """Some steps by this loop, and how the run stands then."""
         loss, gap = np.empty(count), np.empty(count)
+        order = self._order(count)
         with np.errstate(all="ignore"):
             taken, ended, low, high, rate = loop(
-                *self._arguments, first, self._weights, self._gathered, self._powers, loss, gap
+                *(*self._arguments, order, first),
+                *(self._weights, self._gathered, self._powers, loss, gap),
             )
         measured = loss[:taken], gap[:taken]
         return Chunk(first, *measured, low, high, float(rate), ended == CONVERGED), ended

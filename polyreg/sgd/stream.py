@@ -56,6 +56,14 @@ class Stream:
         uniform, noise = c.inputs == "uniform", float(c.noise)
         return self._inputs, uniform, truth, self._noise, noise, c.batch_size
 
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features (N, K) and targets (N,) of rows that are known; none here: all are drawn."""
+        return np.empty((0, 0), self.config.dtype), np.empty(0, self.config.dtype)
+
+    def order(self, steps: int) -> np.ndarray:
+        """The rows of the next steps (steps * B,); none here."""
+        return np.empty(0, np.int64)
+
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The next samples: x (count,) and y (count,), float64."""
         (x,), (y,) = _samples([self], count)

@@ -191,7 +191,7 @@ def test_the_others_are_torch_optims_own_on_the_same_batches(optimizer, momentum
 
 @pytest.mark.parametrize("optimizer", OTHERS)
 def test_the_others_divergence_names_them(optimizer):
-    with pytest.raises(descend.Diverged, match=f"(?i)large for {optimizer};") as e:
+    with pytest.raises(Diverged, match=f"(?i)large for {optimizer};") as e:
         train(optimizer=optimizer, learning_rate=1e12)
     assert "stable" not in str(e.value)
 
