@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from benchmarks.reading import peak_bytes
 from polyreg.config import TrainConfig
 from polyreg.reports import figures
-from polyreg.sgd import loops, sweep
+from polyreg.sgd import kernel, loops, sweep
 from polyreg.sgd.descend import descend
 from polyreg.sgd.training import Training
 
@@ -203,7 +203,7 @@ def config(**options: Any) -> TrainConfig:
     return TrainConfig(**tutorial | options)
 
 
-def polyreg(way: type[loops.Scan | loops.Loop]) -> Side:
+def polyreg(way: type[kernel.Compiled | loops.Loop]) -> Side:
     def run(seed: int) -> Ran:
         training = Training(config(tolerance=STOP, seed=seed))
         return timed(lambda: sum(len(chunk.loss) for chunk in descend(training, way)))
@@ -252,7 +252,7 @@ ONE: dict[str, Callable[[], Side]] = {
     "torch, the step by `torch.compile`": compiled,
     JAX: jax_loop,
     "polyreg, step by step (`Loop`)": partial(polyreg, loops.Loop),
-    "polyreg": partial(polyreg, loops.Scan),
+    "polyreg": partial(polyreg, kernel.Compiled),
 }
 MANY: dict[str, Callable[[], Side]] = {
     JAX_MANY: jax_many,

@@ -58,7 +58,8 @@ class Training:
         self.stream = Stream(config, random, device)
         weights = initial_weights(config.degree, random.weights)
         self.weights = weights.to(device, getattr(torch, config.dtype))
-        start = float(self.optimum.gap(weights.numpy()))
+        off = (weights.numpy() - self.optimum.weights) @ self.optimum.root
+        start = float(off @ off)
         self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
         self.curve = Curve()
         self.seconds = math.nan  # what it took, set by who trains it
