@@ -2,12 +2,26 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 MISSING = (
     "numba cannot be imported, so that the inner loops run in torch, slower: pip install numba"
 )
+_made: set[Callable] = set()
 _wanted: list[str] = []
+
+
+def is_available() -> bool:
+    """Whether numba is installed, without the half second of importing it; else it is missed."""
+    if find_spec("numba") is None:
+        _wanted.append("numba")
+    return not _wanted
+
+
+def is_compiled(function: Callable) -> bool:
+    """Whether `compiled` has been asked for it in this process."""
+    return function in _made
 
 
 @cache
@@ -19,11 +33,14 @@ def compiled(function: Callable) -> Callable | None:
     sum, so that the digits are those of the function as Python runs it, whatever the processor.
     The function calls no other of ours, and its module need not import numba, which takes 0.5 s.
     """
+    if not is_available():
+        return None
     try:
         from numba import njit
     except ImportError:
-        _wanted.append(function.__name__)
+        _wanted.append("numba")
         return None
+    _made.add(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)

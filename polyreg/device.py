@@ -1,6 +1,5 @@
-"""torch's device, its threads, and the memory that each thread works in."""
+"""torch's device and its threads."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +9,6 @@ import torch
 from torch import Tensor
 
 from polyreg.errors import Refused
-
-_own = threading.local()
 
 
 @contextmanager
@@ -29,20 +26,6 @@ def one(when: bool = True) -> Iterator[None]:
     finally:
         if when:
             torch.set_num_threads(threads)
-
-
-def workspace(name: str, like: Tensor, *shape: int) -> Tensor:
-    """Memory of `like`'s dtype and device, for this thread's next use of the name.
-
-    Zeros at first, and then what the last use of this shape left: to touch fresh memory was a
-    quarter of torch's time in a sweep.
-    """
-    kept = vars(_own).setdefault("kept", {})
-    key = (name, like.dtype, like.device)
-    if key not in kept or kept[key].shape != shape:
-        with torch.inference_mode(False):  # of use inside that mode and outside
-            kept[key] = like.new_zeros(shape)
-    return kept[key]
 
 
 def available_device(device: str, dtype: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from polyreg.options import params
+from polyreg.sgd.descend import stepper_of
 from polyreg.sgd.training import Training
 
 
@@ -25,10 +26,12 @@ def pack(training: Training, seconds: float) -> bytes:
     return hashlib.sha256(packed.getvalue()).digest() + packed.getvalue()
 
 
-def unpack(packed: bytes, training: Training) -> float:
+def unpack(packed: bytes, training: Training, stepper: type | None = None) -> float:
     """Put a training that has not begun where `pack` found it, and give the seconds it took.
 
-    ValueError where the bytes are damaged, or those of other options.
+    stepper: what is to take its steps, as of `descend`
+    ValueError where the bytes are damaged, or of other options, or of steps that were taken in
+    another way: on another device, or by an earlier polyreg.
     """
     digest, packed = packed[:32], packed[32:]
     # zip's own checksums are not enough: a header that is damaged may ask for a part of the data.
@@ -39,5 +42,7 @@ def unpack(packed: bytes, training: Training) -> float:
     facts = json.loads(arrays.pop("facts").tobytes())
     if facts["params"] != params(training.config):
         raise ValueError("a checkpoint of other options")
+    if facts.get("stepper") != (stepper or stepper_of(training)).__name__:
+        raise ValueError("a checkpoint of other steps")
     training.restore(arrays, facts)
     return facts["seconds"]

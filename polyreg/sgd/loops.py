@@ -1,4 +1,4 @@
-"""Steps of SGD as a prefix scan of many at once, and of any optimizer as torch.optim's."""
+"""Steps of several runs at once: SGD by a prefix scan, and any optimizer by torch.optim's loop."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,16 +8,62 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from polyreg.config import TrainConfig
-from polyreg.device import float64, workspace
+from polyreg.device import float64
+from polyreg.errors import Diverged
 from polyreg.fields import MOMENTUM, TORCH_OPTIMIZERS
 from polyreg.polynomials import families
 from polyreg.polynomials.module import PolynomialModel
-from polyreg.sgd import affine
-from polyreg.sgd.rates import Rates
-from polyreg.sgd.training import Training
+from polyreg.sgd.curve import Chunk
+from polyreg.sgd.rates import Rates, why_diverged
+from polyreg.sgd.stream import take
+from polyreg.sgd.training import Measured, Training
 
 
-class Scan:
+class Batched:
+    """Runs whose batches are drawn, and whose gaps are measured, for all steps of a chunk at once.
+
+    Called with x (M, T, B), y (M, T, B) and the first step's number, it gives rates (M, T), losses
+    before (M, T) and weights after (M, T, K).
+    """
+
+    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
+        raise NotImplementedError
+
+    def measure(self, running: Sequence[Training], first: int, steps: int) -> Measured:
+        """As Stepper's."""
+        config = running[0].config
+        x, y = take([training.stream for training in running], steps)
+        rates, loss, weights = self(x, y, first)
+        optima = np.stack([training.optimum.weights for training in running])
+        gap = running[0].optimum.excess(float64(weights) - optima[:, None])
+
+        limit = np.array([training.limit for training in running])[:, None]
+        lost = _first(~((gap <= limit) & np.isfinite(loss)))
+        met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
+        # What comes after the first of the two never happened.
+        ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
+        measured, going = [], []
+        for m, (training, end) in enumerate(zip(running, ends, strict=True)):
+            converged = bool(met[m] < end)
+            if not converged and end < steps:
+                training.diverged = Diverged(why_diverged(first + end, training.config))
+            elif not converged:
+                going.append(m)
+            if end:
+                training.weights = weights[m, end - 1].clone()
+                low, high = (float(v) for v in torch.aminmax(x[m, :end]))
+                rate = float(rates[m, 0])
+                chunk = Chunk(first, loss[m, :end], gap[m, :end], low, high, rate, converged)
+                measured.append((training, chunk))
+        return measured, going
+
+
+def _first(holds: np.ndarray) -> np.ndarray:
+    """Each row's first place that holds; beyond its end where none does.   (M, T)  ->  (M,)"""
+    return np.where(holds.any(axis=1), holds.argmax(axis=1), holds.shape[1])
+
+
+class Scan(Batched):
     """SGD, all steps of a chunk at once.
 
     With a batch's G = Phi^T Phi / B and g = Phi^T (Phi w0 - y) / B, its rate lr and the momentum m,
@@ -51,9 +97,8 @@ class Scan:
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
         terms, m, dtype = self._terms, self._momentum, x.dtype
-        rows = workspace("rows", x, *x.shape[:2], terms + 1, x.shape[2])
+        rows = x.new_empty(*x.shape[:2], terms + 1, x.shape[2])
         families.fill(rows[..., :terms, :], x, self._family)
         _plus(torch.neg(y, out=rows[..., terms, :]), rows, self._origin[:, None])
         products = (rows[..., :terms, :] @ rows.mT).to(self._exact) / x.shape[-1]
@@ -69,7 +114,7 @@ class Scan:
             matrix, offset = torch.cat([above, below], -2), torch.cat([push, -push], -1)
         else:
             matrix, offset = eye - pull, -push
-        states = affine.states(matrix, offset, self._state)
+        states = prefix_scan(matrix, offset, self._state)
         distance = states[..., -terms:]
         before = torch.cat([self._state[:, None, -terms:], distance[:, :-1]], dim=1)
         self._state = states[:, -1]
@@ -79,7 +124,7 @@ class Scan:
         return rates, float64(loss / x.shape[-1]), weights
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the next step depends on, besides weights and samples."""
+        """As Stepper's."""
         return {"state": self._state.cpu().numpy(), "origin": self._origin.cpu().numpy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -87,7 +132,6 @@ class Scan:
         self._origin = torch.from_numpy(state["origin"]).to(self._origin)
 
     def select(self, runs: list[int]) -> None:
-        """Continue with these of the runs only."""
         self._state, self._origin = self._state[runs], self._origin[runs]
         self._rates.select(runs)
 
@@ -99,7 +143,31 @@ def _plus(residual: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return residual
 
 
-class Loop:
+def prefix_scan(matrix: Tensor, offset: Tensor, start: Tensor) -> Tensor:
+    """All states of affine recurrences s_t = A_t s_{t-1} + b_t, in about 2 log2(T) products.
+
+    A (M, T, S, S), b (M, T, S), start (M, S)  ->  states after each step (M, T, S)
+    A state that overflows is inf or nan, and so are those after it; those before it are right.
+
+    Two affine steps are one,  A'(A s + b) + b' = (A' A) s + (A' b + b'),  so that the states after
+    every second step are those of a recurrence half as long; the others are one step from them.
+    (Blelloch 1990; Martin and Cundy, arXiv 1709.02755)
+    """
+    steps = matrix.shape[1]
+    column, before = offset[..., None], start[:, None, :, None]
+    if steps == 1:
+        return (matrix @ before + column)[..., 0]
+    pairs = steps // 2
+    first, second = (matrix[:, i : 2 * pairs : 2] for i in (0, 1))
+    joined = second @ column[:, 0 : 2 * pairs : 2] + column[:, 1 : 2 * pairs : 2]
+    result = torch.empty_like(offset)
+    result[:, 1 : 2 * pairs : 2] = prefix_scan(second @ first, joined[..., 0], start)
+    known = torch.cat([before, result[:, 1 : steps - 1 : 2, :, None]], dim=1)
+    result[:, ::2] = (matrix[:, ::2] @ known + column[:, ::2])[..., 0]
+    return result
+
+
+class Loop(Batched):
     """torch.optim, step by step."""
 
     def __init__(self, trainings: Sequence[Training]):
@@ -109,7 +177,6 @@ class Loop:
         self._config = trainings[0].config
 
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        """As Scan's."""
         features = families.design_matrix(x, self._config.family, self._config.degree)
         trace = features.square().sum((-1, -2)) / x.shape[-1]
         rates = self._rates(float64(trace), first)
@@ -133,7 +200,7 @@ class Loop:
         return loss.detach(), model.weights()
 
     def state(self) -> dict[str, np.ndarray]:
-        """As Scan's: what the one run's optimizer has gathered of each of its parameters."""
+        """What the one run's optimizer has gathered of each of its parameters."""
         if not self._optimizers:
             return {}  # the run has ended
         gathered = self._optimizers[0].state_dict()["state"]

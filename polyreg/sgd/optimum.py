@@ -1,7 +1,7 @@
 """Exact optimum of a training: least squares when the distribution of x is known."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ class Optimum:
     """The least-squares optimum of a model on a known polynomial, all in float64.
 
     weights (K,) minimise  E (p(x) + noise - sum_k weights_k phi_k(x))^2,  whose minimum is
-    `residual_variance`. Row q of `design` (Q, K) is sqrt(v_q) phi(x_q) at the Gauss node x_q of
-    weight v_q, so that design^T design = E phi(x) phi(x)^T, exactly.
+    `residual_variance`. `design` (K, K) is upper triangular, and design^T design =
+    E phi(x) phi(x)^T: the R of the QR of rows sqrt(v_q) phi(x_q) at Gauss nodes x_q of weight v_q.
     """
 
     weights: np.ndarray
@@ -48,6 +48,11 @@ class Optimum:
             values.addcmul_(errors[..., k, None], design[:, k])
         return values.square_().sum(-1).numpy()
 
+    @cached_property
+    def root(self) -> np.ndarray:
+        """design^T, contiguous: the gap of w is |(w - weights) root|^2.   (K, K)"""
+        return np.ascontiguousarray(self.design.T)
+
     def singular_values(self) -> np.ndarray:
         """Of `design`, largest first (K,): the square roots of E phi phi^T's eigenvalues."""
         return np.linalg.svd(self.design, compute_uv=False)
@@ -77,5 +82,5 @@ def _optimum(inputs, family, degree, coefficients, noise) -> Optimum:
         residual_variance=float(truth[terms:] @ truth[terms:]) + noise**2,
         second_moment=float(truth @ truth) + noise**2,
         misses_terms=any(coefficients[terms:]),
-        design=np.sqrt(mass)[:, None] * phi,
+        design=np.linalg.qr(np.sqrt(mass)[:, None] * phi).R,
     )

@@ -23,8 +23,6 @@ SIZES = {
     "rmsprop": (0.02, 0.75),
     "adagrad": (0.2, 0.0),
 }
-
-
 DECAY = 0.01  # torch.optim.AdamW's weight_decay, its default
 
 
@@ -55,10 +53,7 @@ class Rates:
         constants = [t.config.constant_rate for t in trainings]
         self._constant = _column([math.nan if c is None else c for c in constants])
         self._falling = _column([falling(o, self._config.tolerance) for o in optima])
-        degree = self._config.degree
-        start = (degree + 1) / (3 * max(degree, 1))
-        most = 1 / DECAY if self._config.optimizer == "adamw" else math.inf
-        self._size = _column([min(math.sqrt(o.second_moment + start), most) for o in optima])
+        self._size = _column([way_to_go(self._config, o) for o in optima])
 
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
         """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
@@ -74,6 +69,13 @@ class Rates:
     def select(self, runs: list[int]) -> None:
         self._constant, self._falling = self._constant[runs], self._falling[runs]
         self._size = self._size[runs]
+
+
+def way_to_go(config: TrainConfig, optimum: Optimum) -> float:
+    """sqrt(E y^2 + K b^2 / 3), as `Rates` has it, at most what AdamW's decay can bear."""
+    start = (config.degree + 1) / (3 * max(config.degree, 1))
+    most = 1 / DECAY if config.optimizer == "adamw" else math.inf
+    return min(math.sqrt(optimum.second_moment + start), most)
 
 
 def falling(optimum: Optimum, tolerance: float) -> float:

@@ -47,6 +47,15 @@ class Stream:
         self._inputs.bit_generator.state = state["inputs"]
         self._noise.bit_generator.state = state["noise"]
 
+    def source(self) -> tuple:
+        """What `draw` draws from and makes: generator of x, whether x is uniform, coefficients,
+        generator of the noise, its standard deviation; and the batch size.
+        """
+        c = self.config
+        truth = np.array(c.coefficients, dtype=float)
+        uniform, noise = c.inputs == "uniform", float(c.noise)
+        return self._inputs, uniform, truth, self._noise, noise, c.batch_size
+
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The next samples: x (count,) and y (count,), float64."""
         (x,), (y,) = _samples([self], count)

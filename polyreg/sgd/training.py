@@ -1,19 +1,18 @@
 """A training in the making: its optimum, data, weights and curve."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from polyreg.config import TrainConfig
 from polyreg.device import float64
 from polyreg.errors import Diverged, Refused
 from polyreg.polynomials.module import PolynomialModel, initial_weights
 from polyreg.polynomials.result import Result
-from polyreg.sgd.curve import Curve
+from polyreg.sgd.curve import Chunk, Curve
 from polyreg.sgd.optimum import Optimum
 from polyreg.sgd.stream import Randomness, Stream
 
@@ -25,11 +24,13 @@ DIVERGED = 1e6
 class Stepper(Protocol):
     """Steps of several trainings of one shape, and all that the next one depends on."""
 
-    def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        """x (M, T, B), y (M, T, B)  ->  rates (M, T), losses before (M, T), w after (M, T, K)"""
+    def measure(self, running: "Sequence[Training]", first: int, steps: int) -> "Measured":
+        """Take some steps of every run: what each measured up to its end, and which go on."""
         ...
 
-    def state(self) -> dict[str, np.ndarray]: ...
+    def state(self) -> dict[str, np.ndarray]:
+        """Of the one run there is: what its next step depends on, besides weights and samples."""
+        ...
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None: ...
 
@@ -104,7 +105,8 @@ class Training:
         arrays = {"weights": self.weights.cpu().numpy()}
         arrays |= {f"curve/{name}": array for name, array in curve.items()}
         arrays |= {f"way/{name}": array for name, array in self.stepper.state().items()}
-        return arrays, {"curve": facts, "stream": self.stream.state}
+        way = type(self.stepper).__name__
+        return arrays, {"curve": facts, "stream": self.stream.state, "stepper": way}
 
     def restore(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Go on from there: `descend` then takes the steps that it would have taken."""
@@ -123,6 +125,9 @@ class Training:
         self.stepper = stepper
         if self._before is not None:
             stepper.restore(self._before)
+
+
+Measured = tuple[list[tuple[Training, Chunk]], list[int]]
 
 
 def require_headroom(config: TrainConfig) -> None:

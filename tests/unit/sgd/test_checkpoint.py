@@ -22,7 +22,8 @@ from polyreg import tracking
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged
 from polyreg.fields import Optimizer
-from polyreg.sgd import checkpoint, curve, descend, loops, rates
+from polyreg.sgd import checkpoint, curve, descend, kernel, loops, rates
+from polyreg.sgd.kernel import Compiled
 from polyreg.sgd.training import Training
 from polyreg.tracking.checkpoints import SLOTS, Checkpoints
 
@@ -32,9 +33,10 @@ STEPS, CHUNK = 330, 50  # the last chunk is shorter
 @pytest.fixture(autouse=True)
 def short(monkeypatch) -> None:
     """Chunks that are short, and a curve that is thinned twice in their course."""
-    for name in ("FIRST_CHUNK", "CHUNK", "LOOP_CHUNK"):
+    for name in ("FIRST_SCAN", "SCAN", "CHUNK", "LOOP_CHUNK"):
         monkeypatch.setattr(descend, name, CHUNK)
     monkeypatch.setattr(curve, "KEPT", 100)
+    monkeypatch.setattr(kernel, "UNCOMPILED", 0)  # or a chunk would end there, too
 
 
 def config_of(**options) -> TrainConfig:
@@ -45,6 +47,9 @@ def config_of(**options) -> TrainConfig:
 WAYS = [
     (way, options)
     for way, options in [
+        (Compiled, {}),
+        (Compiled, {"momentum": 0.9}),
+        (Compiled, {"optimizer": "adam"}),
         (loops.Scan, {}),
         (loops.Scan, {"momentum": 0.9}),
         (loops.Loop, {}),
@@ -81,9 +86,9 @@ def steps_on(training: Training, way: type, chunks: int | None = None) -> int:
     return taken
 
 
-def reopened(packed: bytes, config: TrainConfig) -> Training:
+def reopened(packed: bytes, config: TrainConfig, way: type | None = None) -> Training:
     training = Training(config)
-    checkpoint.unpack(packed, training)
+    checkpoint.unpack(packed, training, way)
     return training
 
 
@@ -119,11 +124,11 @@ def test_after_whatever_chunk_it_stopped_it_comes_to_the_same(way, options, kind
     for done in range(1, chunks + 1):
         steps_on(each, way, 1)
         packed = checkpoint.pack(each, 0.0)
-        once = reopened(packed, config)
+        once = reopened(packed, config, way)
         assert_same(once, each)
         steps_on(once, way)
         assert_same(once, whole)
-        each = reopened(packed, config)
+        each = reopened(packed, config, way)
         assert each.curve.steps == min(done * CHUNK, STEPS)
     assert_same(each, whole)
 
@@ -137,7 +142,7 @@ def test_what_is_measured_after_it_is_what_was_measured(way, options):
     for chunk in descend.descend(training, way):
         chunks.append(chunk)
         packed.append(checkpoint.pack(training, 0.0))
-    later = list(descend.descend(reopened(packed[2], config), way))
+    later = list(descend.descend(reopened(packed[2], config, way), way))
     assert len(later) == 4
     for found, expected in zip(later, chunks[3:], strict=True):
         for a, b in zip(found, expected, strict=True):
@@ -161,10 +166,10 @@ def test_the_curve_is_the_same_whatever_it_keeps(kept, monkeypatch):
     monkeypatch.setattr(curve, "KEPT", kept)
     config = config_of(seed=7)
     whole, part = Training(config), Training(config)
-    steps_on(whole, loops.Scan)
-    steps_on(part, loops.Scan, 3)
+    steps_on(whole, Compiled)
+    steps_on(part, Compiled, 3)
     part = reopened(checkpoint.pack(part, 0.0), config)
-    steps_on(part, loops.Scan)
+    steps_on(part, Compiled)
     assert_same(part, whole)
     assert (len(whole.curve.at) == STEPS) == (kept > STEPS)
 
@@ -175,11 +180,11 @@ def test_of_one_that_has_ended_nothing_is_left_to_do(way, options):
     training = Training(config)
     packed = [checkpoint.pack(training, 0.0) for _ in descend.descend(training, way)]
     assert training.curve.converged
-    again = reopened(packed[-1], config)
+    again = reopened(packed[-1], config, way)
     assert steps_on(again, way) == 0
     assert_same(again, training)
     if len(packed) > 1:
-        before = reopened(packed[-2], config)
+        before = reopened(packed[-2], config, way)
         assert steps_on(before, way) == 1
         assert_same(before, training)
 
@@ -188,12 +193,12 @@ def test_one_that_diverges_does_so_at_the_same_step():
     shape = {"degree": 8, "inputs": "uniform"}
     rate = 1.5 * rates.stable_rate(TrainConfig(**shape))
     config = config_of(learning_rate=rate, max_steps=5000, **shape)
-    whole, chunks = never_stopped(loops.Scan, config)
+    whole, chunks = never_stopped(Compiled, config)
     assert whole.diverged and chunks > 2
     part = Training(config)
-    steps_on(part, loops.Scan, chunks - 2)
+    steps_on(part, Compiled, chunks - 2)
     part = reopened(checkpoint.pack(part, 0.0), config)
-    steps_on(part, loops.Scan)
+    steps_on(part, Compiled)
     assert_same(part, whole)
 
 
@@ -205,19 +210,19 @@ CONFIG = config_of(momentum=0.5)
 @functools.cache
 def sound() -> bytes:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("FIRST_CHUNK", "CHUNK"):
+        for name in ("FIRST_SCAN", "SCAN", "CHUNK", "LOOP_CHUNK"):
             patch.setattr(descend, name, CHUNK)
         patch.setattr(curve, "KEPT", 100)
         training = Training(CONFIG)
-        steps_on(training, loops.Scan, 2)
+        steps_on(training, Compiled, 2)
         return checkpoint.pack(training, 12.5)
 
 
 def assert_untouched(training: Training) -> None:
     """It would begin at the beginning."""
-    steps_on(training, loops.Scan, 1)
+    steps_on(training, Compiled, 1)
     fresh = Training(training.config)
-    steps_on(fresh, loops.Scan, 1)
+    steps_on(fresh, Compiled, 1)
     assert_same(training, fresh)
 
 
@@ -234,7 +239,7 @@ def assert_refused_or_equal(packed: bytes) -> None:
             right = reopened(sound(), CONFIG)
             assert_same(training, right)
             for each in (training, right):
-                steps_on(each, loops.Scan, 1)
+                steps_on(each, Compiled, 1)
             assert_same(training, right)
     assert unpickled == []
 
@@ -356,12 +361,12 @@ class Trap:
         return os.mkdir, ("sprung",)
 
 
-@pytest.mark.parametrize("where", ["weights", "curve/kept", "way/state", "facts"])
+@pytest.mark.parametrize("where", ["weights", "curve/kept", "way/gathered", "facts"])
 def test_a_pickle_inside_is_never_opened(where, monkeypatch, tmp_path):
     """Whole in all its checksums, as one would be that somebody made with this very code."""
     monkeypatch.chdir(tmp_path)
     training = Training(CONFIG)
-    steps_on(training, loops.Scan, 1)
+    steps_on(training, Compiled, 1)
     trap = np.array([Trap(), None], dtype=object)
     arrays, facts = training.state()
     bad = Training(CONFIG)
@@ -430,7 +435,7 @@ def clock(monkeypatch) -> SimpleNamespace:
 
 def test_seconds_are_kept():
     training = Training(CONFIG)
-    steps_on(training, loops.Scan, 1)
+    steps_on(training, Compiled, 1)
     for seconds in (0.0, 0.1, 1e9):
         assert checkpoint.unpack(checkpoint.pack(training, seconds), Training(CONFIG)) == (seconds)
 
@@ -440,7 +445,7 @@ def test_the_seconds_of_all_parts_add_up(run, clock):
     for part in (10, 20, 30, 5):
         checkpoints = Checkpoints(training)
         checkpoints.read(run)
-        steps_on(training, loops.Scan, 1)
+        steps_on(training, Compiled, 1)
         clock.now += part
         checkpoints.write(run)
         clock.now += 1000  # until it is resumed
@@ -477,12 +482,12 @@ def test_the_last_that_is_whole_is_gone_on_from(run, clock, damaged):
     again.read(run)
     steps = {(): 6, (0,): 4, (1,): 6, (0, 1): 0}[tuple(damaged)] * CHUNK
     assert fresh.curve.steps == steps
-    steps_on(fresh, loops.Scan)
-    assert_same(fresh, never_stopped(loops.Scan, CONFIG)[0])
+    steps_on(fresh, Compiled)
+    assert_same(fresh, never_stopped(Compiled, CONFIG)[0])
     if steps:  # the next is written over the other, never over the one that is whole
         whole = order[0] if 0 not in damaged else order[1]
         before = run.files[whole]
         again.training = reopened(before, CONFIG)
-        steps_on(again.training, loops.Scan, 1)
+        steps_on(again.training, Compiled, 1)
         again.write(run)
         assert run.files[whole] == before and run.tags["checkpoint"] != whole

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from polyreg.config import TrainConfig
+from polyreg.errors import Diverged
 from polyreg.polynomials import families
 from polyreg.polynomials.module import PolynomialModel
 from polyreg.sgd import descend, rates, stream
@@ -259,7 +260,7 @@ def test_steps_used_up_end_without_convergence():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("learning_rate", [1.0, 1e10, 1e15])
 def test_divergence_stops_at_once_and_names_the_largest_stable_rate(learning_rate, dtype):
-    with pytest.raises(descend.Diverged, match=r"largest stable rate, 0\.217 ") as diverged:
+    with pytest.raises(Diverged, match=r"largest stable rate, 0\.217 ") as diverged:
         train(learning_rate=learning_rate, dtype=dtype)
     step = int(str(diverged.value).split("step ")[1].split(":")[0])
     assert step < 200
@@ -268,7 +269,7 @@ def test_divergence_stops_at_once_and_names_the_largest_stable_rate(learning_rat
 
 def test_what_was_measured_before_divergence_is_finite_and_kept():
     training = Training(TrainConfig(learning_rate=1.0))
-    with pytest.raises(descend.Diverged):
+    with pytest.raises(Diverged):
         list(descend.descend(training))
     curve = training.curve
     assert curve.steps > 5

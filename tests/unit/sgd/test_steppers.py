@@ -1,9 +1,11 @@
-"""Scan, which takes all steps of a chunk at once, against Loop, which is torch.optim's own."""
+"""The compiled loop, and Scan, which takes all steps of a chunk at once, against torch.optim."""
 
 import functools
 import itertools
 import math
+import operator
 import tracemalloc
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -11,22 +13,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from polyreg import compiling
 from polyreg.config import TrainConfig
 from polyreg.polynomials import families
-from polyreg.sgd import affine, descend, loops
 from polyreg.sgd import curve as curve_module
+from polyreg.sgd import descend, kernel, loops
+from polyreg.sgd.kernel import Compiled
 from polyreg.sgd.rates import stable_rate
 from polyreg.sgd.training import Training
 
 FAMILIES = ["monomial", "hermite", "legendre", "chebyshev"]
-WAYS = ["substitution", "prefix_scan"]
+WAYS = [Compiled, loops.Scan]
 HIGH = (1.0,) * 10  # a truth of degree 9
 
 
 @pytest.fixture(params=WAYS)
-def way(request, monkeypatch) -> str:
-    """Both ways of the recurrence; the prefix scan is what runs on a GPU."""
-    monkeypatch.setattr(affine, "states", getattr(affine, request.param))
+def way(request) -> type:
+    """Both ways that are faster than torch.optim: a CPU's, and a GPU's."""
     return request.param
 
 
@@ -44,14 +47,19 @@ class Path(NamedTuple):
 def path(steps_of: type, config: TrainConfig, steps: int, device: str = "cpu") -> Path:
     training = Training(config, device)
     start = training.model.weights().cpu().double().numpy()
-    take, parts = steps_of([training]), []
-    for first in range(1, steps + 1, 128):
-        count = min(128, steps + 1 - first)
-        x, y = (part[None, ..., 0] for part in training.stream.take(count))
-        _, loss, weights = take(x, y, first)
-        parts.append((x[0], y[0], loss[0], weights[0].cpu().double()))
-    x, y = (torch.cat(p).cpu() for p in list(zip(*parts, strict=True))[:2])
-    loss, weights = (np.concatenate(p) for p in list(zip(*parts, strict=True))[2:])
+    x, y = (part[..., 0].cpu() for part in Training(config, device).stream.take(steps))
+    stepper, parts = steps_of([training]), []
+    size = 1 if steps_of is Compiled else 128  # whose weights are told at the end of a chunk
+    for first in range(1, steps + 1, size):
+        count = min(size, steps + 1 - first)
+        if steps_of is Compiled:
+            ((_, chunk),), _ = stepper.measure([training], first, 1)
+            loss, weights = chunk.loss, training.weights[None].clone()
+        else:
+            drawn = (part[None, ..., 0] for part in training.stream.take(count))
+            _, (loss,), (weights,) = stepper(*drawn, first)
+        parts.append((loss, weights.cpu().double().numpy()))
+    loss, weights = map(np.concatenate, zip(*parts, strict=True))
     return Path(x, y, start, loss, training.optimum.gap(weights), weights)
 
 
@@ -121,9 +129,9 @@ def name_of(case) -> str:
 
 
 @pytest.mark.parametrize("case", every_kind(), ids=name_of)
-def test_scan_goes_the_way_of_the_loop(case, way):
+def test_both_go_the_way_of_torch_optim(case, way):
     config = TrainConfig(**case)
-    assert_same(path(loops.Scan, config, 200), by_loop(config, 200), config)
+    assert_same(path(way, config, 200), by_loop(config, 200), config)
 
 
 @pytest.mark.parametrize("options", [
@@ -133,10 +141,106 @@ def test_scan_goes_the_way_of_the_loop(case, way):
 ])  # fmt: skip
 def test_after_ten_thousand_steps_it_is_still_there(options, way):
     config = TrainConfig(dtype="float64", **options)
-    assert_same(path(loops.Scan, config, 10_000), by_loop(config, 10_000), config)
+    assert_same(path(way, config, 10_000), by_loop(config, 10_000), config)
 
 
-# float32: both ways round, and what counts is how far each is from the answer without rounding.
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [
+    {}, {"inputs": "uniform", "degree": 8}, {"noise": 1.0}, {"batch_size": 1}, {"batch_size": 100},
+    {"learning_rate": 0.01, "basis": "chebyshev"},
+], ids=name_of)  # fmt: skip
+def test_adam_goes_the_way_of_torch_optim(options, dtype):
+    """To rounding: Adam divides by what may be near 0, so that here and there a step differs."""
+    config = TrainConfig(optimizer="adam", dtype=dtype, **options)
+    found, expected = path(Compiled, config, 300), by_loop(config, 300)
+    size = np.linalg.norm(expected.weights, axis=1)
+    far = np.linalg.norm(found.weights - expected.weights, axis=1)
+    assert (far <= 300 * np.finfo(dtype).eps * size).all(), (far / size).max()
+
+
+PYTHON_TOO = [
+    {}, {"degree": 0, "noise": 0.1}, {"degree": 8, "momentum": 0.9, "inputs": "uniform"},
+    {"basis": "monomial", "learning_rate": 1e-3, "stop": "batch"}, {"optimizer": "adam"},
+    {"batch_size": 1}, {"batch_size": 33, "noise": 1.0}, {"degree": 20, "batch_size": 7},
+    {"learning_rate": 10.0}, {"degree": 8, "basis": "chebyshev", "inputs": "uniform"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", PYTHON_TOO, ids=name_of)
+def test_compiled_or_run_by_python_the_loop_has_the_same_digits(options, dtype, monkeypatch):
+    """So that a run may begin in Python, and on every processor comes to the same."""
+    options = {"max_steps": 40, "tolerance": 1e-9, "dtype": dtype, **options}
+    compiled = train(Compiled, **options)
+    monkeypatch.setattr(kernel, "compiled", lambda loop: None)
+    monkeypatch.setattr(kernel, "is_compiled", lambda loop: False)
+    interpreted = train(Compiled, **options)
+    assert_one_end(compiled, interpreted)
+    for name in ("at", "loss", "gap"):
+        assert np.array_equal(getattr(compiled.curve, name), getattr(interpreted.curve, name))
+    assert torch.equal(compiled.weights, interpreted.weights)
+
+
+def test_a_short_run_is_over_before_anything_is_compiled(monkeypatch):
+    asked = []
+    monkeypatch.setattr(kernel, "compiled", lambda loop: asked.append(loop))
+    monkeypatch.setattr(kernel, "is_compiled", lambda loop: False)
+    assert train().curve.converged and not asked
+    run = train(max_steps=kernel.UNCOMPILED // (32 * 4) + 1, tolerance=1e-20)
+    assert asked and not run.curve.converged
+    asked.clear()
+    train(batch_size=10**4, max_steps=1)
+    assert asked
+
+
+@pytest.mark.parametrize("steps", [1, 100, 4096])
+def test_where_chunks_are_cut_does_not_change_a_digit(steps, monkeypatch):
+    options = {"max_steps": 5000, "noise": 0.3, "tolerance": 1e-9, "momentum": 0.5}
+    whole = train(Compiled, **options)
+    monkeypatch.setattr(descend, "CHUNK", steps)
+    cut = train(Compiled, **options)
+    assert np.array_equal(whole.curve.gap, cut.curve.gap)
+    assert whole.stream.state == cut.stream.state
+
+
+def test_exact_rationals_give_the_same_first_steps():
+    """In float64, by fractions: features, residuals, gradient, update, loss."""
+    config = TrainConfig(dtype="float64", basis="monomial", learning_rate=0.01, momentum=0.5)
+    found = path(Compiled, config, 4)
+    batches = zip(found.x.numpy(), found.y.numpy(), strict=True)
+    w, v = [Fraction(c) for c in found.start.tolist()], [Fraction(0)] * 4
+    for t, (x, y) in enumerate(batches):
+        powers = [[Fraction(value) ** k for k in range(4)] for value in x.tolist()]
+        pairs = zip(powers, y.tolist(), strict=True)
+        r = [sum(map(operator.mul, w, p)) - Fraction(value) for p, value in pairs]
+        assert found.loss[t] == pytest.approx(float(sum(e * e for e in r) / 32), rel=1e-14)
+        for k in range(4):
+            slope = 2 * sum(e * p[k] for e, p in zip(r, powers, strict=True)) / 32
+            v[k] = v[k] / 2 + Fraction(0.01) * slope
+        w = [a - b for a, b in zip(w, v, strict=True)]
+        np.testing.assert_allclose(found.weights[t], [float(c) for c in w], rtol=1e-13)
+
+
+@pytest.mark.parametrize("optimizer, expected", [
+    ("sgd", Compiled), ("adam", Compiled), ("nadam", loops.Loop)
+])  # fmt: skip
+def test_a_cpu_compiles_what_it_can(optimizer, expected):
+    run = train(optimizer=optimizer, max_steps=2)
+    assert type(run.stepper) is expected
+
+
+@pytest.mark.parametrize("optimizer, expected", [("sgd", loops.Scan), ("adam", loops.Loop)])
+def test_without_numba_torch_trains_and_one_note_says_so(optimizer, expected, monkeypatch):
+    monkeypatch.setattr(compiling, "find_spec", lambda name: None)
+    monkeypatch.setattr(compiling, "_wanted", [])
+    assert not compiling.notes()
+    run = train(optimizer=optimizer)
+    assert type(run.stepper) is expected and run.curve.converged
+    assert run.curve.steps == train(Compiled, optimizer=optimizer).curve.steps
+    assert compiling.notes() == [compiling.MISSING] and "pip install numba" in compiling.MISSING
+
+
+# float32: all round, and what and what counts is how far each is from the answer without rounding.
 
 
 def answer(run: Path, config: TrainConfig) -> Path:
@@ -187,10 +291,10 @@ WELL_POSED = [
 
 
 @pytest.mark.parametrize("case", WELL_POSED, ids=name_of)
-def test_in_float32_scan_is_about_as_near_to_the_answer_as_the_loop(case, way):
+def test_in_float32_both_are_about_as_near_to_the_answer_as_the_loop(case, way):
     cases = [TrainConfig(**case, seed=seed) for seed in range(3)]
     loop, one = distances(loops.Loop, cases, 300)
-    scan, _ = distances(loops.Scan, cases, 300)
+    scan, _ = distances(way, cases, 300)
     assert (loop <= 4 * math.sqrt(300) * one).all(), loop / one  # what it is the measure of
     # Both are a walk of many roundings, of which the loop's may happen to end near its start:
     # as near as one rounding of the numbers themselves is near enough.
@@ -212,11 +316,11 @@ ILL_POSED = [
 
 
 @pytest.mark.parametrize("case", ILL_POSED, ids=name_of)
-def test_in_float32_scan_errs_no_more_than_one_rounding_of_the_optimum_a_step(case, way):
+def test_in_float32_neither_errs_more_than_one_rounding_of_the_optimum_a_step(case, way):
     cases = [TrainConfig(**case, seed=seed) for seed in range(3)]
     steps = 300
     loop, _ = distances(loops.Loop, cases, steps)
-    scan, one = distances(loops.Scan, cases, steps)
+    scan, one = distances(way, cases, steps)
     # A random walk of one rounding of each number a step.
     assert (scan <= 4 * np.maximum(loop, math.sqrt(steps) * one)).all(), (scan / loop, scan / one)
 
@@ -236,10 +340,10 @@ def loops_run(config: TrainConfig) -> Training:
     return train(loops.Loop, **vars(config))
 
 
-def both(monkeypatch, **options) -> list[Training]:
-    """Scan's run and the loop's; that one would go on to the end of a longer first chunk."""
-    monkeypatch.setattr(descend, "FIRST_CHUNK", 128)
-    return [train(loops.Scan, **options), loops_run(TrainConfig(**options))]
+def both(way, monkeypatch, **options) -> list[Training]:
+    """The way's run and the loop's; a scan would go on to the end of a longer first chunk."""
+    monkeypatch.setattr(descend, "FIRST_SCAN", 128)
+    return [train(way, **options), loops_run(TrainConfig(**options))]
 
 
 def assert_one_end(a: Training, b: Training) -> None:
@@ -260,7 +364,7 @@ def assert_one_end(a: Training, b: Training) -> None:
     {"tolerance": 1e300},
 ], ids=name_of)  # fmt: skip
 def test_the_stop_rule_ends_both_at_one_step(options, stop, way, monkeypatch):
-    runs = both(monkeypatch, dtype="float64", stop=stop, **options)
+    runs = both(way, monkeypatch, dtype="float64", stop=stop, **options)
     assert runs[0].curve.converged
     assert_one_end(*runs)
     scan, loop = (run.model.weights() for run in runs)
@@ -270,7 +374,7 @@ def test_the_stop_rule_ends_both_at_one_step(options, stop, way, monkeypatch):
 @pytest.mark.parametrize("max_steps", [1, 128, 129])
 def test_the_steps_used_up_end_both_at_one_step(max_steps, way, monkeypatch):
     options = {"dtype": "float64", "max_steps": max_steps, "tolerance": 1e-300, "noise": 1.0}
-    runs = both(monkeypatch, **options)
+    runs = both(way, monkeypatch, **options)
     assert runs[0].curve.steps == max_steps and not runs[0].curve.converged
     assert_one_end(*runs)
 
@@ -293,7 +397,7 @@ def test_divergence_is_noticed_at_one_step(options, factor, way, monkeypatch):
     stable = stable_rate(TrainConfig(**options))
     rate = min(factor * stable, 1e15)
     shared = {"dtype": "float64", "tolerance": 1e-12, "max_steps": 2000, "learning_rate": rate}
-    runs = both(monkeypatch, **shared, **options)
+    runs = both(way, monkeypatch, **shared, **options)
     assert runs[0].diverged and f"step {runs[0].curve.steps + 1}:" in str(runs[0].diverged)
     assert_one_end(*runs)
     for run in runs:
@@ -311,7 +415,7 @@ def test_divergence_is_noticed_at_one_step(options, factor, way, monkeypatch):
 @pytest.mark.parametrize("degree", [3, 8, 20])
 def test_nothing_that_is_kept_of_a_diverging_run_is_not_finite(degree, factor, dtype, way):
     rate = min(factor * stable_rate(TrainConfig(degree=degree, inputs="uniform")), 1e15)
-    run = train(degree=degree, inputs="uniform", learning_rate=rate, dtype=dtype, momentum=0.5)
+    run = train(way, degree=degree, inputs="uniform", learning_rate=rate, dtype=dtype, momentum=0.5)
     assert run.diverged
     assert np.isfinite([run.curve.loss, run.curve.gap]).all()
     assert torch.isfinite(run.model.weights()).all()
@@ -329,13 +433,15 @@ def test_nothing_that_is_kept_of_a_diverging_run_is_not_finite(degree, factor, d
     {"batch_size": 10**5, "max_steps": 30},
 ], ids=lambda o: str(o)[:60])  # fmt: skip
 def test_extreme_options_train_on_finite_numbers(options, way):
-    run = train(**{"max_steps": 1500, **options})
+    run = train(way, **{"max_steps": 1500, **options})
     assert not run.diverged and run.curve.steps > 0
     assert np.isfinite([run.curve.loss, run.curve.gap]).all()
     assert torch.isfinite(run.model.weights()).all()
 
 
-@pytest.mark.parametrize("options", [{"optimizer": "adam"}, {"steps_of": loops.Loop}])
+@pytest.mark.parametrize(
+    "options", [{"optimizer": "adam"}, {"optimizer": "nadam"}, {"steps_of": loops.Loop}]
+)
 def test_a_loop_that_goes_on_through_its_chunk_leaves_the_model_before_divergence(options):
     run = train(learning_rate=1e15, **options)
     assert run.diverged and run.curve.steps == 0
@@ -345,7 +451,7 @@ def test_a_loop_that_goes_on_through_its_chunk_leaves_the_model_before_divergenc
 def test_a_step_that_leaves_float32_at_once_is_a_divergence(way):
     # Overflow less overflow is nan, which is not above any limit.
     options = {"coefficients": (1e15,) * 21, "degree": 19}
-    run = train(learning_rate=1e15, **options)
+    run = train(way, learning_rate=1e15, **options)
     assert "step 1:" in str(run.diverged) and run.curve.steps == 0
 
 
@@ -438,6 +544,7 @@ def test_a_million_steps_take_no_more_memory_than_a_few(monkeypatch):
 
 def test_a_long_run_has_a_bounded_curve_that_ends_where_the_model_is(monkeypatch):
     monkeypatch.setattr(curve_module, "KEPT", 2**13)
+    monkeypatch.setattr(descend, "CHUNK", 2**12)
     options = {"degree": 0, "batch_size": 1, "noise": 1.0, "tolerance": 1e-15}
     run = train(max_steps=100_001, **options)
     at = run.curve.at
@@ -460,14 +567,14 @@ def test_chunks_are_small_beside_a_curve():
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1e-5, 1e-8])
-def test_in_float32_a_small_rate_goes_as_far_as_with_the_loop(rate):
+def test_in_float32_a_small_rate_goes_as_far_as_with_the_loop(rate, way):
     cases = [TrainConfig(learning_rate=rate, seed=seed) for seed in range(3)]
     loop, one = distances(loops.Loop, cases, 300)
-    scan, _ = distances(loops.Scan, cases, 300)
+    scan, _ = distances(way, cases, 300)
     assert (scan <= 4 * np.maximum(loop, one)).all(), (scan / loop, scan / one)
 
 
-@pytest.mark.parametrize("steps_of", [loops.Scan, loops.Loop])
+@pytest.mark.parametrize("steps_of", [*WAYS, loops.Loop])
 def test_the_largest_coefficients_have_finite_losses_in_float32(steps_of):
     run = train(steps_of, coefficients=(1e15,) * 21, degree=20, max_steps=50)
     assert np.isfinite(run.curve.loss).all()
@@ -475,7 +582,7 @@ def test_the_largest_coefficients_have_finite_losses_in_float32(steps_of):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("case", every_kind()[::3], ids=name_of)
-def test_on_the_gpu_scan_goes_the_way_of_the_cpu(case):
+def test_on_the_gpu_a_scan_goes_the_way_of_the_cpu(case):
     config = TrainConfig(**case)
     there = path(loops.Scan, config, 300, "cuda")
-    assert_same(there, path(loops.Scan, config, 300), config)
+    assert_same(there, path(Compiled, config, 300), config)
