@@ -152,15 +152,15 @@ def test_optimizers_are_swept_and_their_learning_curves_drawn_also_when_resumed(
     monkeypatch.setattr(
         sweep_figures, "optimizers", lambda *given: drawn.append(given[0]) or draw(*given)
     )
-    names = ["sgd", "adam", "rmsprop", "adagrad"]
-    varied = ("--degrees", "2,3", "--learning-rates", "auto,1e-5", "--max-steps", "300")
+    names = ["sgd", "rmsprop", "adagrad"]
+    varied = ("--degrees", "2,3", "--learning-rates", "auto,1e-5", "--max-steps", "95")
     result = run_sweep("--optimizers", ",".join(names), *varied, "--seeds", "3")
     assert result.exit_code == 0, result.output
     parent, children = all_runs()
-    assert len(children) == 48 and parent.info.run_name.endswith("· at most 300 steps")
-    assert parent.data.params["optimizers"] == "sgd,adam,rmsprop,adagrad"
+    assert len(children) == 36 and parent.info.run_name.endswith("· at most 95 steps")
+    assert parent.data.params["optimizers"] == "sgd,rmsprop,adagrad"
     assert {c.data.params["optimizer"] for c in children} == set(names)
-    assert "degree 3 · rate auto · adagrad · at most 300 steps · seed 0" in {
+    assert "degree 3 · rate auto · adagrad · at most 95 steps · seed 0" in {
         c.info.run_name for c in children
     }
     assert artifact(parent, "plots/optimizers.png").stat().st_size > 5000
