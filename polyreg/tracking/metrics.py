@@ -2,6 +2,7 @@
 
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -59,7 +60,7 @@ def points(
 
 
 def thinned(steps: np.ndarray, points: int = CURVE_POINTS) -> list[int]:
-    """Places of at most `points` of these steps, which increase; first and last kept.
+    """Places of at most `points` (2 or more) of these steps, which increase; first and last kept.
 
     Half of them evenly spaced, half in equal ratios: a descent is over in its first hundredth.
     """
@@ -67,7 +68,27 @@ def thinned(steps: np.ndarray, points: int = CURVE_POINTS) -> list[int]:
         return list(range(len(steps)))
     half, first, last = points // 2, steps[0], steps[-1]
     wanted = np.concatenate([np.linspace(first, last, half), np.geomspace(first, last, half)])
-    return sorted({int(i) for i in np.searchsorted(steps, wanted.round())})
+    return sorted({0, len(steps) - 1, *np.searchsorted(steps, wanted.round()).tolist()})
+
+
+def filled(steps: np.ndarray, logged: np.ndarray, points: int) -> list[int]:
+    """Places of at most `points` of these steps that even out those `logged`; the last kept.
+
+    The axis is cut into equal parts, as many as leave `points - 1` of them at most in which
+    nothing was logged; the last step of each of these is taken.
+    """
+    new = np.flatnonzero(~np.isin(steps, logged))
+    if len(new) <= points or points < 1:
+        return new[: max(points, 0)].tolist()
+
+    def empty(parts: int) -> np.ndarray:
+        part, taken = ((at * parts - 1) // steps[-1] for at in (steps[new], logged))
+        ends = np.append(part[1:] != part[:-1], True)
+        return new[ends & ~np.isin(part, taken)]
+
+    parts = range(points - 1, points + len(logged))
+    most = points - 2 + bisect_right(parts, points - 1, key=lambda count: len(empty(count)))
+    return sorted({*empty(most).tolist(), int(new[-1])})
 
 
 def coefficients(polynomial: Result) -> dict[str, float]:
