@@ -2,7 +2,7 @@
 
 import math
 import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -50,12 +50,15 @@ def points(
     MLflow stores nan as 0 and inf as 1.8e308, which ruins every chart.
     at: the steps that a curve's points belong to, by default 1, 2, ...
     """
-    time = now()
-    found = [(name, float(value), time, 0) for name, value in metrics.items()]
+    time, found = now(), []
     for name, values in (curves or {}).items():
         steps = np.arange(1, len(values) + 1) if at is None else at
         kept = thinned(steps, most)
         found += [(name, float(values[i]), time, int(steps[i])) for i in kept]
+    # Step by step, and the final values last: where a process is cut off, its curves end alike,
+    # and not before what the final values tell of.
+    found.sort(key=lambda point: point[3])
+    found += [(name, float(value), time, 0) for name, value in metrics.items()]
     return [point for point in found if math.isfinite(point[1])]
 
 
@@ -72,23 +75,26 @@ def thinned(steps: np.ndarray, points: int = CURVE_POINTS) -> list[int]:
 
 
 def filled(steps: np.ndarray, logged: np.ndarray, points: int) -> list[int]:
-    """Places of at most `points` of these steps that even out those `logged`; the last kept.
+    """Places of at most `points` of these steps, to lie between those `logged`; the last kept.
 
-    The axis is cut into equal parts, as many as leave `points - 1` of them at most in which
-    nothing was logged; the last step of each of these is taken.
+    Evenly between each two, so that the largest distance that is left is the least possible.
     """
     new = np.flatnonzero(~np.isin(steps, logged))
-    if len(new) <= points or points < 1:
-        return new[: max(points, 0)].tolist()
+    if len(new) <= points or points < 2:
+        return new[max(len(new) - points, 0) :].tolist()
+    last = int(steps[-1])
+    ends = np.union1d(logged[logged < last], [0, last])
 
-    def empty(parts: int) -> np.ndarray:
-        part, taken = ((at * parts - 1) // steps[-1] for at in (steps[new], logged))
-        ends = np.append(part[1:] != part[:-1], True)
-        return new[ends & ~np.isin(part, taken)]
+    def parts(distance: int) -> np.ndarray:
+        return -(-np.diff(ends) // distance)
 
-    parts = range(points - 1, points + len(logged))
-    most = points - 2 + bisect_right(parts, points - 1, key=lambda count: len(empty(count)))
-    return sorted({*empty(most).tolist(), int(new[-1])})
+    def surplus(distance: int) -> int:
+        return int(np.sum(parts(distance) - 1)) - (points - 1)
+
+    distance = 1 + bisect_left(range(1, last), 0, key=lambda d: -surplus(d))
+    cuts = zip(ends[:-1], ends[1:], parts(distance), strict=True)
+    wanted = np.concatenate([*(np.linspace(a, b, n + 1)[1:-1] for a, b, n in cuts), [last]])
+    return np.intersect1d(np.searchsorted(steps, wanted.round()), new).tolist()
 
 
 def coefficients(polynomial: Result) -> dict[str, float]:
