@@ -42,6 +42,7 @@ def knob(
     holds: Callable[[Any], bool] | None = None,
     refused: str = "must be {bounds}",
     is_new: bool = False,
+    earlier: Any = None,
 ) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given.
 
@@ -49,6 +50,7 @@ def knob(
     holds: whether a value is allowed, where bounds do not say it
     refused: what is said of a value that is not, after the option's name; {bounds} are the type's
     is_new: earlier runs lack the param; they had the default
+    earlier: what earlier runs had, which lack the param, where that is not the default
     """
     metadata = {
         "help": help,
@@ -56,7 +58,7 @@ def knob(
         "group": group,
         "holds": holds,
         "refused": refused,
-        "is_new": is_new,
+        "before": default if is_new else earlier,
     }
     return field(default=default, metadata=metadata)
 
@@ -231,9 +233,9 @@ Config = TypeVar("Config")
 def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
     """The config whose `params` these are; Refused where they are none."""
     known = fields(config_class)  # type: ignore[arg-type]
-    since = {f.name: text(f.default) for f in known if f.metadata["is_new"]}
+    before = {f.name: text(old) for f in known if (old := f.metadata["before"]) is not None}
     try:
-        stored = since | dict(stored)
+        stored = before | dict(stored)
         values = {f.name: click_type(f).convert(stored[f.name], None, None) for f in known}
     except (KeyError, click.BadParameter) as error:
         raise Refused(f"not params of {config_class.__name__}: {error}") from error
