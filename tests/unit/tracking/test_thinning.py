@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from polyreg import tracking
+from polyreg.tracking.metrics import points as points_of
 
 
 @pytest.mark.parametrize("points", [0, 1, 2, 999, 1000, 1001, 1500, 10**6])
@@ -47,3 +48,10 @@ def test_what_was_all_logged_is_filled_in_with_the_last_step_or_nothing():
     steps = np.arange(1, 101)
     assert tracking.filled(steps, steps, 5) == []
     assert tracking.filled(steps, steps[:-1], 5) == [99]
+
+
+def test_points_come_step_by_step_and_the_final_values_last():
+    curves = {"a": np.array([1.0, 2.0, np.nan]), "b": np.array([5.0, 6.0, 7.0])}
+    found = points_of({"steps": 9}, curves, np.array([3, 5, 9]))
+    named = [("a", 1.0, 3), ("b", 5.0, 3), ("a", 2.0, 5), ("b", 6.0, 5), ("b", 7.0, 9)]
+    assert [(name, value, step) for name, value, _, step in found] == [*named, ("steps", 9.0, 0)]
