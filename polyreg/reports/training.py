@@ -69,8 +69,8 @@ class CurveLog:
             if points > 0:
                 self._log(lambda at: _after(begin, at, points))
         end = time.perf_counter()
-        # A slow store is written to more rarely: at most 1 % of the training, or once a minute.
-        self._due = end + min(max(CURVE_SECONDS, 100 * (end - start)), 60.0)
+        # A slow store is written to more rarely: for 1/200 of the time, or once a minute.
+        self._due = end + min(max(CURVE_SECONDS, 200 * (end - start)), 60.0)
 
     def log_rest(self) -> None:
         """Whatever ended the training, or interrupted it."""
