@@ -1,6 +1,7 @@
 """Sweeps, read back from MLflow."""
 
 import json
+import sqlite3
 import sys
 
 import mlflow
@@ -242,9 +243,49 @@ def test_resuming_with_other_options_is_refused_and_names_them(store, monkeypatc
     ]
 
 
+SLOW = ("--degrees", "3", "--learning-rates", "0.01", "--seeds", "2")  # some 300 steps each
+
+
+def steps_logged(run) -> list[int]:
+    both = [
+        sorted(m.step for m in mlflow.MlflowClient().get_metric_history(run.info.run_id, key))
+        for key in ("loss/train", "loss/gap")
+    ]
+    assert both[0] == both[1]
+    return both[0]
+
+
+@pytest.mark.parametrize("asked, most", [((), 100), (("--curve-points", "7"), 7)])
+def test_nested_runs_keep_the_points_that_are_asked_for_first_and_last_among_them(
+    store, asked, most
+):
+    assert run_sweep(*SLOW, *asked).exit_code == 0
+    parent, children = all_runs()
+    assert parent.data.params["curve_points"] == str(most)
+    for child in children:
+        steps = steps_logged(child)
+        assert most / 2 < len(steps) <= most
+        assert (steps[0], steps[-1]) == (1, child.data.metrics["steps"])
+
+
+def test_a_sweep_from_before_there_was_a_choice_of_points_goes_on_with_a_thousand(store):
+    assert run_sweep(*SLOW, "--curve-points", "1000").exit_code == 0
+    parent, children = all_runs()
+    with sqlite3.connect(store / "mlflow.db") as base:
+        base.execute("DELETE FROM params WHERE key = 'curve_points'")
+    mlflow.MlflowClient().delete_run(children[0].info.run_id)
+    result = run_sweep("--resume", parent.info.run_id)
+    assert result.exit_code == 0, result.output
+    parent, children = all_runs()
+    assert parent.data.params["curve_points"] == "1000" and len(children) == 2
+    for child in children:
+        assert len(steps_logged(child)) == child.data.metrics["steps"] > 100
+
+
 @pytest.mark.parametrize(
     "arguments, why",
     [
+        (["--curve-points", "1"], "--curve-points must be 2 to 1000; got 1"),
         (["--degrees", "1,21"], "--degrees must be 0 to 20"),
         (["--degrees", "1,x"], "'x' is not a valid int"),
         (["--degrees", ""], "'' is not a valid int"),
