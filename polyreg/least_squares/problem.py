@@ -10,6 +10,7 @@ in rationals.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, reduce
@@ -17,14 +18,17 @@ from operator import add
 from typing import Any
 
 import numpy as np
+import torch
 
+from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
 from polyreg.least_squares import notes, ozaki, solve_exact, solve_float
-from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, totals
+from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
 from polyreg.least_squares.origin import originated
-from polyreg.least_squares.selection import cross_validate, labelled
+from polyreg.least_squares.selection import cross_validate, labelled, shuffle
 from polyreg.least_squares.solve_float import Normal, Solved, solve
+from polyreg.least_squares.sums import CompiledKernel, is_worth_it
 from polyreg.polynomials import terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.result import Result
@@ -111,9 +115,12 @@ class Problem:
         """Whether its pass reads the numbers as they are written."""
         return self.precision == "certified"
 
-    def kernel(self) -> ExactKernel | FastKernel:
+    def kernel(self) -> Kernel:
         if self.precision == "certified":
             return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
+        if is_worth_it(self.rows, len(self.pilot), self.device):
+            with suppress(ImportError):
+                return CompiledKernel(self.design, self.pilot)
         return FastKernel(self.design, self.pilot, self.device, self.rows)
 
     def accumulate(self, blocks: Iterable[Block], before: int = 0) -> dict[int, Moments]:
@@ -121,13 +128,13 @@ class Problem:
 
         The rows are those that come after the table's first `before`.
         """
-        choosing = self.config.degree == "auto"
-        rows = (
-            labelled(blocks, self.config.folds, self.config.seed, before)
-            if choosing
-            else ((0, block) for block in blocks)
-        )
-        return totals(self.kernel(), rows)
+        kernel = self.kernel()
+        is_compiled = isinstance(kernel, CompiledKernel)
+        rows: Iterator[tuple[int, Block]] = ((0, block) for block in blocks)
+        if self.config.degree == "auto":
+            shuffler = compiled(shuffle) if is_compiled else None
+            rows = labelled(blocks, self.config.folds, self.config.seed, before, shuffler)
+        return totals(kernel, rows, torch.get_num_threads() if is_compiled else 1)
 
     def answer(self, parts: dict[int, Moments]) -> Result:
         """The fit, with how its degree was chosen where that was asked for."""

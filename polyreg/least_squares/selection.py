@@ -5,7 +5,7 @@ residuals of weights w have the mean square (s - 2 d.b + d.G d) / mass, d = w - 
 trained on is the total minus the fold. Lower degrees are leading blocks of the same sums.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -87,20 +87,25 @@ class Selection:
 
 
 def labelled(
-    blocks: Iterable[Block], folds: int, seed: int, before: int = 0
+    blocks: Iterable[Block],
+    folds: int,
+    seed: int,
+    before: int = 0,
+    shuffler: Callable | None = None,
 ) -> Iterator[tuple[int, Block]]:
     """The rows by fold: of every `folds` rows in file order, one goes to each, at random.
 
     A row's fold depends on its place alone; the first block comes after `before` rows.
+    shuffler: `shuffle`, compiled; by default numpy draws the same folds
     """
     chunk, skipped = divmod(before, GROUPS * folds)
-    left = _labels(folds, seed, chunk)[skipped:]
+    left = _labels(folds, seed, chunk, shuffler)[skipped:]
     for block in blocks:
         assert block.y is not None
         size = len(block.y)
         while len(left) < size:
             chunk += 1
-            left = np.concatenate([left, _labels(folds, seed, chunk)])
+            left = np.concatenate([left, _labels(folds, seed, chunk, shuffler)])
         label, left = left[:size], left[size:]
         order = np.argsort(label, kind="stable")
         bounds = np.searchsorted(label[order], np.arange(folds + 1))
@@ -111,9 +116,44 @@ def labelled(
                 yield fold, ordered.take(rows)
 
 
-def _labels(folds: int, seed: int, chunk: int) -> np.ndarray:
+def _labels(folds: int, seed: int, chunk: int, shuffler: Callable | None) -> np.ndarray:
     groups = np.tile(np.arange(folds, dtype=np.uint16), (GROUPS, 1))
-    return np.random.default_rng([seed, chunk]).permuted(groups, axis=1).ravel()
+    if shuffler is None:
+        return np.random.default_rng([seed, chunk]).permuted(groups, axis=1).ravel()
+    last = np.arange(1, folds)
+    masks = (1 << np.ceil(np.log2(last + 1)).astype(np.int64)) - 1
+    draws = int(GROUPS * ((masks + 1) / (last + 1)).sum() * 1.02)  # what they take, and more
+    while True:
+        raw = np.random.default_rng([seed, chunk]).bit_generator.random_raw(draws // 2)
+        if shuffler(groups, raw.astype("<u8", copy=False).view("<u4"), masks):
+            return groups.ravel()
+        groups[:], draws = np.arange(folds), 2 * draws
+
+
+def shuffle(groups, draws, masks):
+    """Shuffle each row of groups (G, folds) as numpy's `permuted` does, in a quarter of its time.
+
+    draws: 32 random bits each; masks (folds - 1,): 1, 3, 3, 7, 7, 7, 7, 15, ... are the bits of
+    those that may change with place 1, 2, 3, ...  ->  whether there were draws enough
+
+    Place k, from the last on, changes with j, the low bits of a draw, unless j > k (Fisher, Yates).
+    """
+    used = 0
+    for row in groups:
+        k = len(masks)
+        while k > 0:
+            if used == len(draws):
+                return False
+            j = draws[used] & masks[k - 1]
+            used += 1
+            # Without a branch, which would be guessed wrong as often as not.
+            is_place = j <= k
+            j = j if is_place else k
+            held = row[j]
+            row[j] = row[k]
+            row[k] = held
+            k -= is_place
+    return True
 
 
 def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
