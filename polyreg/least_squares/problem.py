@@ -118,10 +118,13 @@ class Problem:
     def kernel(self) -> Kernel:
         if self.precision == "certified":
             return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
-        if is_worth_it(self.rows, len(self.pilot), self.device):
+        return self._fast(self.pilot, self.device, self.rows)
+
+    def _fast(self, pilot: np.ndarray, device: str, count: int) -> Kernel:
+        if device == "cpu" and is_worth_it(self.rows, len(pilot)):
             with suppress(ImportError):
-                return CompiledKernel(self.design, self.pilot)
-        return FastKernel(self.design, self.pilot, self.device, self.rows)
+                return CompiledKernel(self.design, pilot)
+        return FastKernel(self.design, pilot, device, count)
 
     def accumulate(self, blocks: Iterable[Block], before: int = 0) -> dict[int, Moments]:
         """One pass over rows: the sums of each fold, or of them all where none are needed.
@@ -149,11 +152,11 @@ class Problem:
 
     def memory(self) -> int:
         """Bytes of the sums and of the work on them, about."""
-        kernel = self.kernel()
         size = len(self.pilot) + 1
-        work = kernel.rows * size * 8
         if self.precision == "fast":
-            return work + 8 * 6 * size**2
+            rows = FastKernel(self.design, self.pilot, "cpu", self.rows).rows
+            return rows * size * 8 + 8 * 6 * size**2
+        work = self.kernel().rows * size * 8
         return 3 * ozaki.LIMBS * work + 150 * 4 * size**2
 
     def expected_condition(self, sample: Block) -> float:
@@ -164,7 +167,7 @@ class Problem:
             return math.inf
 
     def _of_sample(self, sample: Block) -> Solved:
-        kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
+        kernel = self._fast(np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
         sums = totals(kernel, [(0, sample)])[0]
         return solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
 

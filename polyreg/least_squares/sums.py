@@ -7,16 +7,16 @@ from polyreg.least_squares.gram import Moments, moments
 from polyreg.polynomials.design import Design
 from polyreg.tables.rows import Block
 
-ROWS = 2**15  # at once, by one thread
+ROWS = 2**16  # at once, by one thread
 MOST_TERMS = 60  # above, matrix products by BLAS are faster
 # Values of the design matrix from which it pays to import numba and to load the compiled code.
 # It depends on the table alone, so that the digits of a fit do.
 WORTH = 2**21
 
 
-def is_worth_it(rows: int, terms: int, device: str) -> bool:
-    """Whether a fit of so many rows and terms is to be summed by compiled code."""
-    return device == "cpu" and terms <= MOST_TERMS and rows * terms >= WORTH
+def is_worth_it(rows: int, terms: int) -> bool:
+    """Whether a fit of so many rows and terms on a CPU is to be summed by compiled code."""
+    return terms <= MOST_TERMS and rows * terms >= WORTH
 
 
 class CompiledKernel:

@@ -50,6 +50,8 @@ def _arrays(survey: Survey) -> list[np.ndarray]:
 
 def codes(values: np.ndarray) -> list[float]:
     """Values that stand for a missing one, by their spelling, number and distance."""
+    if not (np.abs(values) >= SMALLEST_CODE).any():
+        return []
     distinct, counts = np.unique(values, return_counts=True)
     repeated = (counts > 1) & (np.abs(distinct) >= SMALLEST_CODE)  # spelling all took 18 ms a fit
     coded = repeated.copy()
