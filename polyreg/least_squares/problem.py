@@ -162,7 +162,7 @@ class Problem:
     def expected_condition(self, sample: Block) -> float:
         """Of the design matrix, by the sample; inf where float64 cannot tell it from that."""
         try:
-            return self._of_sample(sample).condition
+            return float(self._of_sample(sample).condition)
         except NearlySingular:
             return math.inf
 

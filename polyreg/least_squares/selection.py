@@ -117,7 +117,8 @@ def labelled(
 
 
 def _labels(folds: int, seed: int, chunk: int, shuffler: Callable | None) -> np.ndarray:
-    groups = np.tile(np.arange(folds, dtype=np.uint16), (GROUPS, 1))
+    dtype = np.uint8 if folds <= 256 else np.uint16  # sorted in half the time
+    groups = np.tile(np.arange(folds, dtype=dtype), (GROUPS, 1))
     if shuffler is None:
         return np.random.default_rng([seed, chunk]).permuted(groups, axis=1).ravel()
     last = np.arange(1, folds)
@@ -160,13 +161,13 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
     """Compare all degrees of `problem` by the sums of each fold."""
     total: Moments = reduce(add, parts.values())
     whole = problem.centred(total)
-    folds = [problem.centred(part, whole.centre) for part in parts.values()]
+    folds = Normal.stacked([problem.centred(part, whole.centre) for part in parts.values()])
     degrees, mse, aic, bic = [], [], [], []
     # Below, errors are y's own rounding, and which is less is chance.
     floor = EXACT_FIT * whole.total(intercept=False) / whole.mass
     for degree, size in problem.sizes.items():
         try:
-            errors = [max(floor, _held_out(problem, whole, fold, size)) for fold in folds]
+            errors = np.maximum(floor, _held_out(problem, whole, folds, size))
             rss = problem.solve_float(whole, size).rss
         except NearlySingular:
             break
@@ -185,19 +186,20 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
     return Selection(
         degrees=degrees,
         mse=found.mean(1),
-        std_error=found.std(1, ddof=1) / np.sqrt(len(folds)),
+        std_error=found.std(1, ddof=1) / np.sqrt(len(parts)),
         aic=np.array(aic),
         bic=np.array(bic),
-        folds=len(folds),
+        folds=len(parts),
         tried=problem.config.top_degree,
         few=problem.few,
     )
 
 
-def _held_out(problem, whole: Normal, fold: Normal, size: int) -> float:
+def _held_out(problem, whole: Normal, folds: Normal, size: int) -> np.ndarray:
+    """Mean squares (F,) on each of the stacked folds, of the first `size` terms fit to the rest."""
     trained = Normal(
-        whole.gram - fold.gram, whole.right - fold.right, whole.rss - fold.rss, whole.centre
+        whole.gram - folds.gram, whole.right - folds.right, whole.rss - folds.rss, whole.centre
     )
-    weights = np.zeros_like(whole.centre)
-    weights[:size] = problem.solve_float(trained, size).weights
-    return fold.about(weights).rss / fold.mass
+    weights = np.zeros_like(folds.right)
+    weights[:, :size] = problem.solve_float(trained, size).weights
+    return folds.about(weights).rss / folds.mass
