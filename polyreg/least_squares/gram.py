@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Protocol
 
 import numpy as np
@@ -49,39 +50,39 @@ class Moments:
 
 
 class Kernel(Protocol):
-    """Sums of at most `rows` rows of a block."""
+    """Sums of at most `rows` rows of a block, by as many calls at once as it has threads."""
 
     design: Design
     rows: int
+    threads: int
 
     def __call__(self, rows: Block) -> Moments: ...
 
 
-def totals(
-    kernel: Kernel, rows: Iterable[tuple[int, Block]], threads: int = 1
-) -> dict[int, Moments]:
+def totals(kernel: Kernel, rows: Iterable[tuple[int, Block]]) -> dict[int, Moments]:
     """The sums by label, each in the order of its rows, so that threads do not change their bits.
 
     rows are read in this thread.
     """
     found: dict[int, Moments] = {}
     with one(len(kernel.design.exponents) < MANY_TERMS):
-        for label, part in _summed(kernel, pieces(rows, kernel.rows), threads):
+        for label, part in _summed(kernel, pieces(rows, kernel.rows)):
             found[label] = found[label] + part if label in found else part
     return found
 
 
-def _summed(
-    kernel: Kernel, rows: Iterable[tuple[int, Block]], threads: int
-) -> Iterator[tuple[int, Moments]]:
+def _summed(kernel: Kernel, rows: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Moments]]:
     """Of each piece, in their order. A piece that no other thread has begun is done by this one."""
-    if threads < 2:
+    rows, others = iter(rows), kernel.threads - 1
+    first = list(islice(rows, 2))
+    rows = chain(first, rows)
+    if not others or len(first) < 2:
         yield from ((label, kernel(piece)) for label, piece in rows)
         return
     waiting: deque[tuple[int, Block, Future[Moments]]] = deque()
-    with ThreadPoolExecutor(threads - 1) as pool:
+    with ThreadPoolExecutor(others) as pool:
         for label, piece in rows:
-            if sum(not part.done() for _, _, part in waiting) < 2 * (threads - 1):
+            if sum(not part.done() for _, _, part in waiting) < 2 * others:
                 part = pool.submit(kernel, piece)
             else:
                 part = Future()
@@ -112,6 +113,8 @@ def moments(rows: Block, gram: np.ndarray) -> Moments:
 
 class FastKernel:
     """Block -> Moments in float64; at most `rows` rows at once, of an expected `count`."""
+
+    threads = 1
 
     def __init__(self, design: Design, pilot: np.ndarray, device: str, count: int):
         terms = len(design.exponents)
@@ -165,6 +168,8 @@ class ExactKernel:
     y is divided by y_unit and weights by weight_unit, powers of two that bring them to 1/2 at most;
     the integers count units of 2^-limbs.POINT.
     """
+
+    threads = 1
 
     def __init__(self, design: Design, y_unit: float, weight_unit: float | None, device: str):
         terms = len(design.exponents)

@@ -86,6 +86,21 @@ class Selection:
         return said
 
 
+def require_folds(rows: int, line: int, folds: int) -> None:
+    """Raise Refused where a choice of the degree has no rows for its folds.
+
+    line: terms of degree 1, which the rows outside any one fold have to tell
+    """
+    if rows >= line + folds:
+        return
+    most = rows - line
+    fewer = f", or lower --folds to {most}" if most >= 2 else f" (--folds 2 would need {line + 2})"
+    raise Refused(
+        f"choosing the degree in {folds} folds needs at least {line + folds} rows, got {rows}; "
+        f"give --degree{fewer}"
+    )
+
+
 def labelled(
     blocks: Iterable[Block],
     folds: int,

@@ -1,22 +1,39 @@
 """Sums of a `fast` fit on a CPU in one compiled pass; its pieces stay in the first-level cache."""
 
+from contextlib import suppress
+
 import numpy as np
+import torch
 
 from polyreg.compiling import compiled
-from polyreg.least_squares.gram import Moments, moments
+from polyreg.least_squares.gram import FastKernel, Kernel, Moments, moments
 from polyreg.polynomials.design import Design
 from polyreg.tables.rows import Block
 
 ROWS = 2**16  # at once, by one thread
-MOST_TERMS = 60  # above, matrix products by BLAS are faster
-# Values of the design matrix from which it pays to import numba and to load the compiled code.
-# It depends on the table alone, so that the digits of a fit do.
-WORTH = 2**21
+MOST_TERMS = 60  # from there on, matrix products by BLAS are about as fast
+# Values of design matrices, rows times terms. To import numba and to load the code takes 0.7 s, in
+# which torch sums some 2^28 more of them than the code does; fits below SMALL never wait for it.
+SMALL, WORTH = 2**20, 2**28
+_seen = 0  # by this process, in fits that are not small
 
 
-def is_worth_it(rows: int, terms: int) -> bool:
-    """Whether a fit of so many rows and terms on a CPU is to be summed by compiled code."""
-    return terms <= MOST_TERMS and rows * terms >= WORTH
+def choose_compiled(rows: int, terms: int) -> bool:
+    """Whether to sum a fit on a CPU, of so many rows and terms, by compiled code: where it pays.
+
+    It does from the fit on with which this process comes to WORTH values. Torch's sums and the
+    compiled ones agree to rounding.
+    """
+    global _seen
+    if rows * terms < SMALL:
+        return False
+    _seen += rows * terms
+    return terms <= MOST_TERMS and _seen >= WORTH
+
+
+def values_seen() -> int:
+    """Values of this process's fits so far that are not small."""
+    return _seen
 
 
 class CompiledKernel:
@@ -29,7 +46,7 @@ class CompiledKernel:
         found = compiled(add)
         if found is None:
             raise ImportError("numba")
-        self.design, self._add = design, found
+        self.design, self._add, self.threads = design, found, torch.get_num_threads()
         steps = design.recurrences
         self._arguments = (
             np.array([r.centre for r in steps]),
@@ -48,6 +65,16 @@ class CompiledKernel:
         gram = np.empty((len(self.design.exponents) + 1,) * 2)
         self._add(_plain(x), _plain(rows.y), _plain(weights), *self._arguments, gram)
         return moments(rows, gram)
+
+
+def fast_kernel(
+    design: Design, pilot: np.ndarray, device: str, count: int, is_compiled: bool
+) -> Kernel:
+    """For an expected `count` of rows; torch's, unless a compiled one is asked for, and can be."""
+    if is_compiled and device == "cpu":
+        with suppress(ImportError):
+            return CompiledKernel(design, pilot)
+    return FastKernel(design, pilot, device, count)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:

@@ -20,8 +20,10 @@ from tests.unit.polynomials.test_design import textbook
 pytest.importorskip("numba")
 
 
-def kernel(case: Case, pilot: np.ndarray | None = None) -> sums.CompiledKernel:
-    return sums.CompiledKernel(case.design, _pilot(case) if pilot is None else pilot)
+def kernel(case: Case, threads: int = 1) -> sums.CompiledKernel:
+    found = sums.CompiledKernel(case.design, _pilot(case))
+    found.threads = threads
+    return found
 
 
 def _pilot(case: Case) -> np.ndarray:
@@ -90,7 +92,7 @@ def test_threads_do_not_change_a_bit_of_the_sums_of_any_fold(monkeypatch, name, 
     blocks = case.cut(range(7001, 20_000, 7001))
     first = totals(kernel(case), labelled(blocks, 3, 1))
     for _ in range(3):
-        again = totals(kernel(case), labelled(blocks, 3, 1), threads)
+        again = totals(kernel(case, threads), labelled(blocks, 3, 1))
         assert bits(again) == bits(first)
 
 
@@ -99,12 +101,12 @@ class Recording:
 
     def __init__(self, kernel: Kernel):
         self.kernel, self.design, self.rows = kernel, kernel.design, 100
-        self.threads: set[int] = set()
+        self.threads, self.seen = kernel.threads, set()
         self.second = threading.Event()
 
     def __call__(self, rows: Block) -> Moments:
-        self.threads.add(threading.get_ident())
-        if len(self.threads) > 1:
+        self.seen.add(threading.get_ident())
+        if len(self.seen) > 1:
             self.second.set()
         assert self.second.wait(30)
         return self.kernel(rows)
@@ -112,14 +114,14 @@ class Recording:
 
 def test_pieces_are_summed_by_all_threads_and_read_by_the_first():
     case, here = Case("near 0", 5000), threading.get_ident()
-    recording = Recording(kernel(case))
+    recording = Recording(kernel(case, 2))
 
     def rows():
         assert threading.get_ident() == here
         yield 0, case.block
 
-    totals(recording, rows(), threads=2)
-    assert here in recording.threads and len(recording.threads) == 2
+    totals(recording, rows())
+    assert here in recording.seen and len(recording.seen) == 2
 
 
 def test_an_error_of_the_reader_ends_the_sums_of_all_threads():
@@ -130,7 +132,7 @@ def test_an_error_of_the_reader_ends_the_sums_of_all_threads():
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        totals(kernel(case), rows(), threads=2)
+        totals(kernel(case, 2), rows())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -160,20 +162,35 @@ def problem(table: InMemory, **options) -> Problem:
     return Problem.of(table.survey(0), table.names, config, "cpu")
 
 
-def test_large_fits_are_compiled_and_small_ones_do_not_wait_for_numba(monkeypatch):
-    small = problem(table())
-    assert isinstance(small.kernel(), FastKernel)
-    monkeypatch.setattr(sums, "WORTH", 2000 * 4)
-    assert isinstance(small.kernel(), sums.CompiledKernel)
-    assert isinstance(problem(table(1999)).kernel(), FastKernel)
+def test_a_process_loads_numba_once_its_large_fits_are_worth_it(monkeypatch):
+    for name, value in (("SMALL", 1000 * 4), ("WORTH", 5000 * 4), ("_seen", 0)):
+        monkeypatch.setattr(sums, name, value)
+    for rows, expected in (
+        (2000, FastKernel),
+        (2999, FastKernel),  # 4,999 rows so far
+        (999, FastKernel),  # small, and not counted
+        (1000, sums.CompiledKernel),
+        (2000, sums.CompiledKernel),
+        (999, FastKernel),
+    ):
+        assert isinstance(problem(table(rows)).kernel(), expected), rows
     monkeypatch.setattr(sums, "MOST_TERMS", 3)
-    assert isinstance(small.kernel(), FastKernel)
+    assert isinstance(problem(table()).kernel(), FastKernel)
+    assert isinstance(problem(table(), degree=2).kernel(), sums.CompiledKernel)
+
+
+def test_what_is_compiled_has_the_bits_of_the_function_as_python_runs_it():
+    case = Case("two", sums.STEP + 9, weighted=True)
+    one, other = kernel(case), kernel(case)
+    other._add = sums.add
+    assert one(case.block).gram.tobytes() == other(case.block).gram.tobytes()
 
 
 @pytest.mark.parametrize("degree", [3, "auto"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_without_numba_a_fit_has_the_same_answer(monkeypatch, weighted, degree):
     config = FitConfig(data="memory", target="y", degree=degree, max_degree=6, precision="fast")
+    monkeypatch.setattr(sums, "SMALL", 1)
     monkeypatch.setattr(sums, "WORTH", 1)
     compiled = fit(table(weighted=weighted), config)
     monkeypatch.setattr(sums, "compiled", lambda function: None)
