@@ -56,7 +56,7 @@ class Problem:
     rows: int  # expected
     low: np.ndarray  # (D,) the domain of the rows
     high: np.ndarray
-    is_compiled: bool  # wherever `fast` is summed on a CPU, if there is numba
+    is_compiled: bool  # the sums, where there is numba
     notes: tuple[str, ...] = ()
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
 
@@ -88,7 +88,8 @@ class Problem:
             rows=survey.rows,
             low=survey.low,
             high=survey.high,
-            is_compiled=precision == "fast" and choose_compiled(survey.rows, size),
+            is_compiled=(precision, device) == ("fast", "cpu")
+            and choose_compiled(survey.rows, size),
             notes=() if precision == "certified" else _rounded(survey, names, config),
             few=_few(survey, names, config),
         )
