@@ -3,7 +3,9 @@
     python -m benchmarks.fit [--only memory|parquet|selection]
 
 All sides in one go, in turn; the table goes to docs/speed.md. Medians of the rounds; a ratio is the
-median of the rounds' own ratios. Needs scikit-learn, Linux, and 1 GB for temporary files.
+median of the rounds' own ratios. What is fast in memory has the compiled sums, which a process
+loads after fits to many rows; those from Parquet, each in a fresh process, pay for what they load.
+Needs scikit-learn, Linux, and 1 GB for temporary files.
 """
 
 import argparse

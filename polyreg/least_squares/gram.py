@@ -79,20 +79,20 @@ def _summed(kernel: Kernel, rows: Iterable[tuple[int, Block]]) -> Iterator[tuple
     if not others or len(first) < 2:
         yield from ((label, kernel(piece)) for label, piece in rows)
         return
-    waiting: deque[tuple[int, Block, Future[Moments]]] = deque()
+    waiting: deque[tuple[int, Block | None, Future[Moments]]] = deque()
     with ThreadPoolExecutor(others) as pool:
         for label, piece in rows:
-            if sum(not part.done() for _, _, part in waiting) < 2 * others:
-                part = pool.submit(kernel, piece)
+            if sum(not p.done() for _, _, p in waiting) < 2 * others:
+                waiting.append((label, piece, pool.submit(kernel, piece)))
             else:
-                part = Future()
+                part: Future[Moments] = Future()
                 part.set_result(kernel(piece))
-            waiting.append((label, piece, part))
+                waiting.append((label, None, part))
             while waiting and waiting[0][2].done():
                 label, _, part = waiting.popleft()
                 yield label, part.result()
-        for label, piece, part in waiting:
-            yield label, kernel(piece) if part.cancel() else part.result()
+        for label, left, part in waiting:
+            yield label, kernel(left) if left and part.cancel() else part.result()
 
 
 def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int, Block]]:
