@@ -5,9 +5,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-MISSING = (
-    "numba cannot be imported, so that the inner loops run in torch, slower: pip install numba"
-)
+MISSING = "numba cannot be imported: the inner loops are not compiled, and slower; pip install numba"
 _made: set[Callable] = set()
 _wanted: list[str] = []
 
