@@ -1,5 +1,7 @@
 """Inner loops compiled by numba: at their first use, once for a machine."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -41,8 +43,12 @@ def compiled(function: Callable) -> Callable | None:
     _made.add(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep it in: compiled once a process
+        found = njit(cache=True, **options)(function)
+        # Of a zip's module numba does not ask whether the folder can be had.
+        os.makedirs(found.stats.cache_path, exist_ok=True)
+        tempfile.TemporaryFile(dir=found.stats.cache_path).close()
+        return found
+    except (RuntimeError, OSError):  # nowhere to keep it: compiled once a process
         return njit(**options)(function)
 
 
