@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-MISSING = "numba cannot be imported: the inner loops are not compiled, and slower; pip install numba"
+MISSING = "numba cannot be imported: the inner loops are slower, uncompiled; pip install numba"
 _made: set[Callable] = set()
 _wanted: list[str] = []
 
