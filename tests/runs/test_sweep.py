@@ -86,7 +86,7 @@ def test_a_nested_run_says_what_train_says_of_the_same_options(store, options):
     lists = {"degree": "3", "learning_rate": "auto"} | {k: str(v) for k, v in options.items()}
     run_sweep(
         "--degrees", f"{lists['degree']},1", "--learning-rates", lists["learning_rate"],
-        "--seed", str(options.get("seed", 0)), "--seeds", "2",
+        "--seed", str(options.get("seed", 0)), "--seeds", "2", "--curve-points", "1000",
     )  # fmt: skip
     wanted = params(TrainConfig(**options))
     [nested] = [c for c in all_runs()[1] if c.data.params == wanted]
