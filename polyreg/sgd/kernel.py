@@ -39,7 +39,8 @@ def steps(
     table (N, K), and of the targets (N,).
 
     The rate is `constant`, or where that is nan the one of polyreg.sgd.rates.Rates. The gap is
-    |(w - optimum) root|^2 after the step, in float64; root (K, K) is lower triangular.
+    |(w - optimum) root|^2 after the step, in float64, with a lower triangular root (K, K), or an
+    empty one for 1.
 
     weights, gathered and powers (2,), Adam's beta^t, are updated. A step whose gap is not below the
     limit, or whose loss is not finite, is not counted and leaves the weights as they were.
@@ -184,11 +185,12 @@ def steps(
                 weights[k] -= gathered[0, k]
 
         for k in range(terms):
-            error[k] = 0
-        for k in range(terms):
-            off = float(weights[k]) - optimum[k]
-            for q in range(k + 1):
-                error[q] += off * root[k, q]
+            error[k] = float(weights[k]) - optimum[k]
+        if len(root):
+            for k in range(terms):
+                off, error[k] = error[k], 0.0
+                for q in range(k + 1):
+                    error[q] += off * root[k, q]
         excess = 0.0
         for k in range(terms):
             excess += error[k] * error[k]

@@ -50,8 +50,9 @@ class Optimum:
 
     @cached_property
     def root(self) -> np.ndarray:
-        """design^T, contiguous: the gap of w is |(w - weights) root|^2.   (K, K)"""
-        return np.ascontiguousarray(self.design.T)
+        """design^T: the gap of w is |(w - weights) root|^2.   (K, K), or (0, 0) where it is 1"""
+        is_one = np.array_equal(self.design, np.eye(len(self.weights)))
+        return np.empty((0, 0)) if is_one else np.ascontiguousarray(self.design.T)
 
     def singular_values(self) -> np.ndarray:
         """Of `design`, largest first (K,): the square roots of E phi phi^T's eigenvalues."""
@@ -74,13 +75,17 @@ def _optimum(inputs, family, degree, coefficients, noise) -> Optimum:
     projected = np.zeros(terms)
     projected[: len(truth)] = truth[:terms]
     best = families.to_powers(projected, orthonormal)
-    nodes, mass = families.quadrature(inputs, terms)
-    phi = families.design_matrix(torch.from_numpy(nodes), family, degree).numpy()
+    if family == orthonormal:
+        design = np.eye(terms)
+    else:
+        nodes, mass = families.quadrature(inputs, terms)
+        phi = families.design_matrix(torch.from_numpy(nodes), family, degree).numpy()
+        design = np.linalg.qr(np.sqrt(mass)[:, None] * phi).R
     return Optimum(
         weights=families.from_powers(best, family),
         coefficients=best,
         residual_variance=float(truth[terms:] @ truth[terms:]) + noise**2,
         second_moment=float(truth @ truth) + noise**2,
         misses_terms=any(coefficients[terms:]),
-        design=np.linalg.qr(np.sqrt(mass)[:, None] * phi).R,
+        design=design,
     )

@@ -58,7 +58,7 @@ class Training:
         self.stream = Stream(config, random, device)
         weights = initial_weights(config.degree, random.weights)
         self.weights = weights.to(device, getattr(torch, config.dtype))
-        off = (weights.numpy() - self.optimum.weights) @ self.optimum.root
+        off = self.optimum.design @ (weights.numpy() - self.optimum.weights)
         start = float(off @ off)
         self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
         self.curve = Curve()
