@@ -22,6 +22,7 @@ from polyreg.fields import (
     MAX_SIZE,
     MOMENTUM,
     NOISE,
+    ORTHONORMAL_ROWS,
     RATE,
     TORCH_OPTIMIZERS,
     TOTAL_DEGREE,
@@ -108,7 +109,9 @@ class TrainConfig(Registered, OptionalTable, Learning):
 
     @property
     def family(self) -> str:
-        """The basis by name: `auto` is the one orthonormal under the inputs."""
+        """The basis by name: `auto` is the one orthonormal under the inputs, or over the rows."""
+        if self.data and self.basis == "auto":
+            return ORTHONORMAL_ROWS
         if self.basis != "auto":
             return self.basis
         return "hermite" if self.inputs == "normal" else "legendre"

@@ -43,6 +43,7 @@ TORCH_OPTIMIZERS = {
 }
 MOMENTUM = ("sgd", "rmsprop")
 DRAWN = ("coefficients", "inputs", "noise")  # options that describe drawn samples
+ORTHONORMAL_ROWS = "orthonormal over the rows"
 TABLE_BASES = ("auto", "monomial")  # of a training on a table
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blanks": " "}
 DEGREE = Integer(0, MAX_DEGREE)

@@ -1,6 +1,7 @@
 """Table of a training: its rows, and their exact fit, from files or from what Python holds."""
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -8,20 +9,20 @@ from polyreg import least_squares
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.fields import Tabular
 from polyreg.sgd.optimum import TrainingTable
-from polyreg.tables import InMemory, Table
+from polyreg.tables import InMemory, Table, in_memory
 
 
-def training_table(config: TrainConfig, rows: Table | InMemory | None = None) -> TrainingTable:
+def training_table(config: TrainConfig, frame: Any = None) -> TrainingTable:
     """The rows that config's training learns from, in memory, and their least-squares optimum.
 
-    rows: the table, by default the one that the options mean
+    frame: the table, by default what config names
 
     Raises Refused where there is no such fit, no optimum that is the only one, or no room for the
     squares of the rows in the run's dtype.
     """
     named = {f.name: getattr(config, f.name) for f in fields(Tabular)}
     fitted = FitConfig(**named, degree=config.degree, seed=config.seed)
-    table = rows or Table.of(fitted)
+    table = Table.of(fitted) if frame is None else _held(frame, config)
     best = least_squares.fit(table, fitted)
     blocks = list(table.blocks())
     x = np.column_stack(
@@ -31,3 +32,14 @@ def training_table(config: TrainConfig, rows: Table | InMemory | None = None) ->
     made = TrainingTable.of(config, best, x, y)
     made.require_headroom()
     return made
+
+
+def _held(frame: Any, config: TrainConfig) -> InMemory:
+    return in_memory(
+        frame,
+        target=config.target,
+        features=config.features,
+        missing=config.missing,
+        exclude=config.exclude,
+        codes=config.missing_values,
+    )

@@ -115,6 +115,11 @@ class TrainingTable:
     optimum: Optimum
     unit: float  # standard deviation of y; of a y that is constant its size
 
+    @property
+    def name(self) -> str:
+        """As its run is called."""
+        return self.config.named((), self.best.variables)
+
     @classmethod
     def of(cls, config: Any, best: Result, x: np.ndarray, y: np.ndarray) -> "TrainingTable":
         """From rows x (N, D), y (N,). Raises Refused where they leave terms undetermined."""

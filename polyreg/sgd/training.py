@@ -86,7 +86,7 @@ class Training:
     @property
     def name(self) -> str:
         """As its run is called."""
-        return self.config.named((), self.table.design.names if self.table else ())
+        return (self.table or self.config).name
 
     @property
     def epochs(self) -> float:
@@ -166,6 +166,8 @@ Measured = tuple[list[tuple[Training, Chunk]], list[int]]
 
 def require_headroom(config: TrainConfig) -> None:
     """Refuse samples whose squares the dtype cannot hold, tails and excursions included."""
+    if config.data:
+        return  # its rows are known, and judged as they are: TrainingTable.require_headroom
     second_moment = Optimum.of(config).second_moment
     if second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
         raise Refused(
