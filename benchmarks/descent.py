@@ -26,11 +26,13 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.reading import peak_bytes
-from polyreg.config import TrainConfig
+from polyreg.config import FitConfig, TrainConfig
+from polyreg.least_squares.problem import fit
 from polyreg.reports import figures
-from polyreg.sgd import loops, sweep
+from polyreg.sgd import kernel, loops, sweep
 from polyreg.sgd.descend import descend
 from polyreg.sgd.training import Training
+from polyreg.tables.rows import InMemory
 
 ROOT = Path(__file__).parent.parent
 ROUNDS, GROWTH_ROUNDS = 5, 3
@@ -203,7 +205,7 @@ def config(**options: Any) -> TrainConfig:
     return TrainConfig(**tutorial | options)
 
 
-def polyreg(way: type[loops.Scan | loops.Loop]) -> Side:
+def polyreg(way: type[kernel.Compiled | loops.Loop]) -> Side:
     def run(seed: int) -> Ran:
         training = Training(config(tolerance=STOP, seed=seed))
         return timed(lambda: sum(len(chunk.loss) for chunk in descend(training, way)))
@@ -252,7 +254,7 @@ ONE: dict[str, Callable[[], Side]] = {
     "torch, the step by `torch.compile`": compiled,
     JAX: jax_loop,
     "polyreg, step by step (`Loop`)": partial(polyreg, loops.Loop),
-    "polyreg": partial(polyreg, loops.Scan),
+    "polyreg": partial(polyreg, kernel.Compiled),
 }
 MANY: dict[str, Callable[[], Side]] = {
     JAX_MANY: jax_many,
@@ -322,8 +324,25 @@ def polyreg_steps(**options: Any) -> Side:
     return run
 
 
+def polyreg_fit(rows: int) -> Side:
+    """Sums and solution of a `fast` fit of degree 3; its steps are its rows."""
+
+    def run(seed: int) -> Ran:
+        random = np.random.default_rng(seed)
+        x = random.standard_normal(rows)
+        table = InMemory([x], ((2.4 * x + 3.0) * x + 0.5) * x + BIAS)
+        asked = FitConfig(data="memory", target="y", degree=DEGREE, precision="fast")
+        return timed(lambda: fit(table, asked).nobs)
+
+    return run
+
+
 PANELS: dict[str, dict[int, Side]] = {
-    "steps": {n: polyreg_steps(max_steps=n) for n in (10**3, 10**4, 10**5, 10**6, 10**7)},
+    "steps": {n: polyreg_steps(max_steps=n) for n in (10**3, 10**4, 10**5, 10**6, 10**7, 10**8)},
+    "batch size": {
+        n: polyreg_steps(batch_size=n, max_steps=max(10, 10**6 // n))
+        for n in (1, 10, 100, 1000, 10_000, 100_000)
+    },
     "runs of 256 steps": {n: polyreg_many(n, 256) for n in (1, 10, 100, 1000, 10_000)},
     "degree": {
         n: polyreg_steps(
@@ -331,12 +350,21 @@ PANELS: dict[str, dict[int, Side]] = {
         )
         for n in range(1, 21)
     },
+    "rows": {n: polyreg_fit(n) for n in (10**3, 10**4, 10**5, 10**6, 10**7, 10**8)},
 }
-TITLES = ("one run, degree 3", "many runs, degree 3", "one run, Legendre, uniform x")
+TITLES = {
+    "steps": "one run, degree 3",
+    "batch size": "one run, degree 3",
+    "runs of 256 steps": "many runs, degree 3",
+    "degree": "one run, Legendre, uniform x",
+    "rows": "a fit, degree 3",
+}
 SHOWN_DEGREES = (1, 2, 3, 5, 10, 15, 20)  # in the table
 
 
 def growth() -> Iterator[str]:
+    for side in PANELS["rows"].values():  # until its loops are worth compiling, and are
+        side(0)
     rounds = [
         {
             (panel, n): told(f"{panel} {n:,}", side, [seed])
@@ -347,15 +375,16 @@ def growth() -> Iterator[str]:
     ]
     found = {key: median(r[key].microseconds for r in rounds) for key in rounds[0]}
     draw({panel: {n: found[panel, n] for n in sides} for panel, sides in PANELS.items()})
-    yield "| polyreg | µs a step | the whole | peak memory above the start |"
+    yield "| polyreg | µs a step, or ns a row | the whole | peak memory above the start |"
     yield "|--|--|--|--|"
     for (panel, n), microseconds in found.items():
         if panel == "degree" and n not in SHOWN_DEGREES:
             continue
         seconds = median(r[panel, n].seconds for r in rounds)
-        what = f"degree {n}" if panel == "degree" else f"{n:,} {panel}"
+        what = f"{panel} {n:,}" if panel in ("degree", "batch size") else f"{n:,} {panel}"
         peak = f"{peak_of(n):.0f} MB" if panel == "steps" and n in (10**3, 10**7) else ""
-        yield f"| {what} | {microseconds:.3g} | {seconds:.3g} s | {peak} |"
+        each = 1000 * microseconds if panel == "rows" else microseconds
+        yield f"| {what} | {each:.3g} | {seconds:.3g} s | {peak} |"
 
 
 def peak_of(steps: int) -> float:
@@ -380,21 +409,24 @@ def peak(steps: int) -> int:
 def draw(found: dict[str, dict[int, float]]) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.4), dpi=110)
-    panels: Any = figure.subplots(1, 3, sharey=True)
-    for axes, title, (panel, costs) in zip(panels, TITLES, found.items(), strict=True):
+    figure = Figure(figsize=(9, 6), dpi=110)
+    panels: Any = figure.subplots(2, 3)
+    panels[1, 2].set_visible(False)
+    for axes, (panel, costs) in zip(panels.flat, found.items(), strict=False):
+        unit = 1000 if panel == "rows" else 1
+        costs = {n: unit * cost for n, cost in costs.items()}
         axes.loglog(costs.keys(), costs.values(), color=figures.LEARNED, lw=1.6, marker="o", ms=4)
-        axes.set_title(title, loc="left", color=figures.INK, fontsize=10)
+        axes.set_title(TITLES[panel], loc="left", color=figures.INK, fontsize=10)
         axes.set_xlabel(panel, color=figures.INK)
+        axes.set_ylabel("ns a row" if panel == "rows" else "µs a step", color=figures.INK)
         axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_ylim(0.4 * min(costs.values()), 2.5 * max(costs.values()))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e4e7eb", linewidth=0.6)
-    panels[2].set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
-    every = [cost for costs in found.values() for cost in costs.values()]
-    panels[0].set_yticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
-    panels[0].set_ylim(0.7 * min(every), 1.4 * max(every))
-    panels[0].set_ylabel("µs a step", color=figures.INK)
-    figure.subplots_adjust(0.065, 0.15, 0.985, 0.91, 0.08)
+        if panel == "degree":
+            axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    figure.subplots_adjust(0.08, 0.09, 0.985, 0.95, 0.3, 0.35)
     figure.savefig(ROOT / "docs/pictures/growth.png")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from polyreg import compiling
 from polyreg.errors import ClusterLost, Diverged, Refused, Unreachable, Unsent
 
 # Python's last collection walks all that torch.export left: 1.1 s, to free what ends anyway.
@@ -105,6 +106,8 @@ def exit_codes() -> Iterator[Stop]:
     with stop.listening():
         try:
             yield stop
+            for note in compiling.notes():
+                click.echo(f"note: {note}", err=True)
         except Killed as killed:
             if started := os.environ.get("MLFLOW_RUN_ID"):
                 from polyreg import tracking

@@ -1,4 +1,4 @@
-"""How do degree, rate, optimizer, batch size, noise and basis change a training?
+"""How do degree, rate, optimizer, noise and basis change a training?
 
 \b
     python -m experiments.sweep --degrees 1,2,3,4,5 --learning-rates auto,0.01,0.001 --seeds 10

@@ -29,7 +29,7 @@ def main(config: TrainConfig, resume: str) -> None:
             from polyreg import tracking
             from polyreg.api.rows import training_table
             from polyreg.device import available_device
-            from polyreg.reports.training import log_curves, record, report, tags
+            from polyreg.reports.training import CurveLog, record, report, tags
             from polyreg.sgd.descend import descend
             from polyreg.sgd.training import Training, require_headroom
 
@@ -43,17 +43,16 @@ def main(config: TrainConfig, resume: str) -> None:
             table = training_table(config) if config.data else None
         training = Training(config, device, table)
         checkpoints = tracking.Checkpoints(training)
-        logged = 0, 0
+        logged = tracking.curve(resume, "loss/gap")[0] if before else ()
         if before:
             require_same_rows(training, before)
             checkpoints.read(before)
-            at = tracking.curve(resume, "loss/gap")[0]
-            logged = len(at), max(at, default=0)
         curve, wait = training.curve, patience(stop)
         with tracking.start_run(training.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
             say_abandoned()
             run.tag(tags(training))
+            curves = CurveLog(run, training, logged)
             try:
                 with clock("train"), progress_bar(training.max_steps, "step") as bar:
                     bar.update(curve.steps)
@@ -62,12 +61,13 @@ def main(config: TrainConfig, resume: str) -> None:
                         bar.set_postfix_str(f"gap {chunk.gap[-1]:.2e}", refresh=False)
                         bar.update(len(chunk.gap))
                         checkpoints.write_when_due(run)
+                        curves.log_when_due()
                         if stop:
                             break
                     training.seconds = checkpoints.seconds()
             finally:  # what was measured is kept, whatever ended the training
                 with clock("curves"):
-                    log_curves(run, curve, logged, bool(stop))
+                    curves.log_rest()
             clock.seconds["train"] = training.seconds  # with what it took before it was resumed
             if stop:
                 checkpoints.write(run)

@@ -1,13 +1,13 @@
 """Inner loops compiled by numba: at their first use, once for a machine."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-MISSING = (
-    "numba cannot be imported, so that the inner loops run in torch, slower: pip install numba"
-)
+MISSING = "numba cannot be imported: the inner loops are slower, uncompiled; pip install numba"
 _made: set[Callable] = set()
 _wanted: list[str] = []
 
@@ -43,8 +43,12 @@ def compiled(function: Callable) -> Callable | None:
     _made.add(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder to keep it in: compiled once a process
+        found = njit(cache=True, **options)(function)
+        # Of a zip's module numba does not ask whether the folder can be had.
+        os.makedirs(found.stats.cache_path, exist_ok=True)
+        tempfile.TemporaryFile(dir=found.stats.cache_path).close()
+        return found
+    except (RuntimeError, OSError):  # nowhere to keep it: compiled once a process
         return njit(**options)(function)
 
 

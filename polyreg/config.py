@@ -194,6 +194,13 @@ class SweepConfig(Registered, Clustered, Learning):
         "Save the model of the best run only, or of every run that did not diverge.",
         group="Record",
     )
+    curve_points: int = knob(
+        100,
+        "Number of points of each run's curves in MLflow, at most.",
+        Integer(2, 1000),
+        group="Record",
+        earlier=1000,
+    )
 
     def __post_init__(self):
         super().__post_init__()

@@ -43,6 +43,7 @@ def knob(
     refused: str = "must be {bounds}",
     is_new: bool = False,
     was: str = "",
+    earlier: Any = None,
 ) -> Any:
     """A field that is an option; without a default (MISSING) it has to be given.
 
@@ -51,6 +52,7 @@ def knob(
     refused: what is said of a value that is not, after the option's name; {bounds} are the type's
     is_new: earlier runs lack the param; they had the default
     was: its earlier name, by which it is still given, and read from earlier runs
+    earlier: what earlier runs had, which lack the param, where that is not the default
     """
     metadata = {
         "help": help,
@@ -58,8 +60,8 @@ def knob(
         "group": group,
         "holds": holds,
         "refused": refused,
-        "is_new": is_new,
         "was": was,
+        "before": default if is_new else earlier,
     }
     return field(default=default, metadata=metadata)
 
@@ -240,11 +242,11 @@ Config = TypeVar("Config")
 def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config:
     """The config whose `params` these are; Refused where they are none."""
     known = fields(config_class)  # type: ignore[arg-type]
-    since = {f.name: text(f.default) for f in known if f.metadata["is_new"]}
+    before = {f.name: text(old) for f in known if (old := f.metadata["before"]) is not None}
     try:
         named = {f.name: stored[f.metadata["was"]] for f in known if f.metadata["was"] in stored}
         # `mlflow run` logs the new name with its default beside an earlier one that was given.
-        stored = since | dict(stored) | named
+        stored = before | dict(stored) | named
         values = {f.name: click_type(f).convert(stored[f.name], None, None) for f in known}
     except (KeyError, click.BadParameter) as error:
         raise Refused(f"not params of {config_class.__name__}: {error}") from error

@@ -73,7 +73,7 @@ def log_training(training: Training, register_as: str = "") -> None:
         run.params(params(training.config) | params(named))
         clock = tracking.Clock({"train": training.seconds})
         with clock("curves"):
-            trainings.log_curves(run, training.curve)
+            trainings.log_curves(run, training)
         trainings.record(run, training, clock, register_as=register_as)
 
 

@@ -10,8 +10,12 @@ integers, exact to 2^-105 of the largest term, with a pilot of 0: then merging i
 last bit, on any device and in any order.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -45,16 +49,50 @@ class Moments:
         )
 
 
-def totals(
-    kernel: "FastKernel | ExactKernel", rows: Iterable[tuple[int, Block]]
-) -> dict[int, Moments]:
-    """The sums by label, each in the order of its rows."""
+class Kernel(Protocol):
+    """Sums of at most `rows` rows of a block, by as many calls at once as it has threads."""
+
+    design: Design
+    rows: int
+    threads: int
+
+    def __call__(self, rows: Block) -> Moments: ...
+
+
+def totals(kernel: Kernel, rows: Iterable[tuple[int, Block]]) -> dict[int, Moments]:
+    """The sums by label, each in the order of its rows, so that threads do not change their bits.
+
+    rows are read in this thread.
+    """
     found: dict[int, Moments] = {}
     with one(len(kernel.design.exponents) < MANY_TERMS):
-        for label, piece in pieces(rows, kernel.rows):
-            part = kernel(piece)
+        for label, part in _summed(kernel, pieces(rows, kernel.rows)):
             found[label] = found[label] + part if label in found else part
     return found
+
+
+def _summed(kernel: Kernel, rows: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Moments]]:
+    """Of each piece, in their order. A piece that no other thread has begun is done by this one."""
+    rows, others = iter(rows), kernel.threads - 1
+    first = list(islice(rows, 2))
+    rows = chain(first, rows)
+    if not others or len(first) < 2:
+        yield from ((label, kernel(piece)) for label, piece in rows)
+        return
+    waiting: deque[tuple[int, Block | None, Future[Moments]]] = deque()
+    with ThreadPoolExecutor(others) as pool:
+        for label, piece in rows:
+            if sum(not p.done() for _, _, p in waiting) < 2 * others:
+                waiting.append((label, piece, pool.submit(kernel, piece)))
+            else:
+                part: Future[Moments] = Future()
+                part.set_result(kernel(piece))
+                waiting.append((label, None, part))
+            while waiting and waiting[0][2].done():
+                label, _, part = waiting.popleft()
+                yield label, part.result()
+        for label, left, part in waiting:
+            yield label, kernel(left) if left and part.cancel() else part.result()
 
 
 def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int, Block]]:
@@ -64,7 +102,8 @@ def pieces(blocks: Iterable[tuple[int, Block]], rows: int) -> Iterator[tuple[int
             yield label, block.take(slice(i, i + rows))
 
 
-def _described(rows: Block, gram: np.ndarray) -> Moments:
+def moments(rows: Block, gram: np.ndarray) -> Moments:
+    """The sums of these rows."""
     return Moments(
         count=len(rows.x[0]),
         gram=gram,
@@ -74,6 +113,8 @@ def _described(rows: Block, gram: np.ndarray) -> Moments:
 
 class FastKernel:
     """Block -> Moments in float64; at most `rows` rows at once, of an expected `count`."""
+
+    threads = 1
 
     def __init__(self, design: Design, pilot: np.ndarray, device: str, count: int):
         terms = len(design.exponents)
@@ -118,7 +159,7 @@ class FastKernel:
         assert rows.y is not None
         self._load(rows.y, 0.0, q[-1]).addmv_(q[:-1].T, self._pilot, alpha=-1)
         left = q if rows.weights is None else q * self._load(rows.weights, 0.0, u)
-        return _described(rows, (left @ q.T).cpu().numpy())
+        return moments(rows, (left @ q.T).cpu().numpy())
 
 
 class ExactKernel:
@@ -127,6 +168,8 @@ class ExactKernel:
     y is divided by y_unit and weights by weight_unit, powers of two that bring them to 1/2 at most;
     the integers count units of 2^-limbs.POINT.
     """
+
+    threads = 1
 
     def __init__(self, design: Design, y_unit: float, weight_unit: float | None, device: str):
         terms = len(design.exponents)
@@ -193,7 +236,7 @@ class ExactKernel:
                 ozaki.carry(product.mul_(2), spare, q[:, place])
         assert rows.y is not None
         split(len(rows.x), rows.y, self.y_unit, q[:, -1])
-        return _described(rows, ozaki.gram(self._weighted(q, rows, split), q))
+        return moments(rows, ozaki.gram(self._weighted(q, rows, split), q))
 
     def _weighted(self, q: Tensor, rows: Block, split: Callable) -> Tensor:
         if rows.weights is None or self.weight_unit is None:

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
 from polyreg.least_squares import notes, ozaki, solve_exact, solve_float
-from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, totals
+from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
 from polyreg.least_squares.origin import originated
-from polyreg.least_squares.selection import cross_validate, labelled
+from polyreg.least_squares.selection import cross_validate, labelled, require_folds, shuffle
 from polyreg.least_squares.solve_float import Normal, Solved, solve
+from polyreg.least_squares.sums import CompiledKernel, choose_compiled, fast_kernel
 from polyreg.polynomials import terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.result import Result
@@ -54,6 +56,7 @@ class Problem:
     rows: int  # expected
     low: np.ndarray  # (D,) the domain of the rows
     high: np.ndarray
+    is_compiled: bool  # the sums, where there is numba
     notes: tuple[str, ...] = ()
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
 
@@ -68,7 +71,7 @@ class Problem:
                 f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
             )
         if config.degree == "auto":
-            _require_folds(survey.rows, len(names) + 1, config.folds)
+            require_folds(survey.rows, len(names) + 1, config.folds)
         interaction = config.interaction_degree or len(names)
         degree = config.top_degree
         design = Design.fitted(names, survey, degree, interaction)
@@ -85,6 +88,8 @@ class Problem:
             rows=survey.rows,
             low=survey.low,
             high=survey.high,
+            is_compiled=(precision, device) == ("fast", "cpu")
+            and choose_compiled(survey.rows, size),
             notes=() if precision == "certified" else _rounded(survey, names, config),
             few=_few(survey, names, config),
         )
@@ -111,23 +116,22 @@ class Problem:
         """Whether its pass reads the numbers as they are written."""
         return self.precision == "certified"
 
-    def kernel(self) -> ExactKernel | FastKernel:
+    def kernel(self) -> Kernel:
         if self.precision == "certified":
             return ExactKernel(self.design, self.y_unit, self.weight_unit, self.device)
-        return FastKernel(self.design, self.pilot, self.device, self.rows)
+        return fast_kernel(self.design, self.pilot, self.device, self.rows, self.is_compiled)
 
     def accumulate(self, blocks: Iterable[Block], before: int = 0) -> dict[int, Moments]:
         """One pass over rows: the sums of each fold, or of them all where none are needed.
 
         The rows are those that come after the table's first `before`.
         """
-        choosing = self.config.degree == "auto"
-        rows = (
-            labelled(blocks, self.config.folds, self.config.seed, before)
-            if choosing
-            else ((0, block) for block in blocks)
-        )
-        return totals(self.kernel(), rows)
+        kernel = self.kernel()
+        rows: Iterator[tuple[int, Block]] = ((0, block) for block in blocks)
+        if self.config.degree == "auto":
+            shuffler = compiled(shuffle) if isinstance(kernel, CompiledKernel) else None
+            rows = labelled(blocks, self.config.folds, self.config.seed, before, shuffler)
+        return totals(kernel, rows)
 
     def answer(self, parts: dict[int, Moments]) -> Result:
         """The fit, with how its degree was chosen where that was asked for."""
@@ -142,22 +146,23 @@ class Problem:
 
     def memory(self) -> int:
         """Bytes of the sums and of the work on them, about."""
-        kernel = self.kernel()
         size = len(self.pilot) + 1
-        work = kernel.rows * size * 8
         if self.precision == "fast":
-            return work + 8 * 6 * size**2
+            rows = FastKernel(self.design, self.pilot, "cpu", self.rows).rows
+            return rows * size * 8 + 8 * 6 * size**2
+        work = self.kernel().rows * size * 8
         return 3 * ozaki.LIMBS * work + 150 * 4 * size**2
 
     def expected_condition(self, sample: Block) -> float:
         """Of the design matrix, by the sample; inf where float64 cannot tell it from that."""
         try:
-            return self._of_sample(sample).condition
+            return float(self._of_sample(sample).condition)
         except NearlySingular:
             return math.inf
 
     def _of_sample(self, sample: Block) -> Solved:
-        kernel = FastKernel(self.design, np.zeros_like(self.pilot), "cpu", len(sample.x[0]))
+        count, none = len(sample.x[0]), np.zeros_like(self.pilot)
+        kernel = fast_kernel(self.design, none, "cpu", count, self.is_compiled)
         sums = totals(kernel, [(0, sample)])[0]
         return solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
 
@@ -297,21 +302,6 @@ def escalation(problem: Problem) -> str:
             "out features that follow from others, or give --ridge"
         )
     return "float64 could not tell whether the terms depend on each other: certified took over"
-
-
-def _require_folds(rows: int, line: int, folds: int) -> None:
-    """Raise Refused where a choice of the degree has no rows for its folds.
-
-    line: terms of degree 1, which the rows outside any one fold have to tell
-    """
-    if rows >= line + folds:
-        return
-    most = rows - line
-    fewer = f", or lower --folds to {most}" if most >= 2 else f" (--folds 2 would need {line + 2})"
-    raise Refused(
-        f"choosing the degree in {folds} folds needs at least {line + folds} rows, got {rows}; "
-        f"give --degree{fewer}"
-    )
 
 
 def term_count(names: Sequence[str], config: FitConfig) -> int:

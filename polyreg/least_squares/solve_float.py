@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,11 @@ FLAT = 1e-10  # eigenvalue of the scaled Gram matrix that float64 cannot safely 
 
 @dataclass(frozen=True)
 class Normal:
-    """Sums over w q q^T, w q r and w r^2, r = y - q . centre."""
+    """Sums over w q q^T, w q r and w r^2, r = y - q . centre; of many tables where stacked."""
 
     gram: np.ndarray  # (K, K)
     right: np.ndarray  # (K,)
-    rss: float
+    rss: Any
     centre: np.ndarray  # (K,)
 
     @classmethod
@@ -29,30 +30,46 @@ class Normal:
         """From the whole matrix of the sums, (K + 1, K + 1)."""
         return cls(gram[:-1, :-1], gram[:-1, -1], float(gram[-1, -1]), centre)
 
+    @classmethod
+    def stacked(cls, several: Sequence["Normal"]) -> "Normal":
+        """Those of many tables, about one centre."""
+        grams, rights, rss = ([getattr(n, f) for n in several] for f in ("gram", "right", "rss"))
+        return cls(np.stack(grams), np.stack(rights), np.array(rss), several[0].centre)
+
     @property
-    def mass(self) -> float:
+    def mass(self) -> Any:
         """The sum of the weights; the constant term is 1/2."""
-        return 4 * float(self.gram[0, 0])
+        return 4 * self.gram[..., 0, 0]
 
     def about(self, centre: np.ndarray) -> "Normal":
         step = self.centre - centre
-        moved = self.gram @ step
-        rss = self.rss + float(step @ (2 * self.right + moved))
+        moved = _times(self.gram, step)
+        rss = self.rss + (step * (2 * self.right + moved)).sum(-1)
         return Normal(self.gram, self.right + moved, rss, centre)
 
     def variances(self) -> np.ndarray:
         """Of each term over the rows (K,): what ridge multiplies; 0 for the constant."""
-        means = 2 * self.gram[0] / self.mass
-        return np.diag(self.gram) / self.mass - means**2
+        mass = np.asarray(self.mass)[..., None]
+        means = 2 * self.gram[..., 0, :] / mass
+        return _diagonal(self.gram) / mass - means**2
 
     def total(self, intercept: bool) -> float:
         """Sum of squares of y, about its mean where there is an intercept."""
         centre = np.zeros_like(self.centre)
         if not intercept:
-            return self.about(centre).rss
+            return float(self.about(centre).rss)
         centre[0] = self.centre[0]
         about = self.about(centre)
-        return about.rss - float(about.right[0] / about.gram[0, 0] * about.right[0])
+        return float(about.rss - about.right[0] / about.gram[0, 0] * about.right[0])
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Of each table: (..., K, K) (..., K)  ->  (..., K)"""
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def _diagonal(matrix: np.ndarray) -> np.ndarray:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
 @dataclass(frozen=True)
@@ -62,8 +79,8 @@ class Solved:
     centre: np.ndarray  # (K,)
     step: np.ndarray  # (K,)
     root: np.ndarray  # (rank, K)
-    rss: float
-    condition: float
+    rss: Any
+    condition: Any
 
     @property
     def weights(self) -> np.ndarray:
@@ -87,7 +104,8 @@ def solve(
     """The optimum in the first `size` terms, by Cholesky of the Gram matrix at unit diagonal.
 
     With `constants`, the terms' values at 0, among the polynomials that are 0 there. Minimises
-    rss + ridge sum_t variance_t weight_t^2. Raises NearlySingular.
+    rss + ridge sum_t variance_t weight_t^2. Of many tables at once where `normal` is stacked.
+    Raises NearlySingular, for one table of many too.
     """
     if not (np.isfinite(normal.gram).all() and np.isfinite(normal.right).all()):
         raise NearlySingular
@@ -98,29 +116,30 @@ def solve(
         pivot, lift = without_constant(constants[:size])
         centre[:size] = lift @ np.delete(centre[:size], pivot)
     about = normal.about(centre)
-    gram, right, centre = about.gram[:size, :size], about.right[:size], centre[:size]
-    penalty = ridge * about.variances()[:size]
-    full, goal = gram + np.diag(penalty), right - penalty * centre
-    diagonal = cancelled = np.diag(full)
+    gram, right, centre = about.gram[..., :size, :size], about.right[..., :size], centre[:size]
+    penalty = ridge * about.variances()[..., :size]
+    full, goal = gram + penalty[..., None] * np.eye(size), right - penalty * centre
+    diagonal = cancelled = _diagonal(full)
     if lift is not None:
         # What the lift cancels counts as well: its rounding is that of the larger numbers.
-        cancelled = np.diag(abs(lift).T @ abs(full) @ abs(lift))
-        full, goal = lift.T @ full @ lift, lift.T @ goal
-        diagonal = np.diag(full)
+        cancelled = _diagonal(abs(lift).T @ abs(full) @ abs(lift))
+        full, goal = lift.T @ full @ lift, goal @ lift
+        diagonal = _diagonal(full)
     if not ((diagonal > 0).all() and (diagonal > FLAT * cancelled).all()):
         raise NearlySingular
     scale = 1 / np.sqrt(diagonal)
-    scaled = full * scale[:, None] * scale
+    scaled = full * scale[..., :, None] * scale[..., None, :]
     values = np.linalg.eigvalsh(scaled)
-    if values[0] < FLAT * (cancelled / diagonal).max():
+    if (values[..., 0] < FLAT * (cancelled / diagonal).max(-1)).any():
         raise NearlySingular
     lower = np.linalg.cholesky(scaled)
-    root = np.linalg.inv(lower) * scale
-    step = root.T @ (root @ goal)
+    root = np.linalg.inv(lower) * scale[..., None, :]
+    step = _times(root.swapaxes(-1, -2), _times(root, goal))
     if lift is not None:
-        step, root = lift @ step, root @ lift.T
-    rss = about.rss - float(step @ (2 * right - gram @ step))
-    return Solved(centre, step, root, max(rss, 0.0), math.sqrt(values[-1] / values[0]))
+        step, root = step @ lift.T, root @ lift.T
+    rss = about.rss - (step * (2 * right - _times(gram, step))).sum(-1)
+    condition = np.sqrt(values[..., -1] / values[..., 0])
+    return Solved(centre, step, root, np.maximum(rss, 0.0), condition)
 
 
 ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
@@ -156,11 +175,11 @@ def solution(
         inverse=inverse,
         spread=times(np.linalg.norm(rows @ solved.root.T, axis=1), largest),
         errors=times(errors * sizes, largest),
-        rss=solved.rss,
+        rss=float(solved.rss),
         tss=sums.total(intercept=constants is None),
         rank=len(solved.root),
-        condition=solved.condition,
-        exact_fit=solved.rss <= EXACT_FIT * square,
+        condition=float(solved.condition),
+        exact_fit=bool(solved.rss <= EXACT_FIT * square),
     )
 
 

@@ -77,9 +77,9 @@ class Recurrence:
         shifts, scales, decays = [], [], []
         for k in range(degree):
             weighted = mu * q
-            shift = round(float(weighted @ (z * q) / (weighted @ q)) * SHORT) / SHORT
+            shift = round(_dot(weighted, z * q) / _dot(weighted, q) * SHORT) / SHORT
             above = (z - shift) * q
-            decay = float(mu @ (above * below) / (mu @ below**2)) if k else 0.0
+            decay = _dot(mu, above * below) / _dot(mu, below**2) if k else 0.0
             size = np.abs(above - decay * below)[here].max()
             if size > BOUND / 2:  # a scale below 1 is not exact in limbs: rather less orthogonal
                 decay, size = 0.0, np.abs(above)[here].max()
@@ -123,6 +123,11 @@ class Recurrence:
         """From what `to_dict` made."""
         steps = (tuple(found[name]) for name in ("shifts", "scales", "decays"))
         return cls(found["centre"], found["radius"], *steps)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    """By numpy itself: BLAS starts threads, and on a busy machine waited 0.1 s for them."""
+    return float((a * b).sum())
 
 
 def in_powers(

@@ -77,7 +77,8 @@ def track(run: Run, config: SweepConfig, training: Training, device: str) -> Row
             model = (training.model, one.example(learned))
     name = run_name(config, own)
     ended = str(training.diverged or one.outcome(training))
-    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, ended)
+    most = config.curve_points
+    run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, ended, most)
     return Row.of(run_id, training)
 
 

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from polyreg.sgd.curve import Curve
 from polyreg.sgd.optimum import TrainingTable
 from polyreg.sgd.rates import SIZES, falling
 from polyreg.text import aligned, text
-from polyreg.tracking import CURVE_POINTS, Clock, Run, thinned
+from polyreg.tracking import CURVE_POINTS, Clock, Run, filled, thinned
 
 SAMPLE = 400  # points of the data in the plots
+CURVE_SECONDS = 5.0  # between two loggings of a training that goes on
 
 
 def record(
@@ -42,19 +44,65 @@ def record(
     return learned
 
 
-def log_curves(
-    run: Run, curve: Curve, logged: tuple[int, int] = (0, 0), interrupted: bool = False
-) -> None:
-    """What comes after so many points that were logged before, the last at that step.
+class CurveLog:
+    """A training's curves in its run: some points every CURVE_SECONDS, the rest at the end.
 
-    An interruption leaves half of the room to what comes after it.
+    What was logged stays, so the end of the training, which is not known before, has half of the
+    room of CURVE_POINTS. Of the other half, each logging takes the share ln(n / l) / ln(m / l), at
+    most 1/2, where l is the last step that was logged, n the one reached, m max_steps: the points
+    then lie in about equal ratios, and last until max_steps. The end fills in where they are rare.
+    An interruption fills half of the room that is left. `logged` (T,) are the steps before it.
     """
-    points, last = logged
-    metrics, curves, at = measured(curve)
-    room = max(CURVE_POINTS - points, 2)
-    new = at > last
-    curves = {name: values[new] for name, values in curves.items()}
-    run.log(metrics, curves, at[new], room // 2 if interrupted else room)
+
+    def __init__(self, run: Run, training: Training, logged: Sequence[int] | np.ndarray = ()):
+        self._run, self._training, self._logged = run, training, np.array(logged, int)
+        self._reserved = (self._room + 1) // 2
+        self._due = time.perf_counter() + CURVE_SECONDS
+
+    @property
+    def _room(self) -> int:
+        return CURVE_POINTS - len(self._logged)
+
+    def log_when_due(self) -> None:
+        start = time.perf_counter()
+        if start < self._due:
+            return
+        begin, steps = self._logged[-1:], self._training.curve.steps
+        last = int(begin[0]) if len(begin) else 1
+        if steps > last:
+            share = math.log(steps / last) / math.log(self._training.max_steps / last)
+            points = int(min(share, 0.5) * (self._room - self._reserved))
+            if points > 0:
+                self._log(lambda at: _after(begin, at, points))
+        end = time.perf_counter()
+        # A slow store is written to more rarely: for 1/200 of the time, or once a minute.
+        self._due = end + min(max(CURVE_SECONDS, 200 * (end - start)), 60.0)
+
+    def log_rest(self) -> None:
+        """Whatever ended the training, or interrupted it."""
+        room = self._room if self._training.ended else self._room // 2
+        if len(self._logged):
+            self._log(lambda at: filled(at, self._logged, room))
+        else:
+            self._log(lambda at: thinned(at, room))
+
+    def _log(self, choose: Callable[[np.ndarray], list[int]]) -> None:
+        metrics, curves, at = measured(self._training.curve)
+        kept = choose(at)
+        self._run.log(metrics, {name: values[kept] for name, values in curves.items()}, at[kept])
+        self._logged = np.union1d(self._logged, at[kept])
+
+
+def _after(begin: np.ndarray, at: np.ndarray, points: int) -> list[int]:
+    """Places of so many steps, thinned from `begin` on, the step before them: one, or none."""
+    new = int(np.searchsorted(at, begin, side="right").sum())
+    kept = thinned(np.append(begin, at[new:]), points + len(begin))
+    return [new + place - len(begin) for place in kept[len(begin) :]]
+
+
+def log_curves(run: Run, training: Training) -> None:
+    """Log the curves of a training that is over."""
+    CurveLog(run, training).log_rest()
 
 
 def tags(training: Training, device: str = "") -> dict[str, str]:

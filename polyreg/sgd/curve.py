@@ -46,8 +46,9 @@ class Curve:
         self.steps += len(chunk.gap)
         self.converged = chunk.converged
         self.domain = min(self.domain[0], chunk.low), max(self.domain[1], chunk.high)
-        at = np.arange(chunk.first, chunk.first + len(chunk.gap), dtype=float)
-        measured = np.stack([at, chunk.loss, chunk.gap])
+        measured = np.empty((3, len(chunk.gap)))
+        measured[0] = np.arange(chunk.first, chunk.first + len(chunk.gap))
+        measured[1:] = chunk.loss, chunk.gap
         self._last = measured[:, -1:]
         self._add(self._thinned(measured))
         if self._count > KEPT:
@@ -60,6 +61,8 @@ class Curve:
         self._count += part.shape[1]
 
     def _thinned(self, measured: np.ndarray) -> np.ndarray:
+        if self._stride == 1:
+            return measured
         at = measured[0]
         return measured[:, (at <= KEPT // 2) | (at % self._stride == 0)]
 

@@ -65,9 +65,10 @@ def blocks(configs: Iterable[TrainConfig], device: str) -> Iterator[list[TrainCo
         yield from _pieces(alike, BLOCK if device == "cpu" else GPU_BLOCK)
 
 
-def _shape(config: TrainConfig) -> TrainConfig:
+def _shape(config: TrainConfig) -> list:
     """What runs that train together have in common."""
-    return replace(config, learning_rate="auto", coefficients=(0.0,), noise=0.0, seed=0)
+    own = ("learning_rate", "coefficients", "noise", "seed")
+    return [value for name, value in vars(config).items() if name not in own]
 
 
 def _pieces(items: Iterator, size: int) -> Iterator[list]:

@@ -75,7 +75,8 @@ class Training:
         self.tolerance = config.tolerance * self.unit**2
         weights = self.unit * initial_weights(len(self.optimum.weights) - 1, random.weights)
         self.weights = weights.to(device, getattr(torch, config.dtype))
-        start = float(self.optimum.gap(weights.numpy()))
+        off = (weights.numpy() - self.optimum.weights) @ self.optimum.root
+        start = float(off @ off)
         self.limit = DIVERGED * (start + self.optimum.residual_variance + self.tolerance)
         self.curve = Curve()
         self.seconds = math.nan  # what it took, set by who trains it

@@ -18,6 +18,7 @@ from polyreg.tables.missing import MissingRows
 from polyreg.text import listed
 
 SAMPLE = 16_384
+CACHED = 2**16  # values, which a core's second cache holds
 USUAL = "separated by ','"
 Columns = list[np.ndarray]
 Low = Sequence[np.ndarray | None]  # what float64 leaves of each column; None where it is nothing
@@ -256,7 +257,7 @@ class InMemory(Rows):
         self.title, self.names = title, tuple(default if names is None else names)
         self.target = None if y is None else target
         self.weights = None if weights is None else weighed
-        self.missing, self._low = missing, low
+        self.missing, self._low, self._is_clean = missing, low, False
         given = (a for a in (*x, y, weights) if a is not None)
         self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
         shapes = [a.shape for a in self._arrays]
@@ -277,21 +278,27 @@ class InMemory(Rows):
         super().leave_out(names, why)
 
     def survey(self, seed: int = 0) -> Survey:
-        with np.errstate(over="ignore", invalid="ignore"):
-            clean = all(math.isfinite(a.sum()) for a in self._arrays)
-        if (
-            not (self.rows and clean)
-            or self.codes
-            or (self.weights and self._arrays[-1].min() <= 0)
-        ):
+        if not self.rows or self.codes:
             return super().survey(seed)
+        low, high = np.array([_bounds(a) for a in self._arrays]).T
+        clean = np.isfinite(low).all() and np.isfinite(high).all()
+        if not clean or (self.weights and low[-1] <= 0):
+            return super().survey(seed)
+        self._is_clean = True
         arrays = self._arrays
         if self.rows > SAMPLE:
             random = np.random.default_rng(seed)
             chosen = np.sort(random.choice(self.rows, SAMPLE, replace=False, shuffle=False))
             arrays = [a[chosen] for a in arrays]
-        low, high = (np.array([f(a) for a in self._arrays]) for f in (np.min, np.max))
         return self._survey(self.rows, low, high, arrays)
+
+    def _kept(
+        self, gaps: MissingRows, place: Place, arrays: list[np.ndarray]
+    ) -> np.ndarray | slice:
+        if not self._is_clean:
+            return super()._kept(gaps, place, arrays)
+        gaps.rows += len(arrays[0])
+        return slice(None)
 
     def sha256(self) -> str:
         """Of the columns' names and float64 values; and of what these leave, where they do."""
@@ -310,3 +317,10 @@ class InMemory(Rows):
             part = slice(start, start + BLOCK_ROWS)
             rest = [None if a is None else a[part] for a in low]
             yield Place(self.title, 0, start), [a[part] for a in self._arrays], rest
+
+
+def _bounds(values: np.ndarray) -> tuple[float, float]:
+    """The least and the largest of (n,), by one reading of memory; nan where there is one."""
+    parts = [values[i : i + CACHED] for i in range(0, len(values), CACHED)]
+    low, high = zip(*((part.min(), part.max()) for part in parts), strict=True)
+    return np.min(low), np.max(high)

@@ -5,7 +5,7 @@ from polyreg.errors import Unreachable, Unsent
 from polyreg.tracking.checkpoints import Checkpoints
 from polyreg.tracking.history import Past, abandoned, close, curve, file, interrupted, kill, past
 from polyreg.tracking.history import search, text
-from polyreg.tracking.metrics import CURVE_POINTS, Clock, thinned
+from polyreg.tracking.metrics import CURVE_POINTS, Clock, filled, thinned
 from polyreg.tracking.models import load, save_model
 from polyreg.tracking.outbox import scratch
 from polyreg.tracking.run import Run, active_run

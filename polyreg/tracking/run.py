@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -205,21 +206,22 @@ class Run:
         polynomial: Result | None,
         model: tuple[torch.nn.Module, np.ndarray] | None = None,
         outcome: str = "",
+        most: int = CURVE_POINTS,
     ) -> str:
         """Write a whole nested run, and give its id: FAILED where there is no polynomial.
 
         As few calls as MLflow allows; the last ends it. `model` is a module and an example.
-        `outcome` is how it ended, in its description.
+        `outcome` is how it ended, in its description; `most` as in `log`.
         """
-        about = {MLFLOW_PARENT_RUN_ID: self.id, **owner.tag(), **tags}
+        about = {**self._context, MLFLOW_PARENT_RUN_ID: self.id, **tags}
         if told := description.of(outcome, polynomial):
             about[description.TAG] = description.signed(told)
-        made = CreateRun("", self.experiment_id, name, resolve_tags(about), now())
+        made = CreateRun("", self.experiment_id, name, about, now())
         child = self.at(self._box.put(made))
         if polynomial:
             metrics = {**metrics, **coefficients(polynomial)}
             child._document(polynomial.to_dict(), "coefficients.json")
-        batch = points(metrics, curves, at)
+        batch = points(metrics, curves, at, most)
         first, rest = batch[:CALL], batch[CALL:]
         self._box.put(LogBatch(child.id, first, dict(params)))
         for start in range(0, len(rest), CALL):
@@ -228,6 +230,11 @@ class Run:
             child.model(model[0], polynomial, model[1])
         self._box.put(EndRun(child.id, "FINISHED" if polynomial else "FAILED", now()))
         return child.id
+
+    @cached_property
+    def _context(self) -> dict[str, str]:
+        """Tags that each nested run of this process has: user, source, owner."""
+        return resolve_tags(owner.tag())
 
     def children(self) -> list[history.Child]:
         """The nested runs, the oldest first."""

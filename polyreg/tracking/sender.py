@@ -27,6 +27,7 @@ from polyreg.tracking.metrics import Points
 from polyreg.tracking.outbox import Message, Send
 from polyreg.tracking.store import is_locked, retried
 
+NEW: dict[str, str] = {}  # where the artifacts are of runs that were made here, without any yet
 PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds, while SQLite's store is locked
 
 
@@ -51,6 +52,7 @@ class CreateRun(Message, do="create"):
 
     def send(self, client: Any, payload: Path | None) -> str:
         made = client.create_run(self.experiment, self.start, self.tags, self.name)
+        NEW[made.info.run_id] = made.info.artifact_uri
         return made.info.run_id
 
 
@@ -129,7 +131,11 @@ class LogFiles(Message, do="files"):
     to: str = ""
 
     def send(self, client: Any, payload: Path | None) -> None:
-        client.log_artifacts(self.run, str(payload), self.to or None)
+        if uri := NEW.pop(self.run, ""):
+            repository = get_artifact_repository(uri, client.tracking_uri)
+            repository.log_artifacts(str(payload), self.to or None)
+        else:  # which asks the store for the whole run, to know where its artifacts are
+            client.log_artifacts(self.run, str(payload), self.to or None)
 
 
 @dataclass

@@ -101,6 +101,11 @@ def told(run) -> dict:
     }
 
 
+def points_of(run) -> list[tuple[int, float]]:
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss/gap")
+    return sorted((point.step, point.value) for point in history)
+
+
 def metrics_of_time(run) -> set[str]:
     return {k for k in run.data.metrics if k.startswith(("time/", "steps_per_s"))}
 
@@ -199,12 +204,22 @@ def test_log_training_leaves_what_the_command_leaves(store):
 
 
 def test_log_sweep_leaves_what_the_command_leaves(store):
-    lists = ("--degrees=1,8", "--learning-rates=auto,0.5", "--seeds=2", "--max-steps=300")
+    lists = (
+        "--degrees=1,8",
+        "--learning-rates=auto,0.5",
+        "--seeds=2",
+        "--max-steps=300",
+        "--curve-points=20",
+    )
     with pictures_and_models():
         by_command, its_children = command(sweeps.main, *lists), all_runs()[1]
         with own_run() as run:
             swept = polyreg.sweep(
-                degrees=(1, 8), learning_rates=("auto", 0.5), seeds=2, max_steps=300
+                degrees=(1, 8),
+                learning_rates=("auto", 0.5),
+                seeds=2,
+                max_steps=300,
+                curve_points=20,
             )
             polyreg.log_sweep(swept)
     found = fresh(run)
@@ -222,6 +237,8 @@ def test_log_sweep_leaves_what_the_command_leaves(store):
         other = by_name[1][name]
         assert told(child) == told(other) and child.info.status == other.info.status
         assert child.data.tags["mlflow.note.content"] == other.data.tags["mlflow.note.content"]
+        curves = [points_of(run) for run in (child, other)]
+        assert curves[0] == curves[1] and 0 < len(curves[0]) <= 20
     names = [next(c.info.run_name for c in some.values() if c.info.run_id == id_)
              for some, id_ in zip(by_name, best, strict=True)]  # fmt: skip
     assert names[0] == names[1]

@@ -19,6 +19,10 @@ from tests.support.forked import done, forked
 
 # Of MLflow's server: else it starts ten more processes, for what nobody asks of it here.
 NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+BEATS = {
+    "CHECKPOINT_SECONDS": "polyreg.tracking.checkpoints",
+    "CURVE_SECONDS": "polyreg.reports.training",
+}
 ENVIRONMENT = ("POLYREG", "TMPDIR", "RAY")  # how its variables begin
 RUN = ("run", str(ROOT), "--env-manager", "local")
 # For a sitecustomize.py, of Pythons that are to find no polyreg.
@@ -27,9 +31,9 @@ ENDLESS = ("--tolerance", "1e-30", "--max-steps", "1000000000", "--noise", "0.1"
 
 
 def started(experiment: str, *arguments: str, **settings: Any):
-    """An experiment in a forked process; settings are of its checkpoints, or environment."""
+    """An experiment in a forked process; settings are of its beats, or environment."""
     own, environment = _sorted(settings)
-    own = {f"polyreg.tracking.checkpoints:{name}": value for name, value in own.items()}
+    own = {f"{BEATS[name]}:{name}": value for name, value in own.items()}
     run = f"experiments.{experiment}:main"
     return forked(run, *arguments, names=own, environment=environment)
 
@@ -39,8 +43,8 @@ def started_anew(experiment: str, *arguments: str, **settings: Any):
     own, environment = _sorted(settings)
     module = f"experiments.{experiment}"
     code = f"import {module} as e; e.main()"
-    if own:
-        code = f"import polyreg.tracking.checkpoints as c; vars(c).update({own!r}); {code}"
+    for name, value in own.items():
+        code = f"import {BEATS[name]} as m; m.{name} = {value!r}; {code}"
     return process([sys.executable, "-c", code, *arguments], **environment)
 
 

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import repair, train
+from polyreg import tracking
 from tests.conftest import artifact, only_run
 from tests.support.processes import ENDLESS, started, started_anew, until
 from tests.support.whole import end, require_whole, runs, training
@@ -136,3 +137,32 @@ def test_what_was_killed_outright_is_found_by_the_next_and_closed_by_repair(stor
     assert closed.info.status == "FAILED" and closed.info.end_time
     assert f"process {running.pid} on" in closed.data.tags["error"]
     assert going.info.status == "RUNNING"
+
+
+def test_what_was_killed_outright_has_its_curve_in_the_store_and_goes_on_with_it(store):
+    beats = {"CURVE_SECONDS": 0.1, "CHECKPOINT_SECONDS": 0.3}
+    with started("train", *ENDLESS, **beats) as running:
+        until(lambda: [r for r in runs(checkpoint=".+") if "steps" in r.data.metrics])
+        running.kill()
+        running.wait()
+    [lost] = runs()
+    before = logged(lost)
+    assert lost.info.status == "RUNNING" and 10 < len(before) <= tracking.CURVE_POINTS // 2
+    assert lost.data.metrics["steps"] == max(before)
+    assert lost.data.metrics["loss/gap"] == before[max(before)]
+    assert "1 closed as FAILED" in CliRunner().invoke(repair.main, []).output
+    [closed] = runs()
+    assert closed.info.status == "FAILED" and closed.data.metrics == lost.data.metrics
+    with started("train", "--resume", lost.info.run_id, **beats) as running:
+        until(lambda: only_run().data.metrics["steps"] > max(before))
+        end(running, signal.SIGTERM)
+    whole = require_whole(only_run(), "KILLED")  # no step twice, and the weights of one alone
+    after = logged(only_run())
+    assert before.items() <= after.items() and len(after) > len(before)
+    assert only_run().data.metrics["steps"] == max(after) == whole.curve.steps
+
+
+def logged(run) -> dict[int, float]:
+    """The gap by its steps, as the store has it."""
+    at, gap = tracking.curve(run.info.run_id, "loss/gap")
+    return dict(zip(at.tolist(), gap.tolist(), strict=True))

@@ -5,7 +5,7 @@ import pytest
 
 from polyreg.config import FitConfig
 from polyreg.least_squares.problem import Passes, Problem, fit, run
-from polyreg.least_squares.selection import GROUPS, Selection, labelled
+from polyreg.least_squares.selection import GROUPS, Selection, labelled, shuffle
 from polyreg.tables.rows import Block, InMemory
 from tests.support.oracle import total_degree
 
@@ -77,6 +77,25 @@ def test_folds_do_not_depend_on_the_blocks_and_do_on_the_seed():
         shared = len(np.intersect1d(first[k], other[k]))
         # By chance a third of a fold, with a standard deviation below sqrt(N / 3).
         assert abs(shared - rows / 9) < 5 * np.sqrt(rows / 9)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 8, 10, 300])
+def test_compiled_code_draws_the_folds_that_numpy_draws(folds):
+    rows, fast = 2 * GROUPS * folds, pytest.importorskip("numba").njit(shuffle)
+    number = [Block((np.arange(rows),), np.arange(rows), None)]
+    given = []
+
+    def short(groups, draws, masks):
+        given.append(len(draws))
+        return fast(groups, draws[: len(draws) // 2] if len(given) == 1 else draws, masks)
+
+    slow = list(labelled(number, folds, 7))
+    for shuffler in (fast, short):
+        for (a, rows_a), (b, rows_b) in zip(
+            slow, labelled(number, folds, 7, 0, shuffler), strict=True
+        ):
+            assert a == b and np.array_equal(rows_a.y, rows_b.y)
+    assert given[1] > given[0]  # which had too few, and was drawn again
 
 
 class Rows:
