@@ -124,9 +124,10 @@ class TrainingTable:
     def of(cls, config: Any, best: Result, x: np.ndarray, y: np.ndarray) -> "TrainingTable":
         """From rows x (N, D), y (N,). Raises Refused where they leave terms undetermined."""
         if best.rank < len(best.terms):
-            dependent = best.solution.dependent or (f"rank {best.rank} of {len(best.terms)}",)
+            found = best.solution.dependent or (f"rank {best.rank} of {len(best.terms)}",)
+            more = f"; and {len(found) - 3} more" if found[3:] else ""
             raise Refused(
-                f"on these rows {'; '.join(dependent)}: no optimum to compare with; lower "
+                f"on these rows {'; '.join(found[:3])}{more}: no optimum to compare with; lower "
                 "--degree, or --exclude a column"
             )
         rows, design, weights = torch.from_numpy(x), best.design, best.weights
@@ -138,7 +139,7 @@ class TrainingTable:
         features = design.matrix(rows)
         with one():  # whose number of threads may change the last digits
             q, r = torch.linalg.qr(features)
-        signs = torch.where(r.diagonal() < 0, -1.0, 1.0)
+        signs = torch.ones_like(r.diagonal()).copysign(r.diagonal())
         root = (signs[:, None] * r).numpy() / math.sqrt(len(y))
         triangle = np.eye(len(root))
         if config.basis == "auto":
