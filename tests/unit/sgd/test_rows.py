@@ -142,6 +142,8 @@ def test_the_basis_of_auto_is_orthonormal_over_the_rows_so_that_every_degree_tra
         phi = training.table.features.astype(float)
         np.testing.assert_allclose(phi.T @ phi / len(phi), np.eye(phi.shape[1]), atol=1e-5)
         assert (phi[:, 0] == 1).all()
+        exact = made(frame(), degree=degree).table.features
+        np.testing.assert_allclose(exact.T @ exact / len(phi), np.eye(phi.shape[1]), atol=1e-13)
         own = training.weights.double().numpy() - training.optimum.weights
         assert training.curve.gap[-1] == pytest.approx(own @ own, rel=1e-12)
         assert training.curve.converged and training.curve.steps < 4000
