@@ -4,8 +4,9 @@
     python -m experiments.train --degree 3
     mlflow run . -P degree=3
 
-Draws batches of a known polynomial, trains one linear layer on its basis functions, and tracks the
-run in MLflow: options, curves, coefficients, plots, and the model, which loads without polyreg.
+Draws batches of a known polynomial, or takes those of the rows of your table (--data), trains one
+linear layer on basis functions, and tracks the run in MLflow: options, curves, coefficients, plots,
+and the model, which loads without polyreg.
 """
 
 import click
@@ -26,6 +27,7 @@ def main(config: TrainConfig, resume: str) -> None:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.interruptible_imports():
             from polyreg import tracking
+            from polyreg.api.rows import training_table
             from polyreg.device import available_device
             from polyreg.reports.training import CurveLog, record, report, tags
             from polyreg.sgd.descend import descend
@@ -35,20 +37,24 @@ def main(config: TrainConfig, resume: str) -> None:
         before = to_go_on(resume) if resume else None
         if before:
             config = same_options(config, before.params)
+        device = available_device(config.device, config.dtype)
         require_headroom(config)
-        training = Training(config, available_device(config.device, config.dtype))
+        with stop.interruptible():
+            table = training_table(config) if config.data else None
+        training = Training(config, device, table)
         checkpoints = tracking.Checkpoints(training)
         logged = tracking.curve(resume, "loss/gap")[0] if before else ()
         if before:
+            require_same_rows(training, before)
             checkpoints.read(before)
         curve, wait = training.curve, patience(stop)
-        with tracking.start_run(config.name, params(config), resume=resume, wait=wait) as run:
+        with tracking.start_run(training.name, params(config), resume=resume, wait=wait) as run:
             stop.run, stop.hint = run.id, f"python -m experiments.train --resume {run.id}"
             say_abandoned()
             run.tag(tags(training))
             curves = CurveLog(run, training, logged)
             try:
-                with clock("train"), progress_bar(config.max_steps, "step") as bar:
+                with clock("train"), progress_bar(training.max_steps, "step") as bar:
                     bar.update(curve.steps)
                     checkpoints.begin()
                     for chunk in descend(training):
@@ -89,6 +95,18 @@ def to_go_on(run_id: str):
             f"--resume: run {run_id} {before.tags['error']}; start a new one: it would again"
         )
     return before
+
+
+def require_same_rows(training, before) -> None:
+    """Refuse to go on with a run whose table has changed."""
+    from polyreg.reports.training import tags
+
+    then, now = before.tags.get("data.sha256", ""), tags(training)["data.sha256"]
+    if training.table and then and now != then:
+        raise Refused(
+            f"--resume: {training.config.data} has changed since that run (SHA-256 {now[:12]}, "
+            f"then {then[:12]}); start a new one"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ and a wrong option answer at once.
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import click
@@ -16,13 +16,13 @@ from polyreg.errors import Refused
 from polyreg.fields import (
     BATCH_SIZE,
     DEGREE,
-    FILES,
     MAX_FIT_DEGREE,
     MAX_PARAM,
     MAX_RUNS,
     MAX_SIZE,
     MOMENTUM,
     NOISE,
+    ORTHONORMAL_ROWS,
     RATE,
     TORCH_OPTIMIZERS,
     TOTAL_DEGREE,
@@ -30,16 +30,25 @@ from polyreg.fields import (
     Clustered,
     Learning,
     Optimizer,
-    Reading,
+    OptionalTable,
     Registered,
+    Tabular,
 )
-from polyreg.naming import FIT_WORDS, SWEEP_WORDS, TRAIN_WORDS, last_part, run_name, telling
-from polyreg.options import Integer, IntegerOrAuto, ListOf, Names, Number, knob, require
+from polyreg.naming import (
+    FIT_WORDS,
+    SWEEP_WORDS,
+    TRAIN_WORDS,
+    last_part,
+    run_name,
+    telling,
+    variables,
+)
+from polyreg.options import Integer, IntegerOrAuto, ListOf, Number, knob, require
 from polyreg.text import text
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Registered, Learning):
+class TrainConfig(Registered, OptionalTable, Learning):
     """Options of a training. Raises PolyregError where one is out of its bounds.
 
     >>> from polyreg import TrainConfig
@@ -61,11 +70,13 @@ class TrainConfig(Registered, Learning):
         NOISE,
         group="Data",
         refused="is a standard deviation and must be {bounds}",
+        is_new=True,
     )
     basis: Basis = knob(
         "auto",
         "Family of polynomials that the model is a sum of; auto: the family that is orthonormal "
-        "under the distribution of x (hermite for normal, legendre for uniform).",
+        "under the distribution of x (hermite for normal, legendre for uniform; with --data one of "
+        "its own, or monomial: powers of the standardized x).",
         group="Model",
     )
     optimizer: Optimizer = knob(
@@ -98,7 +109,9 @@ class TrainConfig(Registered, Learning):
 
     @property
     def family(self) -> str:
-        """The basis by name: `auto` is the one orthonormal under the inputs."""
+        """The basis by name: `auto` is the one orthonormal under the inputs, or over the rows."""
+        if self.data and self.basis == "auto":
+            return ORTHONORMAL_ROWS
         if self.basis != "auto":
             return self.basis
         return "hermite" if self.inputs == "normal" else "legendre"
@@ -111,11 +124,13 @@ class TrainConfig(Registered, Learning):
     @property
     def name(self) -> str:
         """As its run is called: the degree, and what was given besides the defaults."""
-        return self.named(())
+        return self.named((), self.features)
 
-    def named(self, besides: Collection[str]) -> str:
-        """The name, with these options whatever they are."""
-        return run_name(*telling(self, TRAIN_WORDS, {"degree", *besides}))
+    def named(self, besides: Collection[str], features: Sequence[str] = ()) -> str:
+        """The name, with these options whatever they are; features: of the table, where known."""
+        of = variables(self.target, features) if features else self.target
+        table = [last_part(self.data), of] if self.data else []
+        return run_name(*table, *telling(self, TRAIN_WORDS, {"degree", *besides}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +270,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered, Reading):
+class FitConfig(Registered, Clustered, Tabular):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig
@@ -263,35 +278,10 @@ class FitConfig(Registered, Clustered, Reading):
     'calibration.csv · y ~ x · degree 2'
     """
 
-    data: str = knob(
-        MISSING, FILES, group="Data", holds=bool, refused="must name a file, a folder or a glob"
-    )
-    target: str = knob(
-        MISSING, "Column to predict.", group="Data", holds=bool, refused="must name a column"
-    )
-    features: tuple[str, ...] = knob(
-        (),
-        "Columns to predict it from, comma list (quote a name with a comma); by default all other "
-        "columns of numbers or dates.",
-        Names(),
-        group="Data",
-    )
-    exclude: tuple[str, ...] = knob(
-        (),
-        "Columns that are no features, comma list.",
-        Names(),
-        group="Data",
-        is_new=True,
-    )
     weights: str = knob(
         "",
         "Column with the weight of each row (1/variance of its target); by default all weights are "
         "equal.",
-        group="Data",
-    )
-    missing: Literal["refuse", "drop"] = knob(
-        "refuse",
-        "If values are missing or infinite: refuse the table, or drop those rows.",
         group="Data",
     )
     skip_bad_files: bool = knob(
@@ -371,10 +361,9 @@ class FitConfig(Registered, Clustered, Reading):
 
         chosen: the degree that auto became
         """
-        more = f" + {len(features) - 4} more" if features[4:] else ""
         degree = f"degree {self.degree}" + ("" if chosen is None else f" → {chosen}")
-        variables = f"{self.target} ~ {' + '.join(features[:4]) or '1'}{more}"
-        return run_name(last_part(self.data), variables, degree, *telling(self, FIT_WORDS))
+        columns = variables(self.target, features)
+        return run_name(last_part(self.data), columns, degree, *telling(self, FIT_WORDS))
 
     @property
     def top_degree(self) -> int:

@@ -2,9 +2,10 @@
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Literal
 
+from polyreg.errors import Refused
 from polyreg.options import (
     Integer,
     IntegerOrAuto,
@@ -41,6 +42,9 @@ TORCH_OPTIMIZERS = {
     "nadam": "NAdam",
 }
 MOMENTUM = ("sgd", "rmsprop")
+DRAWN = ("coefficients", "inputs", "noise")  # options that describe drawn samples
+ORTHONORMAL_ROWS = "orthonormal over the rows"
+TABLE_BASES = ("auto", "monomial")  # of a training on a table
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blanks": " "}
 DEGREE = Integer(0, MAX_DEGREE)
 NOISE = Number(0, MAX_SIZE)
@@ -143,6 +147,85 @@ class Reading(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tabular(Reading):
+    """An experiment that learns from a table: which columns and rows of it."""
+
+    data: str = knob(
+        MISSING, FILES, group="Data", holds=bool, refused="must name a file, a folder or a glob"
+    )
+    target: str = knob(
+        MISSING, "Column to predict.", group="Data", holds=bool, refused="must name a column"
+    )
+    features: tuple[str, ...] = knob(
+        (),
+        "Columns to predict it from, comma list (quote a name with a comma); by default all other "
+        "columns of numbers or dates.",
+        Names(),
+        group="Data",
+        is_new=True,
+    )
+    exclude: tuple[str, ...] = knob(
+        (),
+        "Columns that are no features, comma list.",
+        Names(),
+        group="Data",
+        is_new=True,
+    )
+    missing: Literal["refuse", "drop"] = knob(
+        "refuse",
+        "If values are missing or infinite: refuse the table, or drop those rows.",
+        group="Data",
+        is_new=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalTable(Tabular):
+    """A training on the rows of a table, or on drawn samples where none is named."""
+
+    data: str = knob(
+        "",
+        f"Train on the rows of a table instead of drawn samples. {FILES}",
+        group="Data",
+        holds=lambda name: True,
+        is_new=True,
+    )
+    target: str = knob(
+        "", "Column of the table to predict.", group="Data", holds=lambda name: True, is_new=True
+    )
+    epochs: int = knob(
+        0,
+        "Stop after so many passes over the rows of the table; 0: as many as --max-steps allows.",
+        Integer(0),
+        group="Training",
+        refused="must be 0 (no limit) or more",
+        is_new=True,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.data) != bool(self.target):
+            raise Refused("--data and --target, the column to predict, belong together; give both")
+        default = {f.name: f.default for f in fields(self)}
+        why = "describes a table, and needs --data"
+        if self.data:
+            why = "describes drawn samples; leave it out with --data"
+        for option in self.left_out:
+            value = getattr(self, option)
+            require(value == default[option], option, value, why)
+        basis = getattr(self, "basis", "auto")
+        known = not self.data or basis in TABLE_BASES
+        require(known, "basis", basis, f"must be {' or '.join(TABLE_BASES)} with --data")
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Options that say nothing: of drawn samples where there is a table, or of a table."""
+        if self.data:
+            return DRAWN
+        return tuple(f.name for f in fields(OptionalTable))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Registered(Options):
     """An experiment that logs a model."""
 
@@ -186,11 +269,13 @@ class Learning(Options):
         "True coefficients of 1, x, x^2, ..., comma list, constant first.",
         Numbers(),
         group="Data",
+        is_new=True,
     )
     inputs: Inputs = knob(
         "normal",
         "Distribution of x: standard normal, or uniform on [-1, 1].",
         group="Data",
+        is_new=True,
     )
     momentum: float = knob(
         0.0, "Momentum of SGD or RMSprop.", Number(0, 1, max_open=True), group="Training"
@@ -198,7 +283,7 @@ class Learning(Options):
     tolerance: float = knob(
         1e-3,
         "Training stops when the gap or a batch's loss (see --stop) is below this, in squared "
-        "units of y.",
+        "units of y; on the rows of a table, in units of the variance of y.",
         Number(0, math.inf, min_open=True, max_open=True),
         group="Training",
     )
@@ -217,7 +302,7 @@ class Learning(Options):
     dtype: Dtype = knob("float32", "Floating-point type of the training.", group="Training")
     seed: int = knob(
         0,
-        "Seed of the random numbers: inputs, noise and initial weights.",
+        "Seed of the random numbers: inputs, noise, order of a table's rows, initial weights.",
         Integer(0),
         group="Training",
     )

@@ -1,6 +1,6 @@
 """Names of runs: what was given besides the defaults, in few words."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ TRAIN_WORDS = {
     "tolerance": "tolerance {}",
     "stop": "stop {}",
     "max_steps": "at most {} steps",
+    "epochs": "{} epochs",
+    "missing": "missing {}",
     "dtype": "{}",
     "seed": "seed {}",
 }
@@ -54,6 +56,12 @@ def telling(config: Any, words: Mapping[str, str], always: Collection[str] = ())
         or option in always
     ]
     return [_cut(word, LONGEST_WORD) for word in told]
+
+
+def variables(target: str, features: Sequence[str]) -> str:
+    """`y ~ a + b`: what is explained by what."""
+    more = f" + {len(features) - 4} more" if features[4:] else ""
+    return f"{target} ~ {' + '.join(features[:4]) or '1'}{more}"
 
 
 def run_name(*parts: str) -> str:

@@ -197,6 +197,11 @@ def require(holds: object, option: str, value: object, why: str) -> None:
 class Options:
     """Base of every config: each field is held to its bounds. Raises Refused."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Options that say nothing beside the others: they are no params of the run."""
+        return ()
+
     def __post_init__(self):
         for name, holds, why in _checks(type(self)):
             value = getattr(self, name)
@@ -226,8 +231,9 @@ def click_type(f: Any) -> Any:
 
 
 def params(config: Any) -> dict[str, str]:
-    """What MLflow stores: every option under its own name, and no password of an address."""
-    return {name: without_secrets(text(value)) for name, value in asdict(config).items()}
+    """What MLflow stores: options under their own names, and no password of an address."""
+    pairs = asdict(config).items()
+    return {k: without_secrets(text(v)) for k, v in pairs if k not in config.left_out}
 
 
 Config = TypeVar("Config")

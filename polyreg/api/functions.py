@@ -13,6 +13,7 @@ from typing import Any
 
 from polyreg import least_squares
 from polyreg.api.arguments import as_arguments, config_of, in_python
+from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
 from polyreg.errors import Refused
@@ -180,17 +181,20 @@ def _fit_files(
 
 
 def train(**options: Any) -> Training:
-    """SGD, Adam or their kin on samples of a known polynomial, until the stop rule holds.
+    """SGD, Adam or their kin, until the stop rule holds: on drawn samples, or on your own rows.
 
     Minimizes E (w^T phi(x) - y)^2 over batches of y = sum_k c_k x^k + noise, phi the basis; the
-    gap is that loss above its least-squares optimum. options are those of TrainConfig, whose
-    fields are documented in docs/options.md and by `polyreg train --help`.
+    gap is that loss above its least-squares optimum. With `data`, the path of a table or a frame
+    of pandas, polars or pyarrow, and `target`, a column of it, the batches are its rows, in epochs,
+    and the gap is the mean of (f_w(x) - f_best(x))^2 over them. options are those of TrainConfig,
+    whose fields are documented in docs/options.md and by `polyreg train --help`.
 
     -> Training: `.curve` with `.at` (T,), `.loss` and `.gap` (T,), `.steps`, `.converged`;
-    `.result()`, a Result beside the truth; `.model`, a torch.nn.Module of x (N, 1)
+    `.result()`, a Result beside the truth; `.model`, a torch.nn.Module of x (N, D); with `data`,
+    `.table.best`, the exact fit, and `.epochs`
 
-    Raises PolyregError where an option is unknown or out of bounds, and Diverged, one of them,
-    with the largest stable rate, where the gap leaves its limit.
+    Raises PolyregError where an option is unknown or out of bounds, or a table makes no fit, and
+    Diverged, one of them, with a bound of the stable rate, where the gap leaves its limit.
 
     >>> import polyreg
     >>> training = polyreg.train(degree=3, seed=1)
@@ -200,9 +204,16 @@ def train(**options: Any) -> Training:
     True
     """
     with in_python():
-        config = config_of(TrainConfig, options)
+        data = options.get("data", "")
+        held = {} if is_address(data) else {"data": "memory"}
+        if not held and data:
+            options |= {"data": str(data)}
+        config = config_of(TrainConfig, options | held)
+        device, table = available_device(config.device, config.dtype), None
         require_headroom(config)
-        training = Training(config, available_device(config.device, config.dtype))
+        if config.data:
+            table = training_table(config, data if held else None)
+        training = Training(config, device, table)
         start = time.perf_counter()
         for _ in descend(training):
             pass

@@ -10,25 +10,22 @@ from polyreg.polynomials import families
 from polyreg.polynomials.design import products
 
 
-class PolynomialModel(nn.Module):
-    """y = bias + sum_{k=1}^{degree} weight_k phi_k(x), one `nn.Linear` on the features.
+class LinearModel(nn.Module):
+    """bias + sum_{k=1}^{K-1} weight_k phi_k, one `nn.Linear` on features that are given."""
 
-    x (N, 1), any real dtype  ->  (N, 1) in the weights' dtype
-    """
-
-    def __init__(self, config):
+    def __init__(self, terms: int, dtype: torch.dtype):
         super().__init__()
-        self.degree, self.family = config.degree, config.family
         with warnings.catch_warnings():
             # Degree 0, the constant alone, has no features to initialize, and torch warns of it.
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
-            self.linear = nn.utils.skip_init(
-                nn.Linear, config.degree, 1, dtype=getattr(torch, config.dtype)
-            )
+            self.linear = nn.utils.skip_init(nn.Linear, terms - 1, 1, dtype=dtype)
 
-    def initialize(self, generator: np.random.Generator) -> "PolynomialModel":
-        self.set_weights(initial_weights(self.degree, generator))
-        return self
+    @classmethod
+    def of(cls, weights: Tensor) -> "LinearModel":
+        """With these weights (K,), on their device."""
+        made = cls(len(weights), weights.dtype).to(weights.device)
+        made.set_weights(weights)
+        return made
 
     def weights(self) -> Tensor:
         """(K,): the bias, then the linear layer's weights."""
@@ -38,6 +35,21 @@ class PolynomialModel(nn.Module):
     def set_weights(self, weights: Tensor) -> None:
         self.linear.bias.copy_(weights[:1])
         self.linear.weight.copy_(weights[None, 1:])
+
+
+class PolynomialModel(LinearModel):
+    """y = bias + sum_{k=1}^{degree} weight_k phi_k(x).
+
+    x (N, 1), any real dtype  ->  (N, 1) in the weights' dtype
+    """
+
+    def __init__(self, config):
+        super().__init__(config.degree + 1, getattr(torch, config.dtype))
+        self.degree, self.family = config.degree, config.family
+
+    def initialize(self, generator: np.random.Generator) -> "PolynomialModel":
+        self.set_weights(initial_weights(self.degree, generator))
+        return self
 
     def features(self, x: Tensor) -> Tensor:
         """phi_1 ... phi_degree of x (..., 1)  ->  (..., degree); the bias is phi_0."""

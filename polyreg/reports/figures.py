@@ -55,11 +55,15 @@ def fit(
     truth: np.ndarray,
     learned: np.ndarray,
     title: str,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+    reference: str = "truth",
+    label: str = "data (a sample)",
 ) -> Figure:
-    """The learned polynomial over the true one and a sample of the data."""
-    figure, axes = _canvas(title, "x", "y")
-    axes.plot(grid, truth, color=TRUTH, lw=4, alpha=0.45, label="truth")
-    axes.plot(*data, **POINTS, label="data (a sample)")
+    """The learned polynomial over the true one, or another reference, and a sample of the data."""
+    figure, axes = _canvas(title, *names)
+    axes.plot(grid, truth, color=TRUTH, lw=4, alpha=0.45, label=reference)
+    axes.plot(*data, **POINTS, label=label)
     axes.plot(grid, learned, color=LEARNED, lw=1.6, label="learned")
     axes.legend(**LEGEND)
     return figure
@@ -92,13 +96,20 @@ def loss(
 
 
 def residuals(
-    data: tuple[np.ndarray, np.ndarray], error: tuple[np.ndarray, np.ndarray], title: str
+    data: tuple[np.ndarray, np.ndarray],
+    error: tuple[np.ndarray, np.ndarray],
+    title: str,
+    *,
+    names: tuple[str, str] = ("x", "y"),
+    reference: str = "truth",
+    label: str = "data (a sample)",
+    mark: str = "-",
 ) -> Figure:
-    """What the learned polynomial leaves of the data, and how far it is from the truth."""
-    figure, axes = _canvas(title, "x", "y - learned")
+    """What the learned polynomial leaves of the data, and how far it is from the reference."""
+    figure, axes = _canvas(title, names[0], f"{names[1]} - learned")
     axes.axhline(0, color=QUIET, lw=1)
-    axes.plot(*data, **POINTS, label="data (a sample)")
-    axes.plot(*error, color=TRUTH, lw=1.6, label="truth - learned")
+    axes.plot(*data, **POINTS, label=label)
+    axes.plot(*error, mark, color=TRUTH, lw=1.6, ms=2, label=f"{reference} - learned")
     axes.legend(**LEGEND)
     return figure
 
@@ -144,16 +155,17 @@ def observed(
     name: str,
     title: str,
     label: str = "data",
+    no_band: str = NO_BAND,
 ) -> Figure:
     """What was observed against what the fit says, with the half width of its prediction band.
 
-    half: None where it depends on the weight of a new y, as the legend then says
+    half: None where there is none, for a reason that the legend says
     """
     figure, axes = _canvas(title, f"fitted {name}", name)
     order = predicted.argsort()
     line = predicted[order]
     if half is None:
-        axes.plot([], [], ls="", label=NO_BAND)
+        axes.plot([], [], ls="", label=no_band)
     else:
         axes.fill_between(
             line,

@@ -70,20 +70,32 @@ def sample(result: Result) -> dict[str, Any]:
 
 def describe(run: Run, result: Result) -> None:
     """What was fitted, to what: tags and dataset."""
-    origin = result.origin
-    rows = result.nobs + origin.missing_rows
-    run.dataset(origin.source, origin.sha256, origin.schema, rows)
+    dataset(run, result)
     run.tag(
         {
-            "data.sha256": origin.sha256,
-            "device": origin.device,
+            "device": result.origin.device,
             "basis": "orthogonal under the table",
             "precision": result.precision,
             "full_rank": str(result.rank == len(result.terms)).lower(),
         }
-        | ({"data.read": origin.read[:MAX_TAG]} if origin.read else {})
-        | ({"files_skipped": "; ".join(origin.skipped)[:MAX_TAG]} if origin.skipped else {})
+        | table_tags(result)
     )
+
+
+def dataset(run: Run, result: Result) -> None:
+    """The table, as MLflow knows datasets."""
+    origin = result.origin
+    run.dataset(origin.source, origin.sha256, origin.schema, result.nobs + origin.missing_rows)
+
+
+def table_tags(result: Result) -> dict[str, str]:
+    """Hash of the table, and how it was read."""
+    origin, tags = result.origin, {"data.sha256": result.origin.sha256}
+    if origin.read:
+        tags["data.read"] = origin.read[:MAX_TAG]
+    if origin.skipped:
+        tags["files_skipped"] = "; ".join(origin.skipped)[:MAX_TAG]
+    return tags
 
 
 def metrics(result: Result) -> dict[str, float]:
@@ -252,15 +264,19 @@ def report(result: Result) -> tuple[list[str], list[str]]:
     return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]
 
 
-def summary(result: Result) -> Iterator[str]:
-    """What is known of the fit, in a few lines."""
+def rows(result: Result) -> str:
+    """How many rows there are, and how many were dropped, for what."""
     missing = result.origin.missing_rows
     by_column = f": {counts(result.origin.missing_by)}" if result.origin.missing_by else ""
-    dropped = f" ({missing:,} dropped{by_column})" if missing else ""
+    return f"{result.nobs:,} rows" + (f" ({missing:,} dropped{by_column})" if missing else "")
+
+
+def summary(result: Result) -> Iterator[str]:
+    """What is known of the fit, in a few lines."""
     determined = f"condition {result.condition:.3g}"
     if result.rank < len(result.terms):
         determined = f"rank {result.rank} of {len(result.terms)}"
-    told = [f"{result.nobs:,} rows{dropped}", *quality(result), determined, result.precision]
+    told = [rows(result), *quality(result), determined, result.precision]
     yield ", ".join(told)
     if result.weighted_by is not None and result.has_errors:
         yield RELATIVE

@@ -8,11 +8,12 @@ from polyreg.config import TrainConfig
 from polyreg.errors import PolyregError
 from polyreg.polynomials.result import Result
 from polyreg.reports import figures, fit, training
+from polyreg.sgd.optimum import TrainingTable
 
 
 def plot(result: Result) -> Any:
     """The fit over its data, of a training the truth beside it; without data the curve alone."""
-    if isinstance(result.origin, TrainConfig):
+    if isinstance(result.origin, TrainConfig | TrainingTable):
         return training.fit_figure(result, result.origin)
     if result.origin is not None:
         return fit.fit_figure(result)

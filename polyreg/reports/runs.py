@@ -22,12 +22,13 @@ from polyreg.options import from_params, params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit, training
 from polyreg.sgd import Training, stream
+from polyreg.sgd.optimum import TrainingTable
 from polyreg.text import plural, text
 from polyreg.tracking.history import Past
 
 SEARCHED = 1000  # runs at most, for those that can be compared
 KINDS: dict[str, tuple[type, tuple[str, ...]]] = {  # by the params that only such a run has
-    "training": (TrainConfig, ("degree", "coefficients", "inputs", "seed")),
+    "training": (TrainConfig, ("degree", "learning_rate", "stop", "seed")),
     "fit": (FitConfig, ("data", "target", "degree")),
     "sweep": (SweepConfig, ("degrees", "learning_rates")),
     "comparison": (CompareConfig, ("runs", "last", "out")),
@@ -197,6 +198,9 @@ class Seen(NamedTuple):
             kind, name, sample = "fit", fit.title(result), fit.points(result)[:2]
             metrics, tags = fit.metrics(result), {"data.sha256": config.sha256}
             config = config.config
+        elif isinstance(config, TrainingTable):
+            kind, name, sample = "training", config.name, fit.points(config.best)[:2]
+            tags, config = fit.table_tags(config.best), config.config
         elif kind == "training":
             name, tags = config.name, {"data.sha256": stream.sha256(config)}
             metrics = {
@@ -206,7 +210,7 @@ class Seen(NamedTuple):
         past = Past(
             "", name, "FINISHED", time.time(), params(config) if config else {}, metrics, tags
         )
-        if kind == "training":
+        if kind == "training" and sample is None:
             sample = read_sample(past, kind, config, result)
         return cls(past, kind, config, result, result.target, sample, learning, [])
 
@@ -215,16 +219,21 @@ class Seen(NamedTuple):
         return self.polynomial.variables
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether its data are samples of a known polynomial."""
+        return self.kind == "training" and not getattr(self.config, "data", "")
+
+    @property
     def domain(self) -> tuple[float, float]:
         """Of one variable: where its curve is drawn."""
-        if self.kind == "training" and self.sample is not None:
+        if self.is_drawn and self.sample is not None:
             x = self.sample[0]
             return float(x.min()), float(x.max())
         return float(self.polynomial.low[0]), float(self.polynomial.high[0])
 
     @property
     def truth(self) -> tuple[float, ...] | None:
-        if self.kind == "training" and self.config is not None:
+        if self.is_drawn and self.config is not None:
             return self.config.coefficients
         if self.polynomial is None or self.polynomial.truth is None:
             return None
@@ -233,7 +242,7 @@ class Seen(NamedTuple):
 
 def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
     """x (n, D) in the order of the polynomial's variables, and y (n,)."""
-    if kind == "training" and config is not None:
+    if kind == "training" and config is not None and not config.data:
         x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
         return x[:, None], y
     stored = tracking.text(past.id, "sample.json")

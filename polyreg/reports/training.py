@@ -1,5 +1,6 @@
 """Record of a training in its run (tags, metrics, figures), and its report on the terminal."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +12,10 @@ import torch
 from polyreg.config import TrainConfig
 from polyreg.fields import TORCH_OPTIMIZERS
 from polyreg.polynomials.result import Result
+from polyreg.reports import fit
 from polyreg.sgd import Training, stream
 from polyreg.sgd.curve import Curve
-from polyreg.sgd.optimum import Optimum
+from polyreg.sgd.optimum import TrainingTable
 from polyreg.sgd.rates import SIZES, falling
 from polyreg.text import aligned, text
 from polyreg.tracking import CURVE_POINTS, Clock, Run, filled, thinned
@@ -34,6 +36,9 @@ def record(
     with clock("model"):
         run.model(training.model, learned, example(learned), register_as)
     run.coefficients(learned)
+    if training.table:
+        fit.dataset(run, training.table.best)
+        run.text(json.dumps(fit.sample(training.table.best)), "sample.json")
     run.log(reached(training, learned) | clock.metrics())
     run.describe(outcome(training, interrupted), learned)
     return learned
@@ -65,7 +70,7 @@ class CurveLog:
         begin, steps = self._logged[-1:], self._training.curve.steps
         last = int(begin[0]) if len(begin) else 1
         if steps > last:
-            share = math.log(steps / last) / math.log(self._training.config.max_steps / last)
+            share = math.log(steps / last) / math.log(self._training.max_steps / last)
             points = int(min(share, 0.5) * (self._room - self._reserved))
             if points > 0:
                 self._log(lambda at: _after(begin, at, points))
@@ -102,12 +107,12 @@ def log_curves(run: Run, training: Training) -> None:
 
 def tags(training: Training, device: str = "") -> dict[str, str]:
     """A run's tags; `converged` is false until it has. device: where it trained, if elsewhere"""
-    config = training.config
+    config, table = training.config, training.table
     return {
         "basis": config.family,
         "device": device or str(training.device),
-        "data.sha256": stream.sha256(config),
         "converged": str(training.curve.converged).lower(),
+        **(fit.table_tags(table.best) if table else {"data.sha256": stream.sha256(config)}),
     }
 
 
@@ -119,15 +124,34 @@ def measured(curve: Curve) -> tuple[dict[str, float], dict[str, np.ndarray], np.
 
 def reached(training: Training, learned: Result) -> dict[str, float]:
     """What a run that did not diverge came to."""
-    return {
-        "coef_error/max": learned.max_error(),
+    figures = {
+        "coef_error/max": max(abs(off) for *_, off in beside(learned, training)),
         "condition": learned.condition,
         "steps_per_s": training.curve.steps / training.seconds,
     }
+    if not training.table:
+        return figures
+    best, gap = training.table.best, training.curve.gap[-1]
+    rss = best.solution.rss + best.nobs * gap
+    return figures | {
+        "epochs": training.epochs,
+        "rows": best.nobs,
+        "rows_missing": best.origin.missing_rows,
+        "r2": 1 - rss / best.solution.tss if best.solution.tss else math.nan,
+    }
+
+
+def beside(learned: Result, training: Training) -> list[tuple[str, float, float, float]]:
+    """(term, reference, learned, difference) of each term: the truth or, of a table, its fit."""
+    rows = learned.against_truth() if training.table is None else []
+    if training.table:
+        pairs = training.table.best.coefficients.tolist(), learned.coefficients.tolist()
+        rows = list(zip(learned.terms, *pairs, strict=True))
+    return [(term, reference, value, value - reference) for term, reference, value in rows]
 
 
 def example(learned: Result) -> np.ndarray:
-    """x (3, 1) for the model's signature."""
+    """x (3, D) for the model's signature."""
     return np.linspace(learned.low, learned.high, 3)
 
 
@@ -136,7 +160,7 @@ def figures(learned: Result, training: Training) -> Iterator[tuple[str, Any]]:
     from polyreg.reports import figures as draw
 
     config, curve = training.config, training.curve
-    yield "fit", fit_figure(learned, config)
+    yield "fit", fit_figure(learned, training.table or config)
     kept = thinned(curve.at)
     yield (
         "loss",
@@ -145,10 +169,13 @@ def figures(learned: Result, training: Training) -> Iterator[tuple[str, Any]]:
             curve.loss[kept],
             curve.gap[kept],
             floor=training.optimum.residual_variance,
-            tolerance=config.tolerance,
-            title=config.name,
+            tolerance=training.tolerance,
+            title=training.name,
         ),
     )
+    if training.table:
+        yield "residuals", residuals_of_rows(learned, training.table)
+        return
     x, y, grid, truth = sample(config)
     residual = y - learned.predict(x)
     yield (
@@ -157,12 +184,57 @@ def figures(learned: Result, training: Training) -> Iterator[tuple[str, Any]]:
     )
 
 
-def fit_figure(learned: Result, config: TrainConfig) -> Any:
-    """What was learned beside the truth, over a sample of the data."""
+def fit_figure(learned: Result, config: TrainConfig | TrainingTable) -> Any:
+    """What was learned beside the truth, or a table's exact fit, over a sample of the data."""
     from polyreg.reports import figures as draw
 
+    if isinstance(config, TrainingTable):
+        return fit_of_rows(learned, config)
     x, y, grid, truth = sample(config)
     return draw.fit((x, y), grid, truth, learned.predict(grid), config.name)
+
+
+def fit_of_rows(learned: Result, table: TrainingTable) -> Any:
+    """What was learned beside the exact fit; of several variables, observed against fitted."""
+    from polyreg.reports import figures as draw
+
+    best = table.best
+    (x, y, _), label = fit.points(best), fit.label(best)
+    name = fit.with_units(best, best.target)
+    if len(best.variables) > 1:
+        fitted = learned.predict(x)
+        return draw.observed(
+            fitted, y, None, level=best.level, name=name, title=table.name, label=label, no_band=""
+        )
+    grid = np.linspace(best.low[0], best.high[0], 400)
+    curves = best.predict(grid), learned.predict(grid)
+    names = fit.with_units(best, best.variables[0]), name
+    return draw.fit(
+        (x[:, 0], y), grid, *curves, table.name, names=names, reference="exact fit", label=label
+    )
+
+
+def residuals_of_rows(learned: Result, table: TrainingTable) -> Any:
+    """What was learned leaves of the rows, and how far it is from the exact fit."""
+    from polyreg.reports import figures as draw
+
+    best = table.best
+    x, y, _ = fit.points(best)
+    fitted = learned.predict(x)
+    across, name, place, mark = fitted, f"fitted {best.target}", x, "."
+    if len(best.variables) == 1:
+        across, name, mark = x[:, 0], fit.with_units(best, best.variables[0]), "-"
+        place = np.linspace(best.low[0], best.high[0], 400)[:, None]
+    error = best.predict(place) - learned.predict(place)
+    return draw.residuals(
+        (across, y - fitted),
+        (place[:, 0] if mark == "-" else across, error),
+        table.name,
+        names=(name, best.target),
+        reference="exact fit",
+        label=fit.label(best),
+        mark=mark,
+    )
 
 
 def sample(config: TrainConfig) -> tuple[np.ndarray, ...]:
@@ -175,28 +247,32 @@ def sample(config: TrainConfig) -> tuple[np.ndarray, ...]:
 def report(learned: Result, training: Training, interrupted: bool) -> tuple[list[str], list[str]]:
     """What was learned beside the truth and how the training ended, in lines; and warnings."""
     config, curve, optimum = training.config, training.curve, training.optimum
-    rows = learned.against_truth()
+    rows, table = beside(learned, training), training.table
     columns = {
-        "term": [term for term, _, _ in rows],
-        "truth": [f"{true:.6g}" for _, true, _ in rows],
+        "term": [term for term, *_ in rows],
+        "truth": [f"{true:.6g}" for _, true, *_ in rows],
         "best": [f"{c:.6g}" for c in optimum.coefficients] + ["-"] * len(rows),
         "learned": [f"{c:.6g}" for c in learned.coefficients] + ["-"] * len(rows),
-        "error": [f"{estimate - true:+.2g}" for _, true, estimate in rows],
+        "error": [f"{off:+.2g}" for *_, off in rows],
     }
-    if not optimum.misses_terms:
+    if table:
+        del columns["truth"]  # nobody knows it: best is the exact fit of these rows
+    elif not optimum.misses_terms:
         del columns["best"]  # the best of this degree is the truth itself
     lines = [aligned(list(columns), list(zip(*columns.values(), strict=False)))]
     if config.constant_rate is None:
-        lines.append(
-            f"learning rate auto: {curve.rate:.3g} at the first step{rates(config, optimum)}"
-        )
+        lines.append(f"learning rate auto: {curve.rate:.3g} at the first step{rates(training)}")
     warnings = []
-    gap, tolerance = curve.gap[-1], config.tolerance
+    if table:
+        told = f"{training.epochs:.3g} epochs", tolerance_of(training)
+        lines.append(", ".join([fit.rows(table.best), *told]))
+        warnings += [f"note: {note}" for note in table.best.notes]
+    gap, tolerance = curve.gap[-1], training.tolerance
     ended = outcome(training, interrupted)
     if curve.converged or interrupted:
         lines.append(ended)
     else:
-        warnings.append(f"warning: {ended}; {way_out(gap, optimum, config)}")
+        warnings.append(f"warning: {ended}; {way_out(gap, training)}")
     if curve.converged and gap >= tolerance:
         lines.append(
             f"note: one batch below {tolerance:g} ended it; --stop gap waits until the "
@@ -205,13 +281,14 @@ def report(learned: Result, training: Training, interrupted: bool) -> tuple[list
     return lines, warnings
 
 
-def rates(config: TrainConfig, optimum: Optimum) -> str:
+def rates(training: Training) -> str:
     """How the rate that `auto` takes goes on."""
+    config = training.config
     if config.optimizer != "sgd":
         _, power = SIZES[config.optimizer]
         constant = f", constant: {TORCH_OPTIMIZERS[config.optimizer]} makes its own steps smaller"
         return f", falling as (1 + step / 100)^-{power}" if power else constant
-    limit = falling(optimum, config.tolerance)
+    limit = falling(training.optimum, training.tolerance)
     bounded = f", and below {limit:.3g} / step" if math.isfinite(limit) else ""
     return f", then the largest that is safe for each batch{bounded}"
 
@@ -219,27 +296,42 @@ def rates(config: TrainConfig, optimum: Optimum) -> str:
 def outcome(training: Training, interrupted: bool = False) -> str:
     """How a training ended, in a sentence."""
     curve, optimum = training.curve, training.optimum
-    gap, steps, optimal = curve.gap[-1], curve.steps, "the optimum"
+    gap, steps, loss, optimal = curve.gap[-1], curve.steps, "expected loss", "the optimum"
+    if training.table:
+        loss, optimal = "mean squared error over the rows", "the exact fit"
     if optimum.residual_variance > 0:
         optimal += f", whose own mean squared error is {optimum.residual_variance:.4g}"
+    above = f"{loss} {gap:.2g} above {optimal}"
     if curve.converged:
-        return f"converged in {steps:,} steps: expected loss {gap:.2g} above {optimal}"
+        return f"converged in {steps:,} steps: {above}"
     if interrupted:
-        return f"interrupted at step {steps:,}: expected loss {gap:.2g} above {optimal}"
-    above = f"expected loss {gap:.2g} above {optimal} (tolerance {training.config.tolerance:g})"
-    return f"not converged in {steps:,} steps: {above}"
+        return f"interrupted at step {steps:,}: {above}"
+    return f"not converged in {steps:,} steps: {above} ({tolerance_of(training)})"
 
 
-def way_out(gap: float, optimum: Optimum, config: TrainConfig) -> str:
+def tolerance_of(training: Training) -> str:
+    """The tolerance, in squared units of y; of a table, what part of the variance of y that is."""
+    if not training.table:
+        return f"tolerance {training.tolerance:g}"
+    share, target = training.config.tolerance, training.table.best.target
+    return f"tolerance {training.tolerance:.4g}: {share:g} of the variance of {target}"
+
+
+def way_out(gap: float, training: Training) -> str:
     """What to try where a training did not converge."""
+    config, optimum = training.config, training.optimum
     eps = torch.finfo(getattr(torch, config.dtype)).eps
-    if config.stop == "batch" and optimum.residual_variance >= config.tolerance:
+    if config.stop == "batch" and optimum.residual_variance >= training.tolerance:
         return "a batch cannot get below the noise floor; use --stop gap, or raise --tolerance"
     if config.dtype == "float32" and gap < 100 * eps**2 * optimum.second_moment:
         return "float32 has no more digits; use --dtype float64, or raise --tolerance"
     if config.constant_rate is not None:
         return "a constant rate may hover or crawl; use --learning-rate auto"
     more = f"raise --max-steps (now {text(config.max_steps)})"
+    if training.max_steps < config.max_steps:
+        more = f"raise --epochs (now {config.epochs:,})"
+    if training.table and config.basis == "monomial":
+        more += f", or use --basis auto: the powers' condition is {optimum.condition():.3g}"
     if config.optimizer == "adamw":
         return (
             f"{more}; AdamW's weight decay may hold it off the optimum: --optimizer adam has none"

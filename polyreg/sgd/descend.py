@@ -47,12 +47,12 @@ def descend_together(
     if not running:
         return
     steps_of = (stepper or stepper_of(running[0]))(running)
-    terms = config.degree + 1
+    terms, max_steps = len(running[0].weights), running[0].max_steps
     batch = config.batch_size * (terms + 1)
     if len(running) == 1:
         running[0].attach(steps_of)
     first = running[0].curve.steps + 1
-    while running and first <= config.max_steps:
+    while running and first <= max_steps:
         numbers = batch
         match steps_of:
             case Compiled():
@@ -63,7 +63,7 @@ def descend_together(
             case _:
                 most = LOOP_CHUNK
         room = max(1, CHUNK_NUMBERS // (numbers * len(running)))
-        steps = min(most, room, config.max_steps - first + 1)
+        steps = min(most, room, max_steps - first + 1)
         with one(batch < MANY_NUMBERS):
             measured, going = steps_of.measure(running, first, steps)
         for training, chunk in measured:

@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 
 import numpy as np
 
 from polyreg.compiling import compiled, is_compiled
 from polyreg.errors import Diverged
-from polyreg.polynomials import families
 from polyreg.sgd.curve import Chunk
 from polyreg.sgd.rates import SIZES, falling, way_to_go, why_diverged
 from polyreg.sgd.training import Measured, Training
@@ -223,7 +221,7 @@ class Compiled:
     def __init__(self, trainings: Sequence[Training]):
         self._runs = [_Run(t) for t in trainings]
         config = trainings[0].config
-        self._first_compiled = 1 + UNCOMPILED // (config.batch_size * (config.degree + 1))
+        self._first_compiled = 1 + UNCOMPILED // (config.batch_size * len(trainings[0].weights))
         if len(trainings) > 1:
             self._first_compiled = 1
 
@@ -239,7 +237,7 @@ class Compiled:
             chunk, ended = run.chunk(loop, first, count)
             if ended == DIVERGED:
                 at = first + len(chunk.gap)
-                training.diverged = Diverged(why_diverged(at, training.config))
+                training.diverged = Diverged(why_diverged(at, training))
             elif ended == RUNNING:
                 going.append(m)
             if len(chunk.gap):
@@ -268,14 +266,13 @@ class _Run:
         self._order = training.stream.order
         self._gathered, self._powers = np.zeros((2, len(self._weights)), config.dtype), np.ones(2)
         constant, adam = config.constant_rate, config.optimizer == "adam"
-        size = SIZES["adam"][0] * way_to_go(config, optimum)
+        size = SIZES["adam"][0] * way_to_go(training)
         self._arguments = (
             *training.stream.source(),
-            *_recurrence(config.family, config.degree, config.dtype),
             *training.stream.table(),
             *(adam, math.nan if constant is None else float(constant)),
-            *(falling(optimum, config.tolerance), size, float(config.momentum)),
-            *(optimum.weights, optimum.root, config.tolerance, config.stop == "gap"),
+            *(falling(optimum, training.tolerance), size, float(config.momentum)),
+            *(optimum.weights, optimum.root, training.tolerance, config.stop == "gap"),
             training.limit,
         )
 
@@ -293,9 +290,3 @@ class _Run:
 
     def state(self) -> dict[str, np.ndarray]:
         return {"gathered": self._gathered, "powers": self._powers}
-
-
-@cache
-def _recurrence(family: str, degree: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    found = families.recurrence(family, degree)
-    return np.array(found.scales, dtype), np.array(found.decays, dtype)

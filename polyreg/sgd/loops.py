@@ -11,8 +11,7 @@ from polyreg.config import TrainConfig
 from polyreg.device import float64
 from polyreg.errors import Diverged
 from polyreg.fields import MOMENTUM, TORCH_OPTIMIZERS
-from polyreg.polynomials import families
-from polyreg.polynomials.module import PolynomialModel
+from polyreg.polynomials.module import LinearModel
 from polyreg.sgd.curve import Chunk
 from polyreg.sgd.rates import Rates, why_diverged
 from polyreg.sgd.stream import take
@@ -31,22 +30,22 @@ class Batched:
 
     def measure(self, running: Sequence[Training], first: int, steps: int) -> Measured:
         """As Stepper's."""
-        config = running[0].config
         x, y = take([training.stream for training in running], steps)
         rates, loss, weights = self(x, y, first)
         optima = np.stack([training.optimum.weights for training in running])
         gap = running[0].optimum.excess(float64(weights) - optima[:, None])
 
+        config, tolerance = running[0].config, running[0].tolerance
         limit = np.array([training.limit for training in running])[:, None]
         lost = _first(~((gap <= limit) & np.isfinite(loss)))
-        met = _first((gap if config.stop == "gap" else loss) < config.tolerance)
+        met = _first((gap if config.stop == "gap" else loss) < tolerance)
         # What comes after the first of the two never happened.
         ends = np.minimum(np.minimum(lost, met + 1), steps).tolist()
         measured, going = [], []
         for m, (training, end) in enumerate(zip(running, ends, strict=True)):
             converged = bool(met[m] < end)
             if not converged and end < steps:
-                training.diverged = Diverged(why_diverged(first + end, training.config))
+                training.diverged = Diverged(why_diverged(first + end, training))
             elif not converged:
                 going.append(m)
             if end:
@@ -84,7 +83,7 @@ class Scan(Batched):
     def __init__(self, trainings: Sequence[Training]):
         self._rates = Rates(trainings)
         self._momentum = trainings[0].config.momentum
-        self._family = trainings[0].config.family
+        self._stream = trainings[0].stream
         weights = torch.stack([t.weights for t in trainings])
         self._terms, self._origin = weights.shape[1], weights
         if weights.dtype == torch.float64:
@@ -97,9 +96,9 @@ class Scan(Batched):
 
     @torch.inference_mode()
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        terms, m, dtype = self._terms, self._momentum, x.dtype
-        rows = x.new_empty(*x.shape[:2], terms + 1, x.shape[2])
-        families.fill(rows[..., :terms, :], x, self._family)
+        terms, m, dtype = self._terms, self._momentum, y.dtype
+        rows = y.new_empty(*x.shape[:2], terms + 1, x.shape[2])
+        self._stream.fill(rows[..., :terms, :], x)
         _plus(torch.neg(y, out=rows[..., terms, :]), rows, self._origin[:, None])
         products = (rows[..., :terms, :] @ rows.mT).to(self._exact) / x.shape[-1]
         trace = products.diagonal(dim1=-2, dim2=-1).sum(-1)
@@ -172,16 +171,16 @@ class Loop(Batched):
 
     def __init__(self, trainings: Sequence[Training]):
         self._rates = Rates(trainings)
-        self._models = [t.model for t in trainings]
+        self._models = [LinearModel.of(t.weights) for t in trainings]
         self._optimizers = [_optimizer(model, trainings[0].config) for model in self._models]
-        self._config = trainings[0].config
+        self._config, self._stream = trainings[0].config, trainings[0].stream
 
     def __call__(self, x: Tensor, y: Tensor, first: int) -> tuple[np.ndarray, np.ndarray, Tensor]:
-        features = families.design_matrix(x, self._config.family, self._config.degree)
+        features = self._stream.features(x)
         trace = features.square().sum((-1, -2)) / x.shape[-1]
         rates = self._rates(float64(trace), first)
-        loss = x.new_empty(x.shape[:2])
-        weights = x.new_empty((*x.shape[:2], features.shape[-1]))
+        loss = y.new_empty(x.shape[:2])
+        weights = y.new_empty((*x.shape[:2], features.shape[-1]))
         for m, model in enumerate(self._models):
             for t, rate in enumerate(rates[m].tolist()):
                 loss[m, t], weights[m, t] = self._step(m, model, features[m, t], y[m, t], rate)
@@ -225,7 +224,7 @@ class Loop(Batched):
         self._rates.select(runs)
 
 
-def _optimizer(model: PolynomialModel, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(model: LinearModel, config: TrainConfig) -> torch.optim.Optimizer:
     """torch's own, with its defaults: AdamW decays the weights by 0.01 times the rate a step."""
     kind = getattr(torch.optim, TORCH_OPTIMIZERS[config.optimizer])
     more = {"momentum": config.momentum} if config.optimizer in MOMENTUM else {}

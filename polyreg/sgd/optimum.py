@@ -1,12 +1,21 @@
-"""Exact optimum of a training: least squares when the distribution of x is known."""
+"""Exact optimum of a training: least squares when the distribution of x, or the table, is known."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 
+from polyreg.device import one
+from polyreg.errors import Refused
 from polyreg.polynomials import families
+from polyreg.polynomials.design import Design, Powers, Recurrence, floats
+from polyreg.polynomials.document import NO_ERRORS
+from polyreg.polynomials.result import Result
+from polyreg.polynomials.solution import Solution
 
 
 @dataclass(frozen=True)
@@ -89,3 +98,126 @@ def _optimum(inputs, family, degree, coefficients, noise) -> Optimum:
         misses_terms=any(coefficients[terms:]),
         design=design,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """The rows of a table as a training needs them, and their exact fit.
+
+    features (N, K) and targets (N,) are those of the config's dtype; features_0 = 1. Expectations
+    are means over the rows, so that the gap is the mean of (f_w(x) - f_best(x))^2.
+
+        auto      features = design(x) triangle^-1, orthonormal: features^T features / N = 1
+        monomial  products of powers of z = (x - mean) / SD, which are `design`; triangle = 1
+    """
+
+    config: Any
+    best: Result  # least squares on these rows; its origin knows the table
+    design: Design
+    triangle: np.ndarray  # (K, K), upper: the weights of features are triangle times design's
+    features: np.ndarray
+    targets: np.ndarray
+    optimum: Optimum
+    unit: float  # standard deviation of y; of a y that is constant its size
+
+    @property
+    def name(self) -> str:
+        """As its run is called."""
+        return self.config.named((), self.best.variables)
+
+    @classmethod
+    def of(cls, config: Any, best: Result, x: np.ndarray, y: np.ndarray) -> "TrainingTable":
+        """From rows x (N, D), y (N,). Raises Refused where they leave terms undetermined."""
+        if best.rank < len(best.terms):
+            found = best.solution.dependent or (f"rank {best.rank} of {len(best.terms)}",)
+            more = f"; and {len(found) - 3} more" if found[3:] else ""
+            raise Refused(
+                f"on these rows {'; '.join(found[:3])}{more}: no optimum to compare with; lower "
+                "--degree, or --exclude a column"
+            )
+        rows, design, weights = torch.from_numpy(x), best.design, best.weights
+        if config.basis == "monomial":
+            design = _standardized(design, x)
+            windows = [(r.centre, r.radius) for r in design.recurrences]
+            exact = Powers(best.design, windows).coefficients([*map(Fraction, weights.tolist())])
+            weights = floats(exact)
+        features = design.matrix(rows)
+        with one():  # whose number of threads may change the last digits
+            q, r = torch.linalg.qr(features)
+        signs = torch.ones_like(r.diagonal()).copysign(r.diagonal())
+        root = (signs[:, None] * r).numpy() / math.sqrt(len(y))
+        triangle = np.eye(len(root))
+        if config.basis == "auto":
+            features = math.sqrt(len(y)) * signs * q
+            weights, triangle, root = root @ weights, root, triangle
+        features[:, 0] = 1
+        optimum = Optimum(
+            weights=weights,
+            coefficients=best.coefficients,
+            residual_variance=best.solution.rss / len(y),
+            second_moment=float(np.mean(y**2)),
+            misses_terms=False,
+            design=root,
+        )
+        unit = float(y.std()) if np.ptp(y) else float(abs(y[0])) or 1.0
+        dtype = getattr(torch, config.dtype)
+        own = features.to(dtype).contiguous().numpy()
+        targets = torch.from_numpy(y).to(dtype).numpy()
+        return cls(config, best, design, triangle, own, targets, optimum, unit)
+
+    def result(self, weights: np.ndarray, gap: float, tolerance: float) -> Result:
+        """A training's Result, in the units of the data: weights (K,) of the features."""
+        own = np.linalg.solve(self.triangle, weights)
+        exact = self.design.powers.coefficients([*map(Fraction, own.tolist())])
+        unknown, notes = np.full(len(own), np.nan), [NO_ERRORS, *self.best.origin.remarks]
+        if gap >= tolerance:
+            notes.append(
+                "the training ended short of the optimum: its mean squared distance from the exact "
+                f"fit, over the rows, is {gap:.2g}, {gap / self.unit**2:.2g} of the variance of "
+                f"{self.best.target}"
+            )
+        return replace(
+            self.best,
+            design=self.design,
+            solution=Solution(
+                weights=own,
+                coefficients=floats(exact),
+                inverse=np.full((len(own), len(own)), np.nan),
+                spread=unknown,
+                errors=unknown,
+                rss=math.nan,
+                tss=math.nan,
+                rank=len(own),
+                condition=self.optimum.condition(),
+            ),
+            precision=self.config.dtype,
+            method=self.config.optimizer,
+            notes=tuple(notes),
+            origin=self,
+        )
+
+    def require_headroom(self) -> None:
+        """Refuse rows whose squares the dtype cannot hold."""
+        config, limits = self.config, torch.finfo(getattr(torch, self.config.dtype))
+        far = float(np.abs(self.features).max())
+        if not far**2 * len(self.design.exponents) <= 1e-14 * limits.max:
+            raise Refused(
+                f"--basis {config.basis}: a term reaches {far:.2g} on the rows, too large to "
+                f"square in {config.dtype}; use --dtype float64, or lower --degree"
+            )
+        mean = self.optimum.second_moment
+        if not (mean <= 1e-14 * limits.max and self.unit**2 >= 1e14 * limits.tiny):
+            raise Refused(
+                f"the mean of {self.best.target}^2 is {mean:.2g}, and its variance "
+                f"{self.unit**2:.2g}, which {config.dtype} cannot hold with room to spare; rescale "
+                f"{self.best.target}, or use --dtype float64"
+            )
+
+
+def _standardized(design: Design, x: np.ndarray) -> Design:
+    """The same terms as products of powers of z = (x - mean) / SD."""
+    degree = design.degree
+    straight = (0.0,) * degree, (1.0,) * degree, (0.0,) * degree
+    places = zip(x.mean(axis=0).tolist(), x.std(axis=0).tolist(), strict=True)
+    recurrences = tuple(Recurrence(mean, sd or 1.0, *straight) for mean, sd in places)
+    return replace(design, recurrences=recurrences, unit=1.0, basis="monomial")

@@ -38,8 +38,9 @@ class Rates:
     variance would keep a constant rate hovering, falls as Robbins and Monro ask; its 4 is four
     times what estimates best at a given t, and gets below a tolerance soonest (LOG.md).
     The other optimizers move each weight by about their rate, so that the measure is the way to
-    go: y's own size, and that of the initial weights, U(-b, b) with b^2 = 1 / max(degree, 1), where
-    y is small. With the c and p of SIZES, and a momentum where there is one,
+    go: y's own size, and that of the initial weights, U(-b, b) with b^2 = 1 / max(K - 1, 1), on a
+    table times the variance of y, where y is small. With the c and p of SIZES, and a momentum
+    where there is one,
 
         lr_t = (1 - momentum) c sqrt(E y^2 + K b^2 / 3) / (1 + t / 100)^p
 
@@ -49,11 +50,10 @@ class Rates:
 
     def __init__(self, trainings: Sequence[Training]):
         self._config = trainings[0].config
-        optima = [t.optimum for t in trainings]
         constants = [t.config.constant_rate for t in trainings]
         self._constant = _column([math.nan if c is None else c for c in constants])
-        self._falling = _column([falling(o, self._config.tolerance) for o in optima])
-        self._size = _column([way_to_go(self._config, o) for o in optima])
+        self._falling = _column([falling(t.optimum, t.tolerance) for t in trainings])
+        self._size = _column([way_to_go(t) for t in trainings])
 
     def __call__(self, trace: np.ndarray, first: int) -> np.ndarray:
         """Those of the steps from `first` on, whose batches have tr G = trace (M, T)."""
@@ -71,11 +71,12 @@ class Rates:
         self._size = self._size[runs]
 
 
-def way_to_go(config: TrainConfig, optimum: Optimum) -> float:
+def way_to_go(training: Training) -> float:
     """sqrt(E y^2 + K b^2 / 3), as `Rates` has it, at most what AdamW's decay can bear."""
-    start = (config.degree + 1) / (3 * max(config.degree, 1))
-    most = 1 / DECAY if config.optimizer == "adamw" else math.inf
-    return min(math.sqrt(optimum.second_moment + start), most)
+    terms = len(training.weights)
+    start = training.unit**2 * terms / (3 * max(terms - 1, 1))
+    most = 1 / DECAY if training.config.optimizer == "adamw" else math.inf
+    return min(math.sqrt(training.optimum.second_moment + start), most)
 
 
 def falling(optimum: Optimum, tolerance: float) -> float:
@@ -89,11 +90,19 @@ def _column(numbers: Sequence[float]) -> np.ndarray:
     return np.array(numbers)[:, None]
 
 
-def why_diverged(step: int, config) -> str:
+def why_diverged(step: int, training: Training) -> str:
+    config = training.config
     found = f"diverged at step {step}: --learning-rate {text(config.learning_rate)}"
     if config.optimizer != "sgd":
         name = TORCH_OPTIMIZERS[config.optimizer]
         return f"{found} is too large for {name}; lower it, or use auto"
+    if training.table:
+        largest = float(training.optimum.singular_values()[0])
+        return (
+            f"{found} is too large: all rows in a batch bear at most "
+            f"{(1 + config.momentum) / largest**2:.3g}, and small batches less; lower it, or use "
+            "auto"
+        )
     return (
         f"{found} is above the largest stable rate, {stable_rate(config):.3g} for this model and "
         f"batch size; lower it, or use auto"

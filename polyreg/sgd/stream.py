@@ -1,12 +1,15 @@
-"""A known polynomial as a stream of batches."""
+"""Streams of batches: of a known polynomial, or of the rows of a table."""
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from polyreg.polynomials import families
 
 SAMPLES_IN_DIGEST = 4096
 
@@ -17,10 +20,11 @@ class Randomness(NamedTuple):
     inputs: np.random.Generator
     noise: np.random.Generator
     weights: np.random.Generator
+    shuffling: np.random.Generator
 
     @classmethod
     def of(cls, seed: int) -> "Randomness":
-        return cls(*map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3)))
+        return cls(*map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4)))
 
 
 class Stream:
@@ -49,12 +53,14 @@ class Stream:
 
     def source(self) -> tuple:
         """What `draw` draws from and makes: generator of x, whether x is uniform, coefficients,
-        generator of the noise, its standard deviation; and the batch size.
+        generator of the noise, its standard deviation; the batch size; and the scales and decays
+        of the basis' recurrence.
         """
         c = self.config
         truth = np.array(c.coefficients, dtype=float)
         uniform, noise = c.inputs == "uniform", float(c.noise)
-        return self._inputs, uniform, truth, self._noise, noise, c.batch_size
+        steps = _recurrence(c.family, c.degree, c.dtype)
+        return self._inputs, uniform, truth, self._noise, noise, c.batch_size, *steps
 
     def table(self) -> tuple[np.ndarray, np.ndarray]:
         """Features (N, K) and targets (N,) of rows that are known; none here: all are drawn."""
@@ -63,6 +69,14 @@ class Stream:
     def order(self, steps: int) -> np.ndarray:
         """The rows of the next steps (steps * B,); none here."""
         return np.empty(0, np.int64)
+
+    def features(self, x: Tensor) -> Tensor:
+        """phi_0 ... phi_{K-1} of what `take` gives for x (...)  ->  (..., K)"""
+        return families.design_matrix(x, self.config.family, self.config.degree)
+
+    def fill(self, rows: Tensor, x: Tensor) -> None:
+        """The same into rows (..., K, B), in place, of x (..., B)."""
+        families.fill(rows, x, self.config.family)
 
     def samples(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The next samples: x (count,) and y (count,), float64."""
@@ -88,11 +102,83 @@ class Stream:
             y += self.config.noise * self._noise.standard_normal(len(x))
 
 
+class RowStream(Stream):
+    """Batches of a table's rows: features (N, K), and targets (N,), of the run's dtype.
+
+    Each epoch is a new permutation of the rows. Batches follow one another through the epochs
+    without a gap, so that a batch may reach over the end of one. In place of x, `take` gives the
+    places of the rows.
+    """
+
+    def __init__(
+        self,
+        config,
+        randomness: Randomness,
+        features: np.ndarray,
+        targets: np.ndarray,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(config, randomness, device)
+        self._rows = features, targets
+        self._features, self._targets = (torch.from_numpy(a).to(device) for a in self._rows)
+        self._shuffling = randomness.shuffling
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        self._before = self._shuffling.bit_generator.state
+        self._epoch, self._place = self._shuffling.permutation(len(self._targets)), 0
+
+    @property
+    def state(self) -> dict:
+        """Where it stands: what the epoch's permutation was drawn from, and the place in it."""
+        return {"shuffling": self._before, "place": self._place}
+
+    @state.setter
+    def state(self, state: dict) -> None:
+        self._shuffling.bit_generator.state = state["shuffling"]
+        self._shuffle()
+        self._place = state["place"]
+
+    def source(self) -> tuple:
+        """As Stream's, of which nothing is drawn."""
+        nothing, bare = np.zeros(1), np.empty(0, self.config.dtype)
+        return self._inputs, True, nothing, self._noise, 0.0, self.config.batch_size, bare, bare
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._rows
+
+    def order(self, steps: int) -> np.ndarray:
+        wanted, found = steps * self.config.batch_size, []
+        while wanted:
+            if self._place == len(self._epoch):
+                self._shuffle()
+            part = self._epoch[self._place : self._place + wanted]
+            self._place += len(part)
+            wanted -= len(part)
+            found.append(part)
+        return np.concatenate(found)
+
+    def places(self, steps: int) -> tuple[Tensor, Tensor]:
+        """The next batches: the places of their rows, and y, (steps, B) each."""
+        order = torch.from_numpy(self.order(steps)).to(self.device).view(steps, -1)
+        return order, self._targets[order]
+
+    def features(self, x: Tensor) -> Tensor:
+        return self._features[x]
+
+    def fill(self, rows: Tensor, x: Tensor) -> None:
+        rows.copy_(self._features[x].mT)
+
+
 def take(streams: Sequence[Stream], steps: int) -> tuple[Tensor, Tensor]:
     """The next batches of streams of one shape, as each would give alone.
 
     ->  x (M, steps, B) and y (M, steps, B)
     """
+    if isinstance(streams[0], RowStream):
+        [stream] = streams
+        places, targets = stream.places(steps)  # type: ignore[attr-defined]
+        return places[None], targets[None]
     config, device = streams[0].config, streams[0].device
     x, y = _samples(streams, steps * config.batch_size)
     shape, dtype = (len(streams), steps, config.batch_size), getattr(torch, config.dtype)
@@ -108,6 +194,12 @@ def _samples(streams: Sequence[Stream], count: int) -> tuple[np.ndarray, np.ndar
     for stream, inputs, outputs in zip(streams, x, y, strict=True):
         stream.draw(inputs, outputs)
     return x, y
+
+
+@cache
+def _recurrence(family: str, degree: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    found = families.recurrence(family, degree)
+    return np.array(found.scales, dtype), np.array(found.decays, dtype)
 
 
 def sha256(config) -> str:

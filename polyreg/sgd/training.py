@@ -10,11 +10,11 @@ import torch
 from polyreg.config import TrainConfig
 from polyreg.device import float64
 from polyreg.errors import Diverged, Refused
-from polyreg.polynomials.module import PolynomialModel, initial_weights
+from polyreg.polynomials.module import FittedModel, PolynomialModel, initial_weights
 from polyreg.polynomials.result import Result
 from polyreg.sgd.curve import Chunk, Curve
-from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.stream import Randomness, Stream
+from polyreg.sgd.optimum import Optimum, TrainingTable
+from polyreg.sgd.stream import Randomness, RowStream, Stream
 
 # A run that is still right can be thrown far by one heavy-tailed batch and come back. Growth seen
 # in runs that then converged: see LOG.md; growth past this factor was never seen to come back.
@@ -45,22 +45,39 @@ class Training:
     Its weights (K,) are those after the last step, of a run that diverged the last before. `curve`
     has `at`, `loss` and `gap` (T,), `steps`, `rate` (the first step's) and `converged`.
 
+    On the rows of a `table`, its tolerance and its initial weights are in units of the table's y:
+    those of the config times the variance of y, and times its standard deviation.
+
     >>> import polyreg
     >>> training = polyreg.train(degree=2, max_steps=20)
     >>> training.curve.gap.shape, training.result().terms
     ((20,), ['1', 'x', 'x^2'])
     """
 
-    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device | str = "cpu",
+        table: TrainingTable | None = None,
+    ):
         random = Randomness.of(config.seed)
-        self.config, self.device = config, device
-        self.optimum = Optimum.of(config)
-        self.stream = Stream(config, random, device)
-        weights = initial_weights(config.degree, random.weights)
+        self.config, self.device, self.table = config, device, table
+        self.unit, self.max_steps = 1.0, config.max_steps
+        self.stream: Stream
+        if table:
+            self.optimum, self.unit = table.optimum, table.unit
+            self.stream = RowStream(config, random, table.features, table.targets, device)
+            if config.epochs:
+                rows = config.epochs * len(table.targets)
+                self.max_steps = min(self.max_steps, -(-rows // config.batch_size))
+        else:
+            self.optimum, self.stream = Optimum.of(config), Stream(config, random, device)
+        self.tolerance = config.tolerance * self.unit**2
+        weights = self.unit * initial_weights(len(self.optimum.weights) - 1, random.weights)
         self.weights = weights.to(device, getattr(torch, config.dtype))
         off = self.optimum.design @ (weights.numpy() - self.optimum.weights)
         start = float(off @ off)
-        self.limit = DIVERGED * (start + self.optimum.residual_variance + config.tolerance)
+        self.limit = DIVERGED * (start + self.optimum.residual_variance + self.tolerance)
         self.curve = Curve()
         self.seconds = math.nan  # what it took, set by who trains it
         self.diverged: Diverged | None = None
@@ -68,8 +85,21 @@ class Training:
         self._before: Mapping[str, np.ndarray] | None = None  # what an earlier stepper left
 
     @property
-    def model(self) -> PolynomialModel:
-        """A model of these weights, on their device."""
+    def name(self) -> str:
+        """As its run is called."""
+        return (self.table or self.config).name
+
+    @property
+    def epochs(self) -> float:
+        """How many times it has seen each row of its table; nan of drawn samples."""
+        seen = self.curve.steps * self.config.batch_size
+        return seen / len(self.table.targets) if self.table else math.nan
+
+    @property
+    def model(self) -> PolynomialModel | FittedModel:
+        """A model of these weights: on their device, or of a table's in float64 on the CPU."""
+        if self.table:
+            return FittedModel(self.result())
         made = PolynomialModel(self.config).to(self.device)
         made.set_weights(self.weights)
         return made
@@ -77,10 +107,14 @@ class Training:
     def result(self) -> Result:
         """What it came to so far: a Result without standard errors, beside the truth.
 
-        Its domain is that of the x drawn, `nobs` how many were. Of a run that diverged, the weights
-        are the last finite ones; of one that took no step, there is no domain, and none to give.
+        Its domain is that of the x drawn, `nobs` how many were; on a table, those of its rows,
+        beside their exact fit: `table.best`. Of a run that diverged, the weights are the last
+        finite ones; of one that took no step, there is no domain, and none to give.
         """
         config, curve = self.config, self.curve
+        if self.table:
+            gap = float(curve.gap[-1]) if curve.steps else math.nan
+            return self.table.result(float64(self.weights), gap, self.tolerance)
         return Result.trained(
             float64(self.weights),
             config.family,
@@ -96,7 +130,7 @@ class Training:
     @property
     def ended(self) -> bool:
         """By its own stop rule, by its steps being used up, or by diverging."""
-        used_up = self.curve.steps >= self.config.max_steps
+        used_up = self.curve.steps >= self.max_steps
         return self.curve.converged or used_up or self.diverged is not None
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -132,7 +166,9 @@ Measured = tuple[list[tuple[Training, Chunk]], list[int]]
 
 
 def require_headroom(config: TrainConfig) -> None:
-    """Refuse data whose squares the dtype cannot hold, tails and excursions included."""
+    """Refuse samples whose squares the dtype cannot hold, tails and excursions included."""
+    if config.data:
+        return  # its rows are known, and judged as they are: TrainingTable.require_headroom
     second_moment = Optimum.of(config).second_moment
     if second_moment > 1e-14 * torch.finfo(getattr(torch, config.dtype)).max:
         raise Refused(

@@ -19,7 +19,7 @@ from polyreg.fields import Reading
 from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.files import File, sha256
-from polyreg.tables.formats.cells import codes_of
+from polyreg.tables.formats.cells import BadCell, codes_of
 from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
@@ -276,7 +276,7 @@ class Table(Rows):
                 before += batch.num_rows
                 x = [as_float64(meant[c], self.units.get(c, "")) for c in self.names]
                 if file.text:
-                    kept = [file.typed(c, a, kinds.get(c)) for c, a in columns.items()]
+                    kept = [_typed(file, c, a, kinds.get(c)) for c, a in columns.items()]
                     batch = pa.record_batch(kept, names=every)
                 yield batch, self._uncoded(np.column_stack(x))
         self._require_unchanged(self._files)
@@ -328,6 +328,13 @@ class Table(Rows):
             return digests[0]
         lines = (f"{d}  {f.name}\n" for d, f in zip(digests, self._files, strict=True))
         return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
+
+
+def _typed(file: File, column: str, cells: pa.Array, kind: pa.DataType | None) -> pa.Array:
+    try:
+        return file.typed(column, cells, kind)
+    except BadCell as error:
+        raise BadCell(error.index, error.text, column) from error
 
 
 def at_once(function: Callable, items: Iterable) -> Iterator:

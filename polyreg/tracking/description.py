@@ -6,6 +6,7 @@ somebody wrote, or changed, is known and kept.
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +27,8 @@ EQUATION, OUTCOME = 2000, 500  # characters
 def of(outcome: str, result: Result | None = None) -> str:
     """A result's equation, how it came about, and its coefficients: at most ROOM characters.
 
-    Of a fit, with standard errors and intervals; of a training, with the truth and the error.
+    Of a fit, with standard errors and intervals; of a training, with the truth and the error where
+    the truth is known.
     """
     how = escaped(outcome[:OUTCOME])
     if result is None:
@@ -44,6 +46,8 @@ def of(outcome: str, result: Result | None = None) -> str:
 def _fitted(result: Result) -> tuple[list[str], list[list[str]]]:
     header = ["term", "estimate", "std error", f"{100 * result.level:g} % low", "high"]
     shown = {"estimate": ".10g", "std_error": ".3g", "low": ".6g", "high": ".6g"}
+    if math.isnan(result.solution.rss):  # of a training on a table
+        header, shown = ["term", "learned"], {"estimate": ".10g"}
     rows = [
         [row["term"], *("-" if row[k] is None else format(row[k], f) for k, f in shown.items())]
         for row in result.to_dict()["terms"]

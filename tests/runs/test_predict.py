@@ -311,3 +311,13 @@ def test_bad_input_under_mlflow_run_ends_its_run_failed_with_the_reason(store, m
     assert result.exit_code == 2
     run = mlflow.get_run(opened)
     assert run.info.status == "FAILED" and "no model at runs:/none/model" in run.data.tags["error"]
+
+
+def test_a_column_of_dates_that_is_no_variable_stays_as_it_is_written(model):
+    text = "when;a;b\n13.03.2024;0,5;1\n14.03.2024;0,25;2\n"
+    Path("new.csv").write_text(text)
+    for out in ("out.csv", "out.parquet"):
+        result = predict("--model", model, "--data", "new.csv", "--out", out)
+        assert result.exit_code == 0, result.output
+        read = pd.read_csv(out) if out.endswith("csv") else pd.read_parquet(out)
+        assert read.when.tolist() == ["13.03.2024", "14.03.2024"]

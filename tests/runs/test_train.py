@@ -1,15 +1,20 @@
 """The main job, read back from MLflow."""
 
 import json
+import os
+import signal
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
 
 import polyreg
+from experiments import compare, fit, predict
 from experiments.train import main
+from polyreg.sgd.descend import descend
 from tests.conftest import artifact, only_run
 
 
@@ -219,3 +224,139 @@ def test_a_registered_model_is_loaded_by_its_name(store):
     assert eval(equation, {"x": x}) == pytest.approx(learned.predict([x])[0], rel=1e-12)
     result = train("--register-as", "a/b")
     assert result.exit_code == 2 and "--register-as must be a name" in result.output
+
+
+# On the rows of a table.
+
+ON_ROWS = ("--data", "rows.csv", "--target", "y", "--missing", "drop")
+
+
+def write_rows() -> pd.DataFrame:
+    """rows.csv, as Europe writes it: two features, dates, words, a code for a missing value."""
+    random = np.random.default_rng(8)
+    days = pd.date_range("2024-03-01", periods=90)
+    rows = pd.DataFrame({"a": random.uniform(0, 5, 90), "b": random.normal(10, 1, 90)}).round(4)
+    rows["y"] = (1e6 * (1 + rows.a * rows.b + random.normal(0, 0.1, 90))).round(1)
+    rows.loc[7, "y"] = None
+    written = rows.assign(when=days.strftime("%d.%m.%Y"), who="me")
+    written.to_csv("rows.csv", index=False, sep=";", decimal=",")
+    return rows.dropna()
+
+
+@pytest.mark.parametrize("basis", ["auto", "monomial"])
+def test_a_training_on_rows_is_tracked_beside_its_exact_fit_and_its_model_predicts(store, basis):
+    rows = write_rows()
+    arguments = ("--basis", basis, "--degree", "2", "--exclude", "when", "--tolerance", "1e-6")
+    result = train(*ON_ROWS, *arguments)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[0].split() == ["term", "best", "learned", "error"]
+    assert "89 rows (1 dropped: y 1)" in result.output
+    assert "1e-06 of the variance of y" in result.output
+    assert "note: rows.csv was read as separated by ';', decimal comma" in result.output
+    assert "note: no features: who (text)" in result.output
+    run = only_run()
+    metrics, tags, params = run.data.metrics, run.data.tags, run.data.params
+    assert run.info.run_name.startswith("rows.csv · y ~ a + b · degree 2")
+    assert params["data"] == "rows.csv" and not {"noise", "coefficients", "inputs"} & set(params)
+    best = polyreg.fit("rows.csv", target="y", exclude=("when",), degree=2, missing="drop")
+    y, gap = rows.y.to_numpy(), metrics["loss/gap"]
+    assert metrics["epochs"] == metrics["steps"] * 32 / 89
+    assert metrics["rows"] == 89 and metrics["rows_missing"] == 1 and gap < 1e-6 * y.var()
+    learned = polyreg.load(f"runs:/{run.info.run_id}/model")
+    x = rows[["a", "b"]].to_numpy(copy=True)
+    assert np.mean((learned(x) - best(x)) ** 2) == pytest.approx(gap, rel=1e-6)
+    assert metrics["r2"] == pytest.approx(1 - np.mean((y - learned(x)) ** 2) / y.var(), rel=1e-9)
+    off = np.abs(learned.coefficients - best.coefficients).max()
+    assert metrics["coef_error/max"] == pytest.approx(off, rel=1e-6)
+    assert tags["converged"] == "true" and tags["data.read"].startswith("separated by ';'")
+    assert tags["data.sha256"] == best.origin.sha256
+    assert tags["basis"] == {"auto": "orthonormal over the rows"}.get(basis, basis)
+    [used] = run.inputs.dataset_inputs
+    assert used.dataset.name == "rows.csv" and '"num_rows": 90' in used.dataset.profile
+    assert json.loads(artifact(run, "sample.json").read_text())["y"] == y.tolist()
+    for plot in ("fit", "loss", "residuals"):
+        assert artifact(run, f"plots/{plot}.png").stat().st_size > 5000
+    uri = f"runs:/{run.info.run_id}/model"
+    served = mlflow.pyfunc.load_model(uri).predict(rows[["b", "a"]])
+    module = mlflow.pytorch.load_model(uri)(torch.from_numpy(x)).detach().numpy()
+    for found in (served.prediction, module[:, 0]):
+        np.testing.assert_allclose(found, learned(x), rtol=1e-12)
+    table = run.data.tags["mlflow.note.content"]
+    assert "| term | learned |" in table and "mean squared error over the rows" in table
+    asked = ["--model", uri, "--data", "rows.csv", "--out", "out.csv"]
+    assert CliRunner().invoke(predict.main, asked).exit_code == 0
+
+
+def test_a_training_on_rows_is_compared_with_the_fit_of_the_same_table(store):
+    rows = write_rows()[["a", "y"]]
+    rows.to_csv("one.csv", index=False)
+    chosen = ("--data", "one.csv", "--target", "y", "--degree", "2")
+    assert train(*chosen).exit_code == 0
+    assert CliRunner().invoke(fit.main, chosen).exit_code == 0
+    assert train("--degree", "2").exit_code == 0
+    result = CliRunner().invoke(compare.main, [])
+    assert result.exit_code == 0, result.output
+    trained, fitted, drawn = (
+        line.split() for line in result.output.splitlines() if line[:2].strip() in ("1", "2", "3")
+    )
+    letters = [[w for w in line if w in ("A", "B")] for line in (trained, fitted, drawn)]
+    assert letters == [["A"], ["A"], ["B"]]
+    page = (store / "comparison.html").read_text()
+    assert "y against a" in page and "Options that differ" in page
+
+
+def test_a_run_on_rows_that_have_changed_is_not_gone_on_with(store):
+    write_rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polyreg.sgd.descend.descend", stopping)
+        patch.setattr("polyreg.sgd.descend.CHUNK", 20)
+        result = train(*ON_ROWS, "--tolerance", "1e-30", "--max-steps", "200")
+    assert result.exit_code == 130, result.output
+    run = only_run()
+    text = (store / "rows.csv").read_text()
+    (store / "rows.csv").write_text(text.replace(";me", ";you", 1))
+    refused = train("--resume", run.info.run_id)
+    assert refused.exit_code == 2 and "rows.csv has changed since that run" in refused.output
+    (store / "rows.csv").write_text(text)
+    assert train("--resume", run.info.run_id).exit_code == 0
+    alone = polyreg.train(
+        data="rows.csv", target="y", missing="drop", tolerance=1e-30, max_steps=200
+    )
+    metrics = only_run().data.metrics
+    assert metrics["steps"] == 200 and metrics["loss/gap"] == alone.curve.gap[-1]
+    learned = alone.result()
+    assert metrics["coef/a"] == learned.coefficients[learned.terms.index("a")]
+
+
+def stopping(training):
+    """As descend, of whom Ctrl-C is asked in between."""
+    for chunk in descend(training):
+        if training.curve.steps >= 100:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield chunk
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--target", "y"], "--data and --target, the column to predict, belong together"),
+        (["--data", "rows.csv"], "belong together; give both"),
+        ([*ON_ROWS, "--noise", "1"], "--noise describes drawn samples; leave it out with --data"),
+        ([*ON_ROWS, "--coefficients", "1,2"], "--coefficients describes drawn samples"),
+        ([*ON_ROWS, "--basis", "legendre"], "must be auto or monomial with --data; got legendre"),
+        (["--separator", ";"], "--separator describes a table, and needs --data; got ;"),
+        (["--epochs", "3"], "--epochs describes a table, and needs --data; got 3"),
+        ([*ON_ROWS, "--epochs", "-1"], "--epochs must be 0 (no limit) or more; got -1"),
+        (["--data", "none.csv", "--target", "y"], "none.csv"),
+        (["--data", "rows.csv", "--target", "y"], "--missing drop"),
+        ([*ON_ROWS, "--features", "a,who"], "who"),
+        ([*ON_ROWS, "--degree", "20"], "terms need at least as many rows, got 89"),
+    ],
+)
+def test_what_is_no_training_on_a_table_is_one_line_and_leaves_nothing(folder, arguments, said):
+    write_rows()
+    result = train(*arguments)
+    assert result.exit_code == 2, result.output
+    [line] = result.output.splitlines()
+    assert line.startswith("Error: ") and said in line
+    assert [path.name for path in folder.iterdir()] == ["rows.csv"]

@@ -3,6 +3,7 @@ from dataclasses import fields
 import pytest
 
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.fields import DRAWN, OptionalTable
 from polyreg.options import from_params, params
 from polyreg.options import params as params_of
 from polyreg.text import text
@@ -18,7 +19,16 @@ def test_a_value_is_spelled_the_same_however_it_was_typed():
 
 
 def test_every_option_is_a_param():
-    assert list(params_of(TrainConfig())) == [f.name for f in fields(TrainConfig)]
+    # But those that say nothing: of a table where there is none, of samples where there is one.
+    names, of_tables = ([f.name for f in fields(kind)] for kind in (TrainConfig, OptionalTable))
+    assert list(params_of(TrainConfig())) == [n for n in names if n not in of_tables]
+    on_rows = TrainConfig(data="t.csv", target="y", epochs=2)
+    assert list(params_of(on_rows)) == [n for n in names if n not in DRAWN]
+    for config in (TrainConfig(noise=0.5), on_rows):
+        assert from_params(TrainConfig, params_of(config)) == config
+    assert list(params_of(FitConfig(data="t.csv", target="y"))) == [
+        f.name for f in fields(FitConfig)
+    ]
 
 
 @pytest.mark.parametrize(
