@@ -8,6 +8,7 @@ import functools
 import math
 import numbers
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -246,11 +247,19 @@ def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config
     try:
         named = {f.name: stored[f.metadata["was"]] for f in known if f.metadata["was"] in stored}
         # `mlflow run` logs the new name with its default beside an earlier one that was given.
-        stored = before | dict(stored) | named
+        stored = before | {name: unquoted(value) for name, value in (dict(stored) | named).items()}
         values = {f.name: click_type(f).convert(stored[f.name], None, None) for f in known}
     except (KeyError, click.BadParameter) as error:
         raise Refused(f"not params of {config_class.__name__}: {error}") from error
     return config_class(**values)
+
+
+def unquoted(param: str) -> str:
+    """A param without the quotes in which `mlflow run` logs what a shell would split, and ""."""
+    if len(param) > 1 and param[0] == param[-1] == "'":
+        words = shlex.split(param)
+        return words[0] if len(words) == 1 else param
+    return param
 
 
 def same_options(config: Any, stored: Mapping[str, str]) -> Any:

@@ -16,9 +16,11 @@ from tests.support.whole import LONG, all_runs, end, require_whole, runs, traini
 
 
 @pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("options", [(), ("--optimizer", "adam"), ("--momentum", "0.9")])
+@pytest.mark.parametrize(
+    "options", [(), ("--optimizer", "adam"), ("--optimizer", "nadam"), ("--momentum", "0.9")]
+)
 def test_an_interrupted_training_is_resumed_as_if_it_had_never_stopped(store, blow, options):
-    if "adam" in options:
+    if "nadam" in options:  # by torch.optim, step by step
         options = (*options, "--max-steps", "8000")
     with started("train", *LONG, *options, CHECKPOINT_SECONDS=0.2) as running:
         until(lambda: runs(checkpoint=".+"))

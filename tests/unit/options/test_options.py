@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
@@ -25,8 +26,10 @@ from polyreg.options import (
     NumberOrAuto,
     bounds,
     click_type,
+    from_params,
     grouped,
     is_within,
+    params,
 )
 
 COMMANDS = {
@@ -216,3 +219,10 @@ def test_without_arguments_polyreg_shows_its_help():
 def test_polyreg_says_its_version():
     result = CliRunner().invoke(main, ["--version"])
     assert result.exit_code == 0 and result.output.startswith("polyreg 0.")
+
+
+def test_params_that_mlflow_run_logged_in_quotes_are_read_without_them():
+    config = TrainConfig(data="my file.csv", target="y")
+    stored = {name: shlex.quote(value) for name, value in params(config).items()}
+    assert stored["register_as"] == "''" and stored["data"] == "'my file.csv'"
+    assert from_params(TrainConfig, stored) == config
