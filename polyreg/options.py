@@ -256,10 +256,8 @@ def from_params(config_class: type[Config], stored: Mapping[str, str]) -> Config
 
 def unquoted(param: str) -> str:
     """A param without the quotes in which `mlflow run` logs what a shell would split, and ""."""
-    if len(param) > 1 and param[0] == param[-1] == "'":
-        words = shlex.split(param)
-        return words[0] if len(words) == 1 else param
-    return param
+    words = shlex.split(param) if len(param) > 1 and param[0] == param[-1] == "'" else []
+    return words[0] if len(words) == 1 else param
 
 
 def same_options(config: Any, stored: Mapping[str, str]) -> Any:
