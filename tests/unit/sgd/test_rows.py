@@ -11,9 +11,10 @@ import polyreg
 from polyreg.api.rows import training_table
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged, PolyregError, Refused
-from polyreg.sgd import checkpoint, descend, kernel
+from polyreg.sgd import checkpoint, descend, kernel, rates
 from polyreg.sgd.kernel import Compiled
 from polyreg.sgd.loops import Loop, Scan
+from polyreg.sgd.rates import Rates
 from polyreg.sgd.stream import SHUFFLED, Randomness, RowStream
 from polyreg.sgd.training import Training
 
@@ -134,6 +135,21 @@ def test_compiled_loop_scan_and_torch_take_the_same_steps_on_rows(options, frame
         np.testing.assert_allclose(other.curve.gap, runs[0].curve.gap, rtol=1e-8)
         np.testing.assert_allclose(other.curve.loss, runs[0].curve.loss, rtol=1e-8)
         np.testing.assert_allclose(other.result().weights, runs[0].result().weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**20])
+@pytest.mark.parametrize("basis", ["auto", "monomial"])
+def test_every_way_stops_at_the_same_step_of_its_falling_rate_whatever_the_unit_of_y(basis, scale):
+    options = {"basis": basis, "degree": 2, "tolerance": 1e-5, "batch_size": 7}
+    runs = [trained(table(scale=scale), way, **options) for way in (Compiled, Loop, Scan)]
+    assert {run.curve.converged for run in runs} == {True}
+    assert len({run.curve.steps for run in runs}) == 1 and runs[0].curve.steps > 20
+    # The fit leaves under 5 % of the variance: below a tenth of the tolerance, no rate falls.
+    coarse = [made(table(scale=scale), **options | {"tolerance": t}) for t in (1e-5, 0.5)]
+    limits = [rates.falling(run.optimum, run.tolerance) for run in coarse]
+    assert limits[0] < limits[1] == math.inf
+    ways = [Rates([run])(np.full((1, 1), 1e-9), 1)[0, 0] for run in coarse]
+    assert ways == [limits[0], 0.5 / 1e-9]
 
 
 @pytest.mark.parametrize("frame, degrees", [(table, [0, 1, 3, 8, 12]), (two_variables, [1, 3])])
