@@ -208,6 +208,11 @@ def train(**options: Any) -> Training:
         held = {} if is_address(data) else {"data": "memory"}
         if not held and data:
             options |= {"data": str(data)}
+        if held and not hasattr(data, "columns"):
+            raise Refused(
+                "data must be the path of a table, or a frame of pandas, polars or pyarrow; "
+                f"got {type(data).__name__}"
+            )
         config = config_of(TrainConfig, options | held)
         device, table = available_device(config.device, config.dtype), None
         require_headroom(config)

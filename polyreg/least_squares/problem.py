@@ -311,7 +311,8 @@ def term_count(names: Sequence[str], config: FitConfig) -> int:
     if size > MAX_TERMS:
         raise Refused(
             f"{len(names)} variables at degree {config.top_degree} make {size:,} terms, more than "
-            f"{MAX_TERMS:,}; lower --degree, set --interaction-degree, or name fewer --features"
+            f"{MAX_TERMS:,}; lower --degree, name fewer --features, or, of a fit, set "
+            "--interaction-degree"
         )
     if size > CERTIFIED_TERMS and config.precision == "certified":
         raise Refused(

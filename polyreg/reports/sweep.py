@@ -16,7 +16,7 @@ from polyreg.options import params
 from polyreg.reports import training as one
 from polyreg.sgd import Training
 from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.sweep import Row, Summary, sampled_steps
+from polyreg.sgd.sweep import LEAST, Row, Summary, sampled_steps
 from polyreg.text import aligned, plural, text
 from polyreg.tracking import Run
 from polyreg.tracking.run import RunHandle
@@ -272,7 +272,10 @@ def descent(rows: Sequence[Row], name: str, look: int) -> Any:
     # At the first of the sampled steps from there on, theirs are the last gaps.
     end = int(np.searchsorted(steps, half))
     at = np.append(steps[:end], half).astype(float)
-    low, middle, high = np.quantile(gaps[:, : end + 1], (0.25, 0.5, 0.75), axis=0, method="nearest")
+    logs = np.log(np.maximum(gaps[:, : end + 1], LEAST))
+    with np.errstate(invalid="ignore"):  # runs that diverged: infinity less infinity
+        found = np.quantile(logs, (0.25, 0.5, 0.75), axis=0)
+    low, middle, high = np.exp(np.where(np.isnan(found), np.inf, found))
     met = sum(row.converged for row in rows) > len(rows) / 2
     return Descent(name, look, at, middle, low, high, met)
 

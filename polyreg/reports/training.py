@@ -39,6 +39,7 @@ def record(
     if training.table:
         fit.dataset(run, training.table.best)
         run.text(json.dumps(fit.sample(training.table.best)), "sample.json")
+        run.text(json.dumps(training.table.best.to_dict(), indent=2), "exact_fit.json")
     run.log(reached(training, learned) | clock.metrics())
     run.describe(outcome(training, interrupted), learned)
     return learned
@@ -264,7 +265,9 @@ def report(learned: Result, training: Training, interrupted: bool) -> tuple[list
         lines.append(f"learning rate auto: {curve.rate:.3g} at the first step{rates(training)}")
     warnings = []
     if table:
-        told = f"{training.epochs:.3g} epochs", tolerance_of(training)
+        epochs = training.epochs
+        many = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
+        told = f"{many} epochs", tolerance_of(training)
         lines.append(", ".join([fit.rows(table.best), *told]))
         warnings += [f"note: {note}" for note in table.best.notes]
     gap, tolerance = curve.gap[-1], training.tolerance
@@ -314,7 +317,8 @@ def tolerance_of(training: Training) -> str:
     if not training.table:
         return f"tolerance {training.tolerance:g}"
     share, target = training.config.tolerance, training.table.best.target
-    return f"tolerance {training.tolerance:.4g}: {share:g} of the variance of {target}"
+    whole = f"the variance of {target}" if training.table.varies else f"{target}^2, a constant"
+    return f"tolerance {training.tolerance:.4g}: {share:g} of {whole}"
 
 
 def way_out(gap: float, training: Training) -> str:
@@ -327,6 +331,10 @@ def way_out(gap: float, training: Training) -> str:
         return "float32 has no more digits; use --dtype float64, or raise --tolerance"
     if config.constant_rate is not None:
         return "a constant rate may hover or crawl; use --learning-rate auto"
+    # The pull of a rate c / t on the weights, beside what they are rounded to.
+    pull = 4 / training.curve.steps * math.sqrt(gap)
+    if config.dtype == "float32" and pull < 0.01 * eps * float(training.weights.abs().max()):
+        return "float32 rounds steps as small as these; use --dtype float64, or raise --tolerance"
     more = f"raise --max-steps (now {text(config.max_steps)})"
     if training.max_steps < config.max_steps:
         more = f"raise --epochs (now {config.epochs:,})"

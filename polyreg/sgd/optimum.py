@@ -121,6 +121,11 @@ class TrainingTable:
     unit: float  # standard deviation of y; of a y that is constant its size
 
     @property
+    def varies(self) -> bool:
+        """Whether y does; else `unit` is its size, or 1."""
+        return bool(np.ptp(self.targets))
+
+    @property
     def name(self) -> str:
         """As its run is called."""
         return self.config.named((), self.best.variables)

@@ -92,18 +92,21 @@ def train(
     return [training for training in trainings if training.ended]
 
 
+LEAST = 1e-300  # of gaps whose logarithm is taken
+
+
 def sampled_steps(max_steps: int) -> np.ndarray:
     """Steps in equal ratios, at which learning curves of one length are laid side by side."""
     return np.unique(np.geomspace(1, max_steps, 200).round().astype(int))
 
 
-def held(at: np.ndarray, gap: np.ndarray, steps: np.ndarray, end: float) -> np.ndarray:
-    """A curve's gap at each of the steps, or the last before it; beyond the curve, `end`.
+def gap_at(at: np.ndarray, gap: np.ndarray, steps: np.ndarray, end: float) -> np.ndarray:
+    """A curve's gap at each of the steps, between its points on logarithmic axes; then `end`.
 
     at (T,), increasing from 1, gap (T,), steps (S,)  ->  (S,)
     """
-    values = gap[np.searchsorted(at, steps, side="right") - 1]
-    return np.where(steps <= at[-1], values, end)
+    values = np.interp(np.log(steps), np.log(at), np.log(np.maximum(gap, LEAST)))
+    return np.where(steps <= at[-1], np.exp(values), end)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Row:
         steps = sampled_steps(self.config.max_steps)
         if not len(at):  # it diverged at the first step
             return replace(self, curve=np.full(len(steps), np.inf))
-        return replace(self, curve=held(at, gap, steps, np.inf if self.diverged else gap[-1]))
+        return replace(self, curve=gap_at(at, gap, steps, np.inf if self.diverged else gap[-1]))
 
     @property
     def diverged(self) -> bool:

@@ -11,6 +11,7 @@ import polyreg
 from polyreg.api.rows import training_table
 from polyreg.config import TrainConfig
 from polyreg.errors import Diverged, PolyregError, Refused
+from polyreg.reports.training import tolerance_of, way_out
 from polyreg.sgd import checkpoint, descend, kernel, rates
 from polyreg.sgd.kernel import Compiled
 from polyreg.sgd.loops import Loop, Scan
@@ -302,3 +303,25 @@ def test_powers_that_float32_cannot_square_are_refused_with_the_way_out():
     frame = pd.DataFrame({"x": x, "y": x})
     with pytest.raises(Refused, match=r"basis monomial: a term reaches .* use dtype='float64'"):
         polyreg.train(data=frame, target="y", basis="monomial", degree=13, dtype="float32")
+
+
+@pytest.mark.parametrize("data", [3, None, [1.0, 2.0], np.ones((3, 2))], ids=str)
+def test_data_of_another_kind_than_a_path_or_a_frame_is_refused(data):
+    with pytest.raises(polyreg.PolyregError, match=r"path of a table, or a frame .*; got "):
+        polyreg.train(data=data, target="y")
+
+
+def test_of_a_target_that_is_constant_the_tolerance_is_told_by_its_square():
+    frame = pd.DataFrame({"x": np.arange(20.0), "y": 5.0})
+    training = polyreg.train(data=frame, target="y", degree=1, max_steps=3)
+    assert tolerance_of(training) == "tolerance 0.025: 0.001 of y^2, a constant"
+
+
+def test_where_float32_rounds_the_steps_away_the_way_out_is_float64():
+    x = np.linspace(0, 1, 200)
+    frame = pd.DataFrame({"x": x, "y": 3 + x + np.sin(40 * x)})
+    options = {"target": "y", "degree": 1, "tolerance": 1e-300, "max_steps": 2_000_000}
+    training = polyreg.train(data=frame, **options)
+    assert "use --dtype float64" in way_out(training.curve.gap[-1], training)
+    training = polyreg.train(data=frame, **options | {"max_steps": 1000})
+    assert "raise --max-steps" in way_out(training.curve.gap[-1], training)

@@ -46,7 +46,7 @@ def test_a_rows_curve_is_the_gap_at_steps_in_equal_ratios_and_then_the_last():
     for training in found:
         at, gap = sweep.sampled_steps(40), training.curve.gap
         expected = [gap[min(step, training.curve.steps) - 1] for step in at]
-        assert sweep.Row.of("", training).curve.tolist() == expected
+        np.testing.assert_allclose(sweep.Row.of("", training).curve, expected, rtol=1e-13)
     assert {t.curve.converged for t in found} == {True, False}
 
 
@@ -67,3 +67,10 @@ def test_the_score_is_steps_times_tolerances_from_the_truth():
     lost = replace(row, coefficients=None, gap=float("nan"))
     assert lost.score == 1e6 * config.max_steps
     assert sweep.best([row, near, lost]) is near and sweep.best([lost]) is None
+
+
+def test_a_curve_of_few_points_is_drawn_between_them_on_logarithmic_axes():
+    at, gap = np.array([1, 10, 100]), np.array([100.0, 1.0, 0.01])
+    steps = np.array([1, 3, 10, 50, 100, 1000])
+    np.testing.assert_allclose(sweep.gap_at(at, gap, steps, 7.0), [*(100 / steps[:-1] ** 2.0), 7.0])
+    assert sweep.gap_at(np.array([1]), np.array([0.0]), np.array([1]), 1.0) == pytest.approx(0)
