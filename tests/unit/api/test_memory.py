@@ -524,8 +524,8 @@ REFUSED = {
     "too many terms": (
         (np.zeros((40, 60)) + AB[:, :1] * np.arange(60), Y),
         dict(degree=4),
-        "make 635,376 terms, more than 5,000; lower degree, set interaction_degree, or name fewer "
-        "features",
+        "make 635,376 terms, more than 5,000; lower degree, name fewer features, or, of a fit, set "
+        "interaction_degree",
     ),
     "ray on arrays": (
         (A, Y),
