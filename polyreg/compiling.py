@@ -9,14 +9,14 @@ from typing import Any
 
 MISSING = "numba cannot be imported: the inner loops are slower, uncompiled; pip install numba"
 _made: set[Callable] = set()
-_wanted: list[str] = []
+_missed: set[str] = set()  # packages, by this process
 
 
 def is_available() -> bool:
     """Whether numba is installed, without the half second of importing it; else it is missed."""
     if find_spec("numba") is None:
-        _wanted.append("numba")
-    return not _wanted
+        _missed.add("numba")
+    return not _missed
 
 
 def is_compiled(function: Callable) -> bool:
@@ -38,7 +38,7 @@ def compiled(function: Callable) -> Callable | None:
     try:
         from numba import njit
     except ImportError:
-        _wanted.append("numba")
+        _missed.add("numba")
         return None
     _made.add(function)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -54,4 +54,4 @@ def compiled(function: Callable) -> Callable | None:
 
 def notes() -> list[str]:
     """What there is to tell: that numba was wanted in this process, and is missing."""
-    return [MISSING] if _wanted else []
+    return [MISSING] if _missed else []

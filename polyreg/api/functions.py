@@ -205,19 +205,18 @@ def train(**options: Any) -> Training:
     """
     with in_python():
         data = options.get("data", "")
-        held = {} if is_address(data) else {"data": "memory"}
-        if not held and data:
-            options |= {"data": str(data)}
-        if held and not hasattr(data, "columns"):
+        frame = None if is_address(data) else data
+        if not is_address(data) and not hasattr(data, "columns"):
             raise Refused(
                 "data must be the path of a table, or a frame of pandas, polars or pyarrow; "
                 f"got {type(data).__name__}"
             )
-        config = config_of(TrainConfig, options | held)
+        named = {"data": str(data) if frame is None else "memory"}
+        config = config_of(TrainConfig, options | named)
         device, table = available_device(config.device, config.dtype), None
         require_headroom(config)
         if config.data:
-            table = training_table(config, data if held else None)
+            table = training_table(config, frame)
         training = Training(config, device, table)
         start = time.perf_counter()
         for _ in descend(training):

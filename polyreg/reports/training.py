@@ -332,7 +332,8 @@ def way_out(gap: float, training: Training) -> str:
     if config.constant_rate is not None:
         return "a constant rate may hover or crawl; use --learning-rate auto"
     # The pull of a rate c / t on the weights, beside what they are rounded to.
-    pull = 4 / training.curve.steps * math.sqrt(gap)
+    falls = config.optimizer == "sgd" and math.isfinite(falling(optimum, training.tolerance))
+    pull = 4 / training.curve.steps * math.sqrt(gap) if falls else math.inf
     if config.dtype == "float32" and pull < 0.01 * eps * float(training.weights.abs().max()):
         return "float32 rounds steps as small as these; use --dtype float64, or raise --tolerance"
     more = f"raise --max-steps (now {text(config.max_steps)})"

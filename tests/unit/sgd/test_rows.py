@@ -325,3 +325,11 @@ def test_where_float32_rounds_the_steps_away_the_way_out_is_float64():
     assert "use --dtype float64" in way_out(training.curve.gap[-1], training)
     training = polyreg.train(data=frame, **options | {"max_steps": 1000})
     assert "raise --max-steps" in way_out(training.curve.gap[-1], training)
+
+
+def test_where_the_rate_does_not_fall_float32_is_not_what_holds_a_run_up():
+    """Six times as many steps converge."""
+    shape = {"basis": "monomial", "degree": 8, "inputs": "uniform"}
+    training = polyreg.train(**shape, tolerance=1e-12, max_steps=400_000)
+    assert not training.curve.converged
+    assert "raise --max-steps" in way_out(training.curve.gap[-1], training)

@@ -232,7 +232,7 @@ def test_a_cpu_compiles_what_it_can(optimizer, expected):
 @pytest.mark.parametrize("optimizer, expected", [("sgd", loops.Scan), ("adam", loops.Loop)])
 def test_without_numba_torch_trains_and_one_note_says_so(optimizer, expected, monkeypatch):
     monkeypatch.setattr(compiling, "find_spec", lambda name: None)
-    monkeypatch.setattr(compiling, "_wanted", [])
+    monkeypatch.setattr(compiling, "_missed", set())
     assert not compiling.notes()
     run = train(optimizer=optimizer)
     assert type(run.stepper) is expected and run.curve.converged
