@@ -28,9 +28,9 @@ def main(config: CompareConfig) -> None:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.interruptible_imports():
             from polyreg import tracking
-            from polyreg.reports import comparison_figure, page
-            from polyreg.reports.comparison import compared, report
-            from polyreg.reports.runs import Seen, chosen
+            from polyreg.reports.comparison import figure, page
+            from polyreg.reports.comparison.compared import compared, report
+            from polyreg.reports.comparison.runs import Seen, chosen
 
         out = None if to_artifacts(config.out) else writable(config.out)
         with stop.interruptible():
@@ -38,7 +38,7 @@ def main(config: CompareConfig) -> None:
             seen = [Seen.of(past) for past in found]
             comparison = compared(seen, left_out)
             content = page.render(comparison)
-            figure = comparison_figure.comparison(comparison)
+            picture = figure.comparison(comparison)
         name, page_name = config.named(len(seen)), "comparison.html"
         if not out:
             page_name = Path(config.out).name
@@ -49,7 +49,7 @@ def main(config: CompareConfig) -> None:
             say_abandoned()
             run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
             run.text(content, page_name)
-            run.figure(figure, "comparison")
+            run.figure(picture, "comparison")
             stop.check()
         say(*report(seen, comparison))
         where = out or f"{page_name}, an artifact of the run,"

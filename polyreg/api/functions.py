@@ -319,14 +319,14 @@ class Comparison:
     """
 
     def __init__(self, seen: Sequence[Any]):
-        from polyreg.reports.comparison import compared
+        from polyreg.reports.comparison.compared import compared
 
         self._seen = seen
         self._data = compared(seen, [])
 
     def to_html(self, path: str | PathLike | None = None) -> str:
         """The page, which needs no network and runs no script but its own; written to `path`."""
-        from polyreg.reports import page
+        from polyreg.reports.comparison import page
 
         content = page.render(self._data)
         if path is not None:
@@ -336,13 +336,13 @@ class Comparison:
 
     def figure(self) -> Any:
         """The charts as a matplotlib Figure."""
-        from polyreg.reports import comparison_figure
+        from polyreg.reports.comparison import figure
 
-        return comparison_figure.comparison(self._data)
+        return figure.comparison(self._data)
 
     def table(self) -> str:
         """A line a run, and what there is to mind about comparing them."""
-        from polyreg.reports.comparison import report
+        from polyreg.reports.comparison.compared import report
 
         lines, warnings = report(self._seen, self._data)
         return "\n".join([*lines, *warnings])
@@ -370,7 +370,7 @@ def compare(items: Any) -> Comparison:
     >>> len(polyreg.compare(trained).to_html()) > 10_000
     True
     """
-    from polyreg.reports.runs import Seen
+    from polyreg.reports.comparison.runs import Seen
 
     if isinstance(items, Sweep):
         items = [training for training in items.trainings if not training.diverged]

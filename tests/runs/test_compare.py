@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from experiments import compare, fit, sweep, train
 from polyreg.config import TrainConfig
-from polyreg.reports import page
+from polyreg.reports.comparison import page
 from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text
 from tests.conftest import ROOT, artifact

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from polyreg.reports import page
 from polyreg.reports.chart import (
     DARK,
     DASHES,
@@ -29,6 +28,7 @@ from polyreg.reports.chart import (
     Warned,
     scales,
 )
+from polyreg.reports.comparison import page
 from polyreg.text import number
 
 X = np.linspace(-1, 1, 21)

@@ -20,7 +20,7 @@ from polyreg.reports.chart import (
     Term,
     Warned,
 )
-from polyreg.reports.comparison_figure import comparison
+from polyreg.reports.comparison.figure import comparison
 from polyreg.text import brief
 
 X = np.linspace(-1, 1, 50)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from polyreg.polynomials.summary import UNCENTRED
-from polyreg.reports.runs import LOST, SAMPLE, Seen, started
+from polyreg.reports.comparison.runs import LOST, SAMPLE, Seen, started
 from polyreg.text import INFINITE, aligned, number, plural, short
 
 GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
