@@ -5,12 +5,14 @@ curves' numbers stand.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from polyreg.reports.panels import Panel
 from polyreg.text import number
 
 # Six colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
@@ -33,21 +35,40 @@ DOTS = (Dot("round", 4.5, 0), Dot("square", 4, 0), Dot("round", 6.5, 4), Dot("sq
 
 
 class Run(NamedTuple):
-    name: str
+    """A run of a group."""
+
+    name: str  # by what it differs from the others of its group, as `seed 3`; else its group's
+    title: str  # in MLflow
     id: str
     kind: str
     status: str
     started: str
-    data: str  # letter of what it saw; empty: not known
     note: str = ""
 
 
+class Group(NamedTuple):
+    """What has one number, colour and dash: a run, or runs that differ in the seed alone."""
+
+    name: str  # by the options in which it differs from the other groups
+    runs: Sequence[Run]
+    data: str = ""  # letter of what it saw; empty: not known
+    sweep: int | None = None  # of the comparison's sweeps, one of whose combinations it is
+
+    @property
+    def mark(self) -> str:
+        """What is to be said at its name: `FAILED`, `2 of 5 FAILED`; empty: all have finished."""
+        ended = Counter(run.status for run in self.runs if run.status != "FINISHED")
+        of = f" of {len(self.runs)}" if len(self.runs) > 1 else ""
+        return ", ".join(f"{n}{of} {status}" if of else status for status, n in ended.items())
+
+
 class Curve(NamedTuple):
-    run: int | None  # None: the truth
+    group: int | None  # None: the truth
     x: np.ndarray  # (n,), increasing
     y: np.ndarray
     low: np.ndarray | None = None  # of its band
     high: np.ndarray | None = None
+    run: int | None = None  # of the group: its own curve, seen where the group is opened
 
 
 class Points(NamedTuple):
@@ -55,7 +76,7 @@ class Points(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     look: int = 0  # which of DOTS
-    run: int | None = None  # whose they are; None: of the data
+    group: int | None = None  # whose they are; None: of the data
 
     @property
     def dot(self) -> Dot:
@@ -72,9 +93,9 @@ class Chart(NamedTuple):
     note: str = ""
 
     @property
-    def runs(self) -> list[int]:
+    def groups(self) -> list[int]:
         """Those that have a curve."""
-        return sorted({curve.run for curve in self.curves if curve.run is not None})
+        return sorted({curve.group for curve in self.curves if curve.group is not None})
 
     @property
     def banded(self) -> bool:
@@ -83,10 +104,13 @@ class Chart(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    run: int
+    """One group's: with its interval, or of several runs the mean and one spread to each side."""
+
+    group: int
     value: float
     low: float = math.nan
     high: float = math.nan
+    spread: float = math.nan  # standard deviation over the runs of a group
 
     @property
     def has_interval(self) -> bool:
@@ -102,8 +126,8 @@ class Term(NamedTuple):
     def drawn(self) -> list[Estimate]:
         return [e for e in self.estimates if math.isfinite(e.value)]
 
-    def of(self, run: int) -> Estimate | None:
-        return next((e for e in self.estimates if e.run == run), None)
+    def of(self, group: int) -> Estimate | None:
+        return next((e for e in self.estimates if e.group == group), None)
 
     @property
     def known(self) -> str:
@@ -123,9 +147,9 @@ class Coefficients(NamedTuple):
     target: str = ""
 
     @property
-    def runs(self) -> list[int]:
+    def groups(self) -> list[int]:
         """Those that have one of the terms."""
-        return sorted({e.run for term in self.terms for e in term.estimates})
+        return sorted({e.group for term in self.terms for e in term.estimates})
 
     @property
     def truths(self) -> list[str]:
@@ -133,17 +157,36 @@ class Coefficients(NamedTuple):
         return list(dict.fromkeys(name for term in self.terms for name, _ in term.truths))
 
 
-class Row(NamedTuple):
+Cell = str | float | None
+
+
+class Column(NamedTuple):
+    """What each group has of one quantity; of several runs their mean and standard deviation."""
+
     name: str
-    cells: Sequence[str | float | None]  # one a run
+    cells: Sequence[Cell]  # one a group
+    spreads: Sequence[float] = ()  # one a group, nan where there is none; empty: of none
+    runs: Sequence[Sequence[Cell]] = ()  # of each group of several runs, theirs; else empty
     best: frozenset[int] = frozenset()
+    meaning: str = ""  # of the best: `fewest steps to converge`
 
 
 class Table(NamedTuple):
     title: str
-    rows: Sequence[Row]
+    columns: Sequence[Column]
     note: str = ""
     folded: bool = False
+
+
+class Sweep(NamedTuple):
+    """A sweep: its heat maps, and a row for each combination."""
+
+    title: str
+    panels: Sequence[Panel]  # whose `at` are groups of the page; -1: none
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    groups: Sequence[int | None]  # of the page, one a row
+    note: str = ""
 
 
 class Warned(NamedTuple):
@@ -153,9 +196,11 @@ class Warned(NamedTuple):
 
 class Comparison(NamedTuple):
     title: str
-    runs: Sequence[Run]
+    shared: str  # what all have in common: `noise 1 · at most 600 steps`
+    groups: Sequence[Group]
     warnings: Sequence[Warned]
     notes: Sequence[str]
+    sweeps: Sequence[Sweep]
     charts: Sequence[Chart]
     coefficients: Sequence[Coefficients]
     tables: Sequence[Table]
@@ -260,8 +305,8 @@ def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[tuple[int, float, f
     for curve in chart.curves:
         x, y = across.at(curve.x), up.at(curve.y)
         seen = np.flatnonzero(np.isfinite(x) & (y >= 0) & (y <= 1))
-        if curve.run is not None and seen.size:
-            found.append((curve.run, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
+        if curve.group is not None and seen.size:
+            found.append((curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
     found.sort(key=lambda end: end[1])
     while found:  # those that end in one place share a column
         group = [end for end in found if end[1] < found[0][1] + 0.06]
