@@ -4,8 +4,8 @@
     python -m experiments.compare --runs A,B,C
     python -m experiments.compare --experiment polyreg --last 10 --filter "params.degree > '2'"
 
-Reads runs back from MLflow and lays them side by side: one HTML page that works alone, and a PNG,
-both logged to a run of their own.
+Reads runs and sweeps back from MLflow and lays them side by side: one HTML page that works alone,
+and a PNG, both logged to a run of their own. Runs that differ in the seed alone are one group.
 """
 
 import os
@@ -19,6 +19,7 @@ from experiments.console import say, say_abandoned
 from experiments.lifecycle import exit_codes, patience, to_artifacts
 from polyreg.config_reading import CompareConfig
 from polyreg.errors import Refused
+from polyreg.fields import MAX_TAG
 from polyreg.options import command, params
 
 
@@ -29,17 +30,17 @@ def main(config: CompareConfig) -> None:
         with stop.interruptible_imports():
             from polyreg import tracking
             from polyreg.reports.comparison import figure, page
-            from polyreg.reports.comparison.compared import compared, report
-            from polyreg.reports.comparison.runs import Seen, chosen
+            from polyreg.reports.comparison.compared import compared
+            from polyreg.reports.comparison.runs import read
+            from polyreg.reports.comparison.terminal import report
 
         out = None if to_artifacts(config.out) else writable(config.out)
         with stop.interruptible():
-            found, left_out = chosen(config)
-            seen = [Seen.of(past) for past in found]
-            comparison = compared(seen, left_out)
+            found = read(config)
+            comparison = compared(found)
             content = page.render(comparison)
             picture = figure.comparison(comparison)
-        name, page_name = config.named(len(seen)), "comparison.html"
+        name, page_name = config.named(*found.counts), "comparison.html"
         if not out:
             page_name = Path(config.out).name
         with (
@@ -47,11 +48,11 @@ def main(config: CompareConfig) -> None:
             tracking.start_run(name, params(config), wait=patience(stop)) as run,
         ):
             say_abandoned()
-            run.tag({"compared": ",".join(one.past.id for one in seen)[:5000]})
+            run.tag({"compared": ",".join(found.ids)[:MAX_TAG]})
             run.text(content, page_name)
             run.figure(picture, "comparison")
             stop.check()
-        say(*report(seen, comparison))
+        say(*report(found, comparison))
         where = out or f"{page_name}, an artifact of the run,"
         click.echo(f"page    {where} ({len(content.encode()) / 1000:,.0f} kB)")
         click.echo(f"run     {run.id}")

@@ -7,7 +7,7 @@ from polyreg.errors import Refused
 from polyreg.fields import FILES, MAX_COMPARED, Reading
 from polyreg.naming import last_part, run_name, telling
 from polyreg.options import Integer, Options, knob
-from polyreg.text import text, without_secrets
+from polyreg.text import plural, text, without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class CompareConfig(Options):
 
     runs: str = knob(
         "",
-        "Ids of the runs, comma list; by default the newest runs of --experiment.",
+        "Ids of runs and sweeps, comma list; by default the newest of --experiment.",
         group="Data",
     )
     experiment: str = knob(
@@ -68,11 +68,16 @@ class CompareConfig(Options):
         holds=bool,
         refused="must name an experiment, like polyreg",
     )
-    last: int = knob(10, "How many newest runs to compare.", Integer(1, MAX_COMPARED), group="Data")
+    last: int = knob(
+        10,
+        "How many of the newest runs to compare; a sweep counts as one.",
+        Integer(1, MAX_COMPARED),
+        group="Data",
+    )
     filter: str = knob(
         "",
-        "Compare only runs that meet this condition, in MLflow's filter syntax, such as "
-        "\"params.degree > '2'\".",
+        "Compare only runs, also of sweeps, that meet this condition, in MLflow's filter syntax, "
+        "such as \"params.degree > '2'\".",
         group="Data",
     )
     out: str = knob(
@@ -99,10 +104,12 @@ class CompareConfig(Options):
             raise Refused(f"--runs must name at most {MAX_COMPARED} runs; got {len(self.ids)}")
         super().__post_init__()
 
-    def named(self, runs: int) -> str:
-        """As its run is called: how many runs it compares, and which were asked for."""
+    def named(self, runs: int, sweeps: int = 0) -> str:
+        """As its run is called: how many it compares, and which were asked for."""
         given = telling(self, {"experiment": "of {}", "filter": "{}"})
-        return run_name("comparison", f"{runs:,} run{'' if runs == 1 else 's'}", *given)
+        counted = [plural(sweeps, "sweep")] if sweeps else []
+        counted += [plural(runs, "run")] if runs or not sweeps else []
+        return run_name("comparison", ", ".join(counted), *given)
 
     @property
     def ids(self) -> list[str]:

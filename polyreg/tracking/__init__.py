@@ -3,8 +3,8 @@
 
 from polyreg.errors import Unreachable, Unsent
 from polyreg.tracking.checkpoints import Checkpoints
-from polyreg.tracking.history import Past, abandoned, close, curve, file, interrupted, kill, past
-from polyreg.tracking.history import search, text
+from polyreg.tracking.history import BESIDES, Past, abandoned, children, close, curve, curves
+from polyreg.tracking.history import file, interrupted, kill, known, past, search, text
 from polyreg.tracking.metrics import CURVE_POINTS, Clock, filled, thinned
 from polyreg.tracking.models import load, save_model
 from polyreg.tracking.outbox import scratch

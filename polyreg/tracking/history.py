@@ -1,6 +1,7 @@
 """Runs as the store has them: found, read, and closed where their own process cannot."""
 
 import contextlib
+import math
 import subprocess
 import sys
 import tempfile
@@ -11,13 +12,17 @@ from typing import Any, NamedTuple
 import mlflow
 import numpy as np
 from mlflow.entities import LifecycleStage, RunStatus
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from polyreg.errors import Refused, Unreachable
 from polyreg.tracking import owner
 from polyreg.tracking.metrics import now
 from polyreg.tracking.sender import EndRun, sender
-from polyreg.tracking.store import reading, require_active
+from polyreg.tracking.store import local_path, reading, require_active
+
+PARENT = f"tags.`{MLFLOW_PARENT_RUN_ID}`"
+BESIDES = 40  # SQLite joins at most 64 tables, and each condition on a tag is one
 
 RESTORE_KILLED = """
 import sys, time
@@ -44,6 +49,8 @@ class Past(NamedTuple):
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     artifact_uri: str = ""
+    experiment: str = ""  # its id
+    deleted: bool = False
 
     @classmethod
     def of(cls, run: Any) -> "Past":
@@ -51,7 +58,26 @@ class Past(NamedTuple):
         start = (info.start_time or 0) / 1000
         name = info.run_name or info.run_id
         logged = data.params, data.metrics, data.tags
-        return cls(info.run_id, name, info.status, start, *logged, info.artifact_uri)
+        deleted = info.lifecycle_stage == LifecycleStage.DELETED
+        where = info.artifact_uri, info.experiment_id
+        return cls(info.run_id, name, info.status, start, *logged, *where, deleted)
+
+    @property
+    def parent(self) -> str:
+        """The id of the run in which it is nested; empty: in none."""
+        return self.tags.get(MLFLOW_PARENT_RUN_ID, "")
+
+    @property
+    def whole(self) -> bool:
+        """Whether a nested run was written to its end; else it was interrupted half-written."""
+        return self.status == "FINISHED" or self.diverged
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it FAILED by that: it went the whole way, and has no coefficients."""
+        why = self.tags.get("error", "diverged")  # none of those before there was such a tag
+        lost = self.status == "FAILED" and "coef/1" not in self.metrics
+        return lost and why.startswith("diverged")
 
     @property
     def lost_artifacts(self) -> bool:
@@ -74,37 +100,18 @@ class Past(NamedTuple):
         return owner.is_gone(owner.of(self.tags))
 
 
-class Child(NamedTuple):
-    """A nested run as the store has it; one that is not `whole` was interrupted half-written."""
+def children(parent: str, experiment: str, condition: str = "") -> list[Past]:
+    """The nested runs of a run, the oldest first, that meet a condition in MLflow's language.
 
-    id: str
-    whole: bool
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-
-
-def children(parent: str, experiment: str) -> list[Child]:
-    """The nested runs of a run, the oldest first."""
-    ours = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
+    One search, whose pages bring params, metrics and tags with them.
+    """
+    ours = f"{PARENT} = '{parent}'"
     with reading() as client:
-        return [
-            Child(
-                id=run.info.run_id,
-                whole=run.info.status == "FINISHED" or _diverged(run),
-                params=run.data.params,
-                metrics=run.data.metrics,
-                tags=run.data.tags,
-            )
-            for run in _all_runs(client, [experiment], ours)
-        ]
+        return [Past.of(run) for run in _all_runs(client, [experiment], _both(condition, ours))]
 
 
-def _diverged(run: Any) -> bool:
-    """Of the runs that FAILED, those that went the whole way have no coefficients."""
-    why = run.data.tags.get("error", "diverged")  # none of those before there was such a tag
-    lost = run.info.status == "FAILED" and "coef/1" not in run.data.metrics
-    return lost and why.startswith("diverged")
+def _both(condition: str, other: str) -> str:
+    return f"{condition} and {other}" if condition.strip() else other
 
 
 def _all_runs(client: mlflow.MlflowClient, experiments: list[str], condition: str) -> Iterator[Any]:
@@ -126,11 +133,42 @@ def past(run_ids: Sequence[str]) -> list[Past]:
         return [Past.of(client.get_run(run_id)) for run_id in run_ids]
 
 
-def search(experiment: str, last: int, condition: str = "") -> list[Past]:
+def known(run_ids: Sequence[str]) -> dict[str, Past]:
+    """Those runs of these ids that the store has, by their ids."""
+    found = {}
+    with reading() as client:
+        for run_id in run_ids:
+            try:
+                found[run_id] = Past.of(client.get_run(run_id))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+    return found
+
+
+def search(
+    experiment: str,
+    last: int,
+    condition: str = "",
+    nested: bool | None = None,
+    since: float = 0.0,
+    besides: Sequence[str] = (),
+) -> list[Past]:
     """The newest runs of an experiment, oldest first, that meet a condition in MLflow's language.
 
-    condition: like "metrics.r2 > 0.9". Unreachable where there is no such experiment.
+    condition: like "metrics.r2 > 0.9"
+    nested: those in no other run (False), those in one (True), or all
+    since: those that started then or later, in seconds since 1970
+    besides: ids of runs whose nested ones are left out; at most BESIDES
+
+    Unreachable where there is no such experiment.
     """
+    if nested is not None:
+        condition = _both(condition, f"{PARENT} IS {'NOT ' if nested else ''}NULL")
+    if since:
+        condition = _both(condition, f"attributes.start_time >= {math.floor(1000 * since)}")
+    for parent in besides[:BESIDES]:
+        condition = _both(condition, f"{PARENT} != '{parent}'")
     with reading() as client:
         found = client.get_experiment_by_name(experiment)
         if found is None:
@@ -209,10 +247,19 @@ def close(run_id: str, error: str) -> None:
 
 def curve(run_id: str, key: str) -> tuple[np.ndarray, np.ndarray]:
     """A metric's steps (T,) and values (T,), in order; empty where it was never logged."""
+    return curves([run_id], key)[run_id]
+
+
+def curves(run_ids: Sequence[str], key: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of each of these runs a metric's steps (T,) and values (T,), in order."""
+    found = {}
     with reading() as client:
-        points = {m.step: m.value for m in client.get_metric_history(run_id, key)}
-    steps = sorted(points)
-    return np.array(steps, dtype=int), np.array([points[step] for step in steps], dtype=float)
+        for run_id in run_ids:
+            points = {m.step: m.value for m in client.get_metric_history(run_id, key)}
+            steps = sorted(points)
+            values = np.array([points[step] for step in steps], dtype=float)
+            found[run_id] = np.array(steps, dtype=int), values
+    return found
 
 
 def file(run_id: str, path: str) -> bytes | None:
@@ -225,6 +272,18 @@ def file(run_id: str, path: str) -> bytes | None:
             return Path(client.download_artifacts(run_id, path, there)).read_bytes()
 
 
-def text(run_id: str, path: str) -> str | None:
-    found = file(run_id, path)
-    return None if found is None else found.decode()
+def text(run: Past, path: str) -> str | None:
+    """The text of one of a run's artifacts, None where there is none of that name.
+
+    From its folder where that is of this machine, which costs a twentieth of asking MLflow.
+    """
+    folder = local_path(run.artifact_uri) if run.artifact_uri else None
+    if folder is None:
+        found = file(run.id, path)
+        return None if found is None else found.decode(errors="replace")
+    try:
+        return (folder / path).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise Unreachable(f"{folder / path} cannot be read: {error.strerror}") from error

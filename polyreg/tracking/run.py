@@ -236,7 +236,7 @@ class Run:
         """Tags that each nested run of this process has: user, source, owner."""
         return resolve_tags(owner.tag())
 
-    def children(self) -> list[history.Child]:
+    def children(self) -> list[history.Past]:
         """The nested runs, the oldest first."""
         return history.children(self.id, self.experiment_id)
 

@@ -1,11 +1,8 @@
-"""Choice of the runs to compare, by id, params, tags and metrics; and all that is read of each."""
+"""What the runs and sweeps of a comparison left: polynomials, samples, curves, metrics."""
 
 import json
-import operator
-import re
 import time
-from collections import Counter
-from dataclasses import MISSING, fields
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,121 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polyreg import tracking
-from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.config import LISTS, SweepConfig, TrainConfig
 from polyreg.config_reading import CompareConfig
 from polyreg.errors import Refused
 from polyreg.fields import MAX_COMPARED
 from polyreg.least_squares import Origin
-from polyreg.options import from_params, params
+from polyreg.options import params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit, training
+from polyreg.reports.comparison.choice import Item, chosen, defaults, is_kind, kind_of
 from polyreg.sgd import Training, stream
 from polyreg.sgd.optimum import TrainingTable
-from polyreg.text import plural, text
+from polyreg.sgd.sweep import Row, Summary
+from polyreg.text import plural
 from polyreg.tracking.history import Past
-
-SEARCHED = 1000  # runs at most, for those that can be compared
-KINDS: dict[str, tuple[type, tuple[str, ...]]] = {  # by the params that only such a run has
-    "training": (TrainConfig, ("degree", "learning_rate", "stop", "seed")),
-    "fit": (FitConfig, ("data", "target", "degree")),
-    "sweep": (SweepConfig, ("degrees", "learning_rates")),
-    "comparison": (CompareConfig, ("runs", "last", "out")),
-}
-
-
-def kind_of(params: Any) -> tuple[str, Any]:
-    """What made a run, and its config where the params are one; what they lack is the default."""
-    for kind, (config_class, known) in KINDS.items():
-        if all(name in params for name in known):
-            defaults = {
-                f.name: text(f.default) for f in fields(config_class) if f.default is not MISSING
-            }
-            try:
-                return kind, from_params(config_class, defaults | dict(params))
-            except ValueError:
-                return kind, None
-    return "other", None
-
-
-def chosen(config: CompareConfig) -> tuple[list, list[str]]:
-    """The runs to compare, and what to say of those left out."""
-    if config.runs:
-        found = []
-        for run_id in config.ids:
-            try:
-                found += tracking.past([run_id])
-            except tracking.Unreachable as error:
-                raise Refused(
-                    f"--runs: {error}; ids are in MLflow's page, or `mlflow runs list`"
-                ) from error
-        return found, []
-    condition, bounds = split(config.filter)
-    asked = config.last
-    while True:  # until there are enough that can be compared, or no more
-        try:
-            past = tracking.search(config.experiment, asked, condition)
-        except tracking.Unreachable as error:
-            asked_for = f"--filter {config.filter}: " if config.filter else ""
-            raise Refused(f"{asked_for}{error}") from error
-        met = [one for one in past if all(bound.holds(one.params) for bound in bounds)]
-        useful = [one for one in met if kind_of(one.params)[0] in ("training", "fit")]
-        if len(useful) >= config.last or len(past) < asked or asked >= SEARCHED:
-            break
-        asked = min(4 * asked, SEARCHED)
-    kept = useful[-config.last :]
-    if not kept:
-        that = f" that meets {config.filter!r}" if config.filter else ""
-        raise Refused(
-            f"--experiment {config.experiment} has no training or fit{that}; "
-            "see what there is with `mlflow ui`, or name runs by --runs"
-        )
-    newest = met if kept == useful else met[met.index(kept[0]) :]
-    others = Counter(kind_of(one.params)[0] for one in newest if one not in kept)
-    counts = [
-        plural(count, "run") + " of another kind" if kind == "other" else plural(count, kind)
-        for kind, count in sorted(others.items())
-    ]
-    notes = [f"Left out of the newest runs: {', '.join(counts)}."] if counts else []
-    return kept, notes
-
-
-class Bound(NamedTuple):
-    """params.name < number, which MLflow's own filter does not know: its params are texts."""
-
-    name: str
-    sign: str
-    value: float
-
-    def holds(self, params: Any) -> bool:
-        try:
-            found = float(params[self.name])
-        except (KeyError, ValueError):  # such as auto
-            return False
-        return getattr(operator, SIGNS[self.sign])(found, self.value)
-
-
-SIGNS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
-BOUND = re.compile(r"param(?:eter)?s?\.[`\"]?(\w+)[`\"]?\s*(<=|>=|<|>)\s*'?([-+\w.]+)'?", re.I)
-
-
-def split(condition: str) -> tuple[str, list[Bound]]:
-    """A filter as MLflow's part of it, and the bounds on params."""
-    outside_quotes = r"(?=(?:[^']*'[^']*')*[^']*$)"
-    rest, bounds = [], []
-    for clause in re.split(rf"\s+and\s+{outside_quotes}", condition.strip(), flags=re.I):
-        match = BOUND.fullmatch(clause.strip())
-        if not match:
-            rest.append(clause)
-            continue
-        name, sign, value = match.groups()
-        try:
-            bounds.append(Bound(name, sign, float(value)))
-        except ValueError as error:
-            raise Refused(
-                f"--filter {clause}: {value!r} is no number; texts are compared by = and !="
-            ) from error
-    return " and ".join(rest), bounds
-
 
 SAMPLE = 400  # points of a training's data
 LOST = "its artifacts are not where MLflow expects them, in"
@@ -136,7 +32,7 @@ LOST = "its artifacts are not where MLflow expects them, in"
 class Seen(NamedTuple):
     """A run with all that it left to draw."""
 
-    past: Any
+    past: Past
     kind: str
     config: Any
     polynomial: Any  # its Result; None: it left none
@@ -144,16 +40,17 @@ class Seen(NamedTuple):
     sample: Any  # x (n, D) and y (n,), None where there is none
     learning: dict[str, tuple]
     notes: list[str]
+    sweep: int | None = None  # which of the comparison's, one of whose runs it is
+    row: Row | None = None  # as that has it
 
     @classmethod
-    def of(cls, past: Any) -> "Seen":
+    def of(cls, past: Past) -> "Seen":
+        """A run of the store, but for its curves."""
         kind, config = kind_of(past.params)
-        notes: list[str] = []
-        if past.status != "FINISHED":
-            notes.append(f"{past.status.lower()}: shown with what it has")
+        notes = state(past)
         polynomial = None
         if kind in ("training", "fit", "other"):
-            document = tracking.text(past.id, "coefficients.json")
+            document = tracking.text(past, "coefficients.json")
             try:
                 if document is None and past.lost_artifacts:
                     notes.append(f"{LOST} {past.artifact_uri}, so no curve")
@@ -168,31 +65,60 @@ class Seen(NamedTuple):
             sample = read_sample(past, kind, config, polynomial)
             if sample is None:
                 notes.append("no sample of its data, so no points")
-        learning = {
-            key: tracking.curve(past.id, key)
-            for key in ("loss/gap", "loss/train", "cv/mse")
-            if key in past.metrics and not (key == "loss/train" and "loss/gap" in past.metrics)
-        }
         if kind == "sweep":
-            notes.append("a sweep: its results are in its nested runs")
+            notes.append("a sweep whose options are not this version's")
         target = getattr(polynomial, "target", None) or past.params.get("target", "y")
-        return cls(past, kind, config, polynomial, target, sample, learning, notes)
+        return cls(past, kind, config, polynomial, target, sample, {}, notes)
 
     @classmethod
-    def of_item(cls, item: Any, number: int) -> "Seen":
-        """Of a run's id, a Result or a Training, the `number`-th of those to compare."""
-        if isinstance(item, str):
-            return cls.of(tracking.past([item])[0])
-        if isinstance(item, Training):
-            result, learning = item.result(), {"loss/gap": (item.curve.at, item.curve.gap)}
-            metrics = training.measured(item.curve)[0] | {"loss/gap": float(item.curve.gap[-1])}
-        elif isinstance(item, Result):
-            result, learning, metrics = item, {}, {}
+    def of_row(cls, past: Past, row: Row, sweep: int) -> "Seen":
+        """A run of a sweep, but for its curves: its polynomial is that of its metrics."""
+        polynomial = sample = None
+        notes = state(past)
+        if row.coefficients is None:
+            notes = [past.tags.get("error") or "diverged"]
         else:
-            raise Refused(
-                f"item {number} is a {type(item).__name__}; give a Result, a Training or a run id"
+            sample = read_sample(past, "training", row.config, None)
+            x = sample[0]
+            polynomial = Result.trained(
+                row.coefficients,
+                "monomial",
+                (float(x.min()), float(x.max())),
+                past.metrics.get("condition", float("nan")),
+                truth=row.config.coefficients,
+                method=row.config.optimizer,
+                precision=row.config.dtype,
+                origin=row.config,
             )
-        config, tags, name, sample = result.origin, {}, f"result {number}", None
+        return cls(past, "training", row.config, polynomial, "y", sample, {}, notes, sweep, row)
+
+    @classmethod
+    def of_training(cls, one: Training, name: str = "") -> "Seen":
+        """A training in memory, with the params, metrics and tags of a run of it."""
+        metrics, curves, at = training.measured(one.curve)
+        metrics |= {key: float(values[-1]) for key, values in curves.items() if len(values)}
+        tags, result, sample, notes = training.tags(one), None, None, list[str]()
+        if one.diverged:
+            tags["error"] = str(one.diverged)
+            notes = [str(one.diverged)]
+        else:
+            result = one.result()
+            metrics |= training.reached(one, result)
+            sample = fit.points(one.table.best)[:2] if one.table else None
+        status = "FAILED" if one.diverged else "FINISHED"
+        past = Past(
+            "", name or one.name, status, time.time(), params(one.config), finite(metrics), tags
+        )
+        if sample is None and result is not None:
+            sample = read_sample(past, "training", one.config, result)
+        target = result.target if result else "y"
+        learning = {"loss/gap": (at, curves["loss/gap"])}
+        return cls(past, "training", one.config, result, target, sample, learning, notes)
+
+    @classmethod
+    def of_result(cls, result: Result, name: str) -> "Seen":
+        """A result in memory, with the params, metrics and tags of a run of it."""
+        config, tags, sample, metrics = result.origin, {}, None, {}
         kind = "training" if isinstance(config, TrainConfig) else "other"
         if isinstance(config, Origin):
             kind, name, sample = "fit", fit.title(result), fit.points(result)[:2]
@@ -203,16 +129,12 @@ class Seen(NamedTuple):
             tags, config = fit.table_tags(config.best), config.config
         elif kind == "training":
             name, tags = config.name, {"data.sha256": stream.sha256(config)}
-            metrics = {
-                "coef_error/max": result.max_error(),
-                "condition": result.condition,
-            } | metrics
-        past = Past(
-            "", name, "FINISHED", time.time(), params(config) if config else {}, metrics, tags
-        )
+            metrics = {"coef_error/max": result.max_error(), "condition": result.condition}
+        given = params(config) if config else {}
+        past = Past("", name, "FINISHED", time.time(), given, metrics, tags)
         if kind == "training" and sample is None:
             sample = read_sample(past, kind, config, result)
-        return cls(past, kind, config, result, result.target, sample, learning, [])
+        return cls(past, kind, config, result, result.target, sample, {}, [])
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -240,12 +162,12 @@ class Seen(NamedTuple):
         return tuple(self.polynomial.truth.tolist())
 
 
-def read_sample(past: Any, kind: str, config: Any, polynomial: Any) -> Any:
+def read_sample(past: Past, kind: str, config: Any, polynomial: Any) -> Any:
     """x (n, D) in the order of the polynomial's variables, and y (n,)."""
     if kind == "training" and config is not None and not config.data:
         x, y = stream_sample(config.coefficients, config.noise, config.inputs, config.seed)
         return x[:, None], y
-    stored = tracking.text(past.id, "sample.json")
+    stored = tracking.text(past, "sample.json")
     if stored is None:
         return None
     try:
@@ -266,3 +188,216 @@ def stream_sample(coefficients: tuple[float, ...], noise: float, inputs: Any, se
 
 def started(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
+
+
+def state(past: Past) -> list[str]:
+    """What has to be said of how a run ended, or has not."""
+    found = [] if past.status == "FINISHED" else [past.status.lower()]
+    found += ["deleted"] if past.deleted else []
+    return [f"{' and '.join(found)}: shown with what it has"] if found else []
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those that a run would log."""
+    return {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+
+
+class ReadSweep(NamedTuple):
+    """A sweep, and every combination of which there are runs, with what each run came to."""
+
+    past: Past
+    config: SweepConfig
+    found: list[Summary]
+    notes: list[str]
+
+
+class Read(NamedTuple):
+    """All that a comparison shows: of its sweeps the runs that have curves are among `seen`."""
+
+    seen: list[Seen]
+    sweeps: list[ReadSweep]
+    notes: list[str]
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the sweeps, and of the runs that are in none of them."""
+        alone = [one.past.id for one in self.seen if one.sweep is None]
+        return [*(sweep.past.id for sweep in self.sweeps), *alone]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many runs it has that are in no sweep, and how many sweeps."""
+        return len(self.ids) - len(self.sweeps), len(self.sweeps)
+
+
+class Swept(NamedTuple):
+    """A sweep in memory."""
+
+    config: SweepConfig
+    trainings: Sequence[Training]
+    rows: Sequence[Row]  # of these
+
+
+def read(config: CompareConfig) -> Read:
+    """The runs and sweeps that these options name, with what each left.
+
+    Raises Refused where there are none to compare, and Unreachable where the store does not answer.
+    """
+    items, notes = chosen(config)
+    return read_all(items, notes)
+
+
+def read_all(items: Iterable[Item | Swept | Seen], notes: Sequence[str] = ()) -> Read:
+    """What each of these left: at most MAX_COMPARED groups, where sweeps are among them.
+
+    Of a sweep the combinations of the best scores are among `seen`, as many as all the sweeps leave
+    room for; of each at most MAX_COMPARED seeds. A run that is named beside its sweep is there
+    once, with its combination.
+    """
+    items = list(items)
+    sweeps: list[ReadSweep] = []
+    left: list[dict[TrainConfig, Any]] = []  # of each sweep's rows the runs or trainings
+    for item in items:
+        if isinstance(item, Swept) or (isinstance(item, Item) and item.config is not None):
+            sweep, own = of_trainings(item) if isinstance(item, Swept) else of_runs(item)
+            sweeps.append(sweep)
+            left.append(own)
+    swept = {row.id for sweep in sweeps for one in sweep.found for row in one.rows if row.id}
+    named = swept & {item.past.id for item in items if not isinstance(item, Swept)}
+    alone = [i for i in items if isinstance(i, Seen) or (isinstance(i, Item) and not i.config)]
+    alone = [item for item in alone if item.past.id not in named]
+    room = shares(MAX_COMPARED - len(alone), [len(sweep.found) for sweep in sweeps])
+
+    seen: list[Seen] = []
+    number = 0
+    for item in items:
+        if isinstance(item, Seen):
+            seen.append(item)
+        elif isinstance(item, Item) and item.config is None:
+            seen += [Seen.of(item.past)] if item.past.id not in named else []
+        else:
+            seen += shown(sweeps[number], number, left[number], room[number], named)
+            number += 1
+    with_curves(seen)
+    return Read(seen, sweeps, list(notes))
+
+
+def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
+    """A sweep of the store, and which nested run has which options.
+
+    Refused where none of its runs can be read.
+    """
+    assert item.config
+    rows: list[Row] = []
+    own: dict[TrainConfig, Past] = {}
+    unread = again = 0
+    for past in item.nested:
+        row = row_of(past)
+        if row is None:
+            unread += 1
+        elif row.config in own:  # written again by a task whose worker died after the first time
+            again += 1
+        else:
+            own[row.config] = past
+            rows.append(row)
+    if not rows:
+        raise Refused(
+            f"the sweep {item.past.id} has {plural(unread, 'run')}, none of which is a whole "
+            "training that can be read; leave it out"
+        )
+    notes = [*state(item.past), *item.notes]
+    if unread:
+        notes.append(f"{plural(unread, 'run')} half-written or not of this kind: left out")
+    if again:
+        notes.append(f"{plural(again, 'run')} there twice: shown once")
+    return ReadSweep(item.past, item.config, combinations(item.config, rows), notes), own
+
+
+def row_of(past: Past) -> Row | None:
+    """A nested run as its sweep has it; None of one that is half-written, or no such training."""
+    try:
+        if past.whole and is_kind("training", past.params) and not past.params.get("data"):
+            given = defaults(TrainConfig) | dict(past.params)
+            return Row.from_run(past.id, given, past.metrics, past.tags)
+    except (KeyError, ValueError, OverflowError):
+        pass
+    return None
+
+
+def of_trainings(swept: Swept) -> tuple[ReadSweep, dict[TrainConfig, Training]]:
+    """A sweep in memory, and which training has which options."""
+    config = swept.config
+    past = Past("", config.name, "FINISHED", time.time(), params(config), {}, {})
+    own = {one.config: one for one in swept.trainings}
+    return ReadSweep(past, config, combinations(config, swept.rows), []), own
+
+
+def combinations(config: SweepConfig, rows: Iterable[Row]) -> list[Summary]:
+    """Every combination of which there are runs, in the sweep's order; its runs by seed."""
+    found: dict[tuple, list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple(getattr(row.config, name) for name in LISTS), []).append(row)
+    order = {tuple(one.values()): k for k, one in enumerate(config.combinations())}
+    known = sorted(found, key=lambda values: order.get(values, len(order)))
+    return [
+        Summary(
+            dict(zip(LISTS, values, strict=True)),
+            sorted(found[values], key=lambda row: row.config.seed),
+        )
+        for values in known
+    ]
+
+
+def shares(room: int, wanted: Sequence[int]) -> list[int]:
+    """What each gets of a room: as much as it wants, or an equal part of what is left; 1 at least.
+
+    >>> shares(50, [200, 10, 15])
+    [25, 10, 15]
+    """
+    given = [0] * len(wanted)
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    for left, k in zip(range(len(wanted), 0, -1), order, strict=True):
+        given[k] = min(wanted[k], max(room // left, 1))
+        room -= given[k]
+    return given
+
+
+def shown(
+    sweep: ReadSweep, number: int, own: Mapping[TrainConfig, Any], room: int, named: set[str]
+) -> list[Seen]:
+    """The runs of a sweep that have curves, in its order; what has none is said in its notes."""
+
+    def among(one: Summary) -> bool:
+        return any(row.id in named for row in one.rows)
+
+    ranked = sorted(sweep.found, key=lambda one: (not among(one), one.score))
+    kept = [one for one in sweep.found if any(one is other for other in ranked[:room])]
+    if len(kept) < len(sweep.found):
+        of = f"{len(kept)} of {len(sweep.found):,}"
+        sweep.notes.append(f"the best {of} combinations have curves here")
+    most = max(len(one.rows) for one in kept)
+    if most > MAX_COMPARED:
+        sweep.notes.append(f"of a combination at most {MAX_COMPARED} of {most:,} seeds have curves")
+    rows = []
+    for one in kept:
+        first = sorted(one.rows, key=lambda row: row.id not in named)[:MAX_COMPARED]
+        rows += sorted(first, key=lambda row: row.config.seed)
+    return [
+        Seen.of_row(own[row.config], row, number)
+        if isinstance(own[row.config], Past)
+        else Seen.of_training(own[row.config])._replace(sweep=number, row=row)
+        for row in rows
+    ]
+
+
+def with_curves(seen: Sequence[Seen]) -> None:
+    """Read the learning curves of those that are runs of the store."""
+    for key in ("loss/gap", "loss/train", "cv/mse"):
+        theirs = {
+            one.past.id: one
+            for one in seen
+            if one.past.id and key in one.past.metrics
+            if not (key == "loss/train" and "loss/gap" in one.past.metrics)
+        }
+        for run_id, found in tracking.curves(list(theirs), key).items() if theirs else ():
+            theirs[run_id].learning[key] = found
