@@ -3,8 +3,9 @@
 import csv
 import io
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 DIGITS = 6
@@ -91,3 +92,32 @@ def _shown(found: re.Match) -> str:
     """Azure's container stands where others have the user."""
     user = found[2].partition(":")[0]
     return f"{found[1]}{user}@" if found[1].startswith(("abfs", "wasb")) else found[1]
+
+
+def cut(text: str, room: int) -> str:
+    """At most so many characters, cut in the middle: `a long na…of a file`."""
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
+
+
+def told_apart(values: Collection[str], room: int) -> dict[str, str]:
+    """Each value in about `room` characters, cut in the middle, but never where they differ.
+
+    What the long ones have in common, at their start and their end, is cut; a value whose own
+    part is longer than `room` stays longer.
+    """
+    long = {value for value in values if len(value) > room}
+    if len(long) < 2:
+        return {value: cut(value, room) for value in values}
+    start = len(os.path.commonprefix(list(long)))
+    end = len(os.path.commonprefix([value[start:][::-1] for value in long]))
+    left = max(room - (max(map(len, long)) - start - end), 10)
+    head = min(start, max(left // 2, left - end))
+
+    def shortened(value: str) -> str:
+        own = value[start : len(value) - end]
+        return cut(value[:start], head) + own + cut(value[len(value) - end :], left - head)
+
+    return {value: shortened(value) if value in long else value for value in values}
