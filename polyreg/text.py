@@ -23,22 +23,33 @@ def text(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def number(value: float, plain_below: float = 1e9) -> str:
+def number(value: float, plain_below: float = 1e9, digits: int = DIGITS) -> str:
     """Six significant digits: 0.000123457 is 1.23457e-4. Whole numbers keep all of theirs."""
     if math.isnan(value) or abs(value) >= INFINITE:
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    size, million = abs(value), 10**DIGITS
+    size, million = abs(value), 10**digits
     if value == int(value) and size < min(million, plain_below):
         return f"{int(value)}"
     if 1e-3 <= size < plain_below:
-        return f"{value:.{DIGITS}g}" if size < million else f"{value:.0f}"
-    digits, _, exponent = f"{value:.{DIGITS - 1}e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return f"{value:.{digits}g}" if size < million else f"{value:.0f}"
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def brief(value: float) -> str:
     """Two digits, in as little room as they need: 0.012, 1200, 1.2e-4, 1.2e6."""
     return number(float(f"{value:.2g}"), plain_below=1e5)
+
+
+def plus_minus(value: float, spread: float) -> str:
+    """A mean as far as its spread leaves it digits: 115 ± 52, 0.0996 ± 2.0e-4; nan: no spread."""
+    if not math.isfinite(spread) or not math.isfinite(value):
+        return number(value)
+    if spread <= 1e-9 * abs(value):
+        return f"{number(value)} ± 0"
+    last = math.floor(math.log10(spread)) - 1  # the place of the second digit of the spread
+    digits = min(max(math.floor(math.log10(abs(value))) - last + 1, 2), 15) if value else 1
+    return f"{number(value, digits=digits)} ± {brief(spread)}"
 
 
 def plural(count: int, what: str) -> str:

@@ -9,7 +9,7 @@ from polyreg.config import FitConfig, TrainConfig
 from polyreg.options import params
 from polyreg.reports.comparison.runs import Seen
 from polyreg.sgd.optimum import Optimum
-from polyreg.text import INFINITE, brief
+from polyreg.text import INFINITE
 
 RECORD = ("register_as",)  # options that do not change what a run comes to
 Together = Sequence[Seen]  # the runs of one group
@@ -107,8 +107,3 @@ def converged(group: Together) -> int:
 def rounded(value: float) -> float:
     """To six digits, as it is shown: what looks alike is alike."""
     return float(f"{value:.6g}")
-
-
-def with_spread(value: float, deviation: float, text: str) -> str:
-    return text if math.isnan(deviation) else f"{text} ± {brief(deviation)}"
-

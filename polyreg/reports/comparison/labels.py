@@ -123,8 +123,9 @@ def shared(groups: Sequence[Together], told: Sequence[dict[str, str]]) -> str:
 
 def word(name: str, value: str) -> str:
     """An option as a part of a name: `rate 0.01`."""
-    if name in WORDS and value != "auto":
-        return WORDS[name].format(value)
+    form = WORDS.get(name, "{}")
+    if name in WORDS and (form != "{}" or value != "auto"):
+        return form.format(value)
     return f"{name.replace('_', ' ')} {value}"
 
 

@@ -23,6 +23,7 @@ from polyreg.polynomials.result import Result
 from polyreg.reports import fit, training
 from polyreg.sgd import Training, stream
 from polyreg.sgd.optimum import TrainingTable
+from polyreg.sgd.sweep import Row, Summary
 from polyreg.text import plural, text
 from polyreg.tracking.history import Past
 
@@ -133,6 +134,24 @@ SAMPLE = 400  # points of a training's data
 LOST = "its artifacts are not where MLflow expects them, in"
 
 
+class ReadSweep(NamedTuple):
+    past: Past
+    config: SweepConfig
+    found: list[Summary]
+    notes: list[str]
+
+
+class Read(NamedTuple):
+    seen: list["Seen"]
+    sweeps: list[ReadSweep]
+    notes: list[str]
+
+
+def read(config: CompareConfig) -> Read:
+    found, left_out = chosen(config)
+    return Read([Seen.of(past) for past in found], [], left_out)
+
+
 class Seen(NamedTuple):
     """A run with all that it left to draw."""
 
@@ -144,6 +163,8 @@ class Seen(NamedTuple):
     sample: Any  # x (n, D) and y (n,), None where there is none
     learning: dict[str, tuple]
     notes: list[str]
+    sweep: int | None = None  # of those compared, whose run it is
+    row: Row | None = None
 
     @classmethod
     def of(cls, past: Any) -> "Seen":
