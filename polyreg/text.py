@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -113,6 +112,13 @@ def cut(text: str, room: int) -> str:
     return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
 
 
+def _alike(values: Collection[str]) -> int:
+    """How many characters all of them begin with."""
+    first, last = min(values), max(values)
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
 def told_apart(values: Collection[str], room: int) -> dict[str, str]:
     """Each value in about `room` characters, cut in the middle, but never where they differ.
 
@@ -122,8 +128,8 @@ def told_apart(values: Collection[str], room: int) -> dict[str, str]:
     long = {value for value in values if len(value) > room}
     if len(long) < 2:
         return {value: cut(value, room) for value in values}
-    start = len(os.path.commonprefix(list(long)))
-    end = len(os.path.commonprefix([value[start:][::-1] for value in long]))
+    start = _alike(long)
+    end = _alike({value[start:][::-1] for value in long})
     left = max(room - (max(map(len, long)) - start - end), 10)
     head = min(start, max(left // 2, left - end))
 

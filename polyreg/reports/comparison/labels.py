@@ -1,13 +1,13 @@
 """Names of groups of runs, by the options in which they differ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
 from polyreg.naming import FIT_WORDS, TRAIN_WORDS, last_part, telling, variables
 from polyreg.reports.comparison.groups import Together, options
 from polyreg.reports.comparison.runs import Seen, started
-from polyreg.text import text, told_apart
+from polyreg.text import plural, text, told_apart
 
 EXPLAINED = "target and features"  # `y ~ a + b`, in place of both options
 WORDS = {
@@ -48,8 +48,9 @@ def labels(groups: Sequence[Together]) -> Labels:
             )
             for k in range(len(groups))
         ]
-    for tell in (sweep_of, given_name, first_start, first_id):
-        names = apart(names, groups, tell)
+    for tell in (seeds_of, sweep_of, given_name, first_start, first_id):
+        names = apart(names, [tell(group) for group in groups])
+    names = apart(names, [f"no. {k + 1}" for k in range(len(groups))])
     runs = [
         [f"seed {options(one)['seed']}" for one in group] if len(group) > 1 else [name]
         for group, name in zip(groups, names, strict=True)
@@ -129,15 +130,18 @@ def word(name: str, value: str) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def apart(
-    names: Sequence[str], groups: Sequence[Together], tell: Callable[[Together], str]
-) -> list[str]:
+def apart(names: Sequence[str], more: Sequence[str]) -> list[str]:
     """The names, with one word more for those that are alike."""
     alike = {name for name in names if names.count(name) > 1 or not name}
     return [
-        " · ".join(filter(None, (name, tell(group)))) if name in alike else name
-        for name, group in zip(names, groups, strict=True)
+        " · ".join(filter(None, (name, word_))) if name in alike else name
+        for name, word_ in zip(names, more, strict=True)
     ]
+
+
+def seeds_of(group: Together) -> str:
+    seed = options(group[0]).get("seed")
+    return plural(len(group), "seed") if len(group) > 1 else f"seed {seed}" if seed else ""
 
 
 def sweep_of(group: Together) -> str:
