@@ -3,7 +3,7 @@
     polyreg.fit(x, y)            exact least squares of data in memory or of a table's files
     polyreg.train(degree=3)      SGD or Adam on a known polynomial, beside the exact optimum
     polyreg.sweep(degrees=(1, 2, 3))   many trainings at once
-    polyreg.compare([...])       results or runs side by side
+    polyreg.compare(a, b, ...)   results, runs and sweeps side by side
     polyreg.load(uri)            the Result behind a model that a run logged
 
 Conventions, true everywhere in this package:
@@ -21,7 +21,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyreg.api.functions import Comparison, Sweep, compare, fit, sweep, train
+    from polyreg.api.comparison import Comparison, compare
+    from polyreg.api.functions import Sweep, fit, sweep, train
     from polyreg.api.log import log_result, log_sweep, log_training
     from polyreg.api.regressor import PolynomialRegressor
     from polyreg.config import FitConfig, SweepConfig, TrainConfig
@@ -59,6 +60,7 @@ _HOMES = {
     "polyreg.config": ("FitConfig", "SweepConfig", "TrainConfig"),
     "polyreg.config_reading": ("CompareConfig", "PredictConfig"),
     "polyreg.errors": ("PolyregError",),
+    "polyreg.api.comparison": ("Comparison", "compare"),
     "polyreg.api.log": ("log_result", "log_sweep", "log_training"),
     "polyreg.polynomials.result": ("Result",),
     "polyreg.api.regressor": ("PolynomialRegressor",),

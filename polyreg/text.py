@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 DIGITS = 6
@@ -22,22 +22,33 @@ def text(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def number(value: float, plain_below: float = 1e9) -> str:
+def number(value: float, plain_below: float = 1e9, digits: int = DIGITS) -> str:
     """Six significant digits: 0.000123457 is 1.23457e-4. Whole numbers keep all of theirs."""
     if math.isnan(value) or abs(value) >= INFINITE:
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    size, million = abs(value), 10**DIGITS
+    size, million = abs(value), 10**digits
     if value == int(value) and size < min(million, plain_below):
         return f"{int(value)}"
     if 1e-3 <= size < plain_below:
-        return f"{value:.{DIGITS}g}" if size < million else f"{value:.0f}"
-    digits, _, exponent = f"{value:.{DIGITS - 1}e}".partition("e")
-    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+        return f"{value:.{digits}g}" if size < million else f"{value:.0f}"
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def brief(value: float) -> str:
     """Two digits, in as little room as they need: 0.012, 1200, 1.2e-4, 1.2e6."""
     return number(float(f"{value:.2g}"), plain_below=1e5)
+
+
+def plus_minus(value: float, spread: float) -> str:
+    """A mean as far as its spread leaves it digits: 115 ± 52, 0.0996 ± 2.0e-4; nan: no spread."""
+    if not math.isfinite(spread) or not math.isfinite(value):
+        return number(value)
+    if spread <= 1e-9 * abs(value):
+        return f"{number(value)} ± 0"
+    last = math.floor(math.log10(spread)) - 1  # the place of the second digit of the spread
+    digits = min(max(math.floor(math.log10(abs(value))) - last + 1, 2), 15) if value else 1
+    return f"{number(value, digits=digits)} ± {brief(spread)}"
 
 
 def plural(count: int, what: str) -> str:
@@ -91,3 +102,39 @@ def _shown(found: re.Match) -> str:
     """Azure's container stands where others have the user."""
     user = found[2].partition(":")[0]
     return f"{found[1]}{user}@" if found[1].startswith(("abfs", "wasb")) else found[1]
+
+
+def cut(text: str, room: int) -> str:
+    """At most so many characters, cut in the middle: `a long na…of a file`."""
+    if len(text) <= room:
+        return text
+    head = (room - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (room - 1 - head) :]}"
+
+
+def _alike(values: Collection[str]) -> int:
+    """How many characters all of them begin with."""
+    first, last = min(values), max(values)
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((k for k, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
+def told_apart(values: Collection[str], room: int) -> dict[str, str]:
+    """Each value in about `room` characters, cut in the middle, but never where they differ.
+
+    What the long ones have in common, at their start and their end, is cut; a value whose own
+    part is longer than `room` stays longer.
+    """
+    long = {value for value in values if len(value) > room}
+    if len(long) < 2:
+        return {value: cut(value, room) for value in values}
+    start = _alike(long)
+    end = _alike({value[start:][::-1] for value in long})
+    left = max(room - (max(map(len, long)) - start - end), 10)
+    head = min(start, max(left // 2, left - end))
+
+    def shortened(value: str) -> str:
+        own = value[start : len(value) - end]
+        return cut(value[:start], head) + own + cut(value[len(value) - end :], left - head)
+
+    return {value: shortened(value) if value in long else value for value in values}

@@ -1,14 +1,13 @@
-"""Python API: fits, trainings, sweeps and comparisons as functions of data and options.
+"""Python API: fits, trainings and sweeps as functions of data and options.
 
 The work is that of the command line, and so are the numbers, to the last digit. Nothing here
-imports MLflow but `compare`, which may be asked for its runs.
+imports MLflow.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from os import PathLike
 from typing import Any
 
 from polyreg import least_squares
@@ -17,7 +16,6 @@ from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
 from polyreg.errors import Refused
-from polyreg.polynomials.inputs import is_frame
 from polyreg.polynomials.result import Result
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
@@ -231,6 +229,7 @@ class Sweep:
 
     `.runs` is a row a run (config, converged, steps, gap, error, coefficients), `.summaries` one a
     combination (varied, mean(quantity), spread(quantity)); `.trainings` have the curves.
+    `.to_frame()` is a DataFrame of the runs, and polyreg.compare(sweep) shows the combinations.
 
     >>> import polyreg
     >>> found = polyreg.sweep(degrees=(1, 3), learning_rates=("auto",), seeds=2)
@@ -254,6 +253,27 @@ class Sweep:
     def best(self) -> Row | None:
         """The run of the least score: steps, times its distance from the truth in tolerances."""
         return sweeps.best(self.runs)
+
+    def to_frame(self) -> Any:
+        """All runs as a pandas DataFrame, a row a run, in the order in which they were trained.
+
+        A column an option that the sweep varies, and seed; then converged, diverged (bool), steps,
+        rate (the first step's), gap, and error, the distance to the truth E (p - q)^2; gap and
+        error of a run that diverged are nan.
+
+        >>> import polyreg
+        >>> found = polyreg.sweep(degrees=(2, 3), learning_rates=("auto",), seeds=2)
+        >>> found.to_frame()[["degree", "seed", "converged"]].values.tolist()
+        [[2, 0, True], [2, 1, True], [3, 0, True], [3, 1, True]]
+        """
+        import pandas
+
+        lists = self.config.lists()
+        varied = [option for option, values in lists.items() if len(values) > 1]
+        columns = {name: [getattr(r.config, name) for r in self.runs] for name in [*varied, "seed"]}
+        for name in ("converged", "diverged", "steps", "rate", "gap", "error"):
+            columns[name] = [getattr(row, name) for row in self.runs]
+        return pandas.DataFrame(columns)
 
     def recovery(self) -> Recovery:
         """How the seeds of the best combination lie about the optimum, beside least squares.
@@ -307,82 +327,3 @@ def sweep(**options: Any) -> Sweep:
         with cluster_of(config, device) as engine:
             tried = sweeps.explore(config, {}, rows)
         return Sweep(config, found, tried)
-
-
-class Comparison:
-    """Runs and results side by side: one HTML page, one figure, one table.
-
-    >>> import polyreg
-    >>> results = [polyreg.fit([0, 1, 2, 3], [0, 1, 4, 9], degree=k) for k in (1, 2)]
-    >>> print(polyreg.compare(results).table().splitlines()[0].split()[:3])
-    ['run', 'degree', 'r2']
-    """
-
-    def __init__(self, seen: Sequence[Any]):
-        from polyreg.reports.comparison.compared import compared
-
-        self._seen = seen
-        self._data = compared(seen, [])
-
-    def to_html(self, path: str | PathLike | None = None) -> str:
-        """The page, which needs no network and runs no script but its own; written to `path`."""
-        from polyreg.reports.comparison import page
-
-        content = page.render(self._data)
-        if path is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(content)
-        return content
-
-    def figure(self) -> Any:
-        """The charts as a matplotlib Figure."""
-        from polyreg.reports.comparison import figure
-
-        return figure.comparison(self._data)
-
-    def table(self) -> str:
-        """A line a run, and what there is to mind about comparing them."""
-        from polyreg.reports.comparison.compared import report
-
-        lines, warnings = report(self._seen, self._data)
-        return "\n".join([*lines, *warnings])
-
-    def __repr__(self) -> str:
-        return self.table()
-
-    def _repr_html_(self) -> str:
-        import html
-
-        return f"<pre>{html.escape(self.table())}</pre>"
-
-
-def compare(items: Any) -> Comparison:
-    """Results, trainings and runs side by side, in any mixture.
-
-    items: Result, Training, or the id of a run in MLflow's store, each; or one Sweep
-
-    -> Comparison: `.to_html(path)`, `.figure()`, `.table()`
-
-    Raises PolyregError where an item is none of these, or the store has no such run.
-
-    >>> import polyreg
-    >>> trained = [polyreg.train(degree=k, seed=2, max_steps=50) for k in (1, 3)]
-    >>> len(polyreg.compare(trained).to_html()) > 10_000
-    True
-    """
-    from polyreg.reports.comparison.runs import Seen
-
-    if isinstance(items, Sweep):
-        items = [training for training in items.trainings if not training.diverged]
-    if isinstance(items, Result | Training | str):
-        items = [items]
-    if is_frame(items) or not isinstance(items, Iterable):
-        raise Refused(f"a {type(items).__name__} is no list of results, trainings or run ids")
-    items = list(items)
-    if not items:
-        raise Refused("nothing to compare; give results, trainings or run ids")
-    for number, item in enumerate(items, 1):
-        if isinstance(item, Training) and not item.curve.steps:
-            raise Refused(f"item {number} is a training without a step; train it first")
-    with in_python():
-        return Comparison([Seen.of_item(item, number) for number, item in enumerate(items, 1)])

@@ -169,6 +169,7 @@ class Column(NamedTuple):
     runs: Sequence[Sequence[Cell]] = ()  # of each group of several runs, theirs; else empty
     best: frozenset[int] = frozenset()
     meaning: str = ""  # of the best: `fewest steps to converge`
+    is_option: bool = False  # else a metric
 
 
 class Table(NamedTuple):

@@ -18,3 +18,7 @@ class Panel(NamedTuple):
     spread: np.ndarray  # over the seeds; nan: not written
     said: Sequence[Sequence[str]]  # in place of a number: `diverged`, `not tried`
     at: np.ndarray  # which combination, int; -1: none
+
+
+def panels(config, found):
+    return []

@@ -16,7 +16,7 @@ from polyreg.options import params
 from polyreg.reports import training as one
 from polyreg.sgd import Training
 from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.sweep import LEAST, Row, Summary, sampled_steps
+from polyreg.sgd.sweep import Row, Summary, quartiles
 from polyreg.text import aligned, plural, text
 from polyreg.tracking import Run
 from polyreg.tracking.run import RunHandle
@@ -267,17 +267,9 @@ def descent(rows: Sequence[Row], name: str, look: int) -> Any:
     if not kept:
         return None
     rows, gaps = [row for row, _ in kept], np.stack([curve for _, curve in kept])
-    steps, last = sampled_steps(rows[0].config.max_steps), sorted(row.steps for row in rows)
-    half = max(last[len(rows) // 2], 1)
-    # At the first of the sampled steps from there on, theirs are the last gaps.
-    end = int(np.searchsorted(steps, half))
-    at = np.append(steps[:end], half).astype(float)
-    logs = np.log(np.maximum(gaps[:, : end + 1], LEAST))
-    with np.errstate(invalid="ignore"):  # runs that diverged: infinity less infinity
-        found = np.quantile(logs, (0.25, 0.5, 0.75), axis=0)
-    low, middle, high = np.exp(np.where(np.isnan(found), np.inf, found))
+    found = quartiles(gaps, [row.steps for row in rows], rows[0].config.max_steps)
     met = sum(row.converged for row in rows) > len(rows) / 2
-    return Descent(name, look, at, middle, low, high, met)
+    return Descent(name, look, found.steps, found.median, found.low, found.high, met)
 
 
 def with_curve(row: Row) -> Row:
@@ -385,3 +377,7 @@ def report_recovery(config: SweepConfig, leader: Summary) -> list[str]:
             "their spread; --tolerance 1e-12 with --max-steps shows what the samples allow"
         )
     return lines
+
+
+def combinations(config, found):
+    return [], []

@@ -109,6 +109,41 @@ def gap_at(at: np.ndarray, gap: np.ndarray, steps: np.ndarray, end: float) -> np
     return np.where(steps <= at[-1], np.exp(values), end)
 
 
+def sampled(at: np.ndarray, gap: np.ndarray, diverged: bool, max_steps: int) -> np.ndarray:
+    """A curve's gap at each of `sampled_steps`: after its end the last, after divergence inf.
+
+    at (T,), increasing from 1, gap (T,); of none (T = 0), inf throughout  ->  (S,)
+    """
+    steps = sampled_steps(max_steps)
+    if not len(at):  # it diverged at the first step
+        return np.full(len(steps), np.inf)
+    return gap_at(at, gap, steps, np.inf if diverged else gap[-1])
+
+
+class Quartiles(NamedTuple):
+    """Median and quartiles over repetitions of a learning curve, (S,) each; inf: diverged."""
+
+    steps: np.ndarray
+    low: np.ndarray
+    median: np.ndarray
+    high: np.ndarray
+
+
+def quartiles(gaps: np.ndarray, taken: Sequence[int], max_steps: int) -> Quartiles:
+    """Of curves at `sampled_steps`, until more than half of them have ended.
+
+    gaps (R, S), as `sampled` gives each; taken (R,): the steps that each run took
+    """
+    steps, half = sampled_steps(max_steps), max(sorted(taken)[len(taken) // 2], 1)
+    # At the first of the sampled steps from there on, theirs are the last gaps.
+    end = int(np.searchsorted(steps, half))
+    logs = np.log(np.maximum(gaps[:, : end + 1], LEAST))
+    with np.errstate(invalid="ignore"):  # runs that diverged: infinity less infinity
+        found = np.quantile(logs, (0.25, 0.5, 0.75), axis=0)
+    at = np.append(steps[:end], half).astype(float)
+    return Quartiles(at, *np.exp(np.where(np.isnan(found), np.inf, found)))
+
+
 @dataclass(frozen=True)
 class Row:
     """One run of a sweep. Of a run that diverged, gap is nan and there are no coefficients.
@@ -164,10 +199,7 @@ class Row:
 
     def with_curve(self, at: np.ndarray, gap: np.ndarray) -> "Row":
         """The row with its learning curve: gap (T,) after the steps at (T,), increasing from 1."""
-        steps = sampled_steps(self.config.max_steps)
-        if not len(at):  # it diverged at the first step
-            return replace(self, curve=np.full(len(steps), np.inf))
-        return replace(self, curve=gap_at(at, gap, steps, np.inf if self.diverged else gap[-1]))
+        return replace(self, curve=sampled(at, gap, self.diverged, self.config.max_steps))
 
     @property
     def diverged(self) -> bool:

@@ -155,7 +155,7 @@ class Search:
         if not (self.condition or self.bounds):
             return Item(past, config, nested) if nested else None
         if nested:
-            note = f"those of its runs that meet the filter: {len(nested):,}"
+            note = f"only the {plural(len(nested), 'run')} that meet the filter"
             return Item(past, config, nested, [note])
         nested = tracking.children(past.id, past.experiment) if past.id in self._met else []
         return Item(past, config, nested) if nested else None
@@ -230,6 +230,20 @@ class Search:
     def _may_be_compared(self, past: Past) -> bool:
         kind = kind_of(past.params)[0]
         return kind == "sweep" or (kind in COMPARED and self._holds(past))
+
+
+def shares(room: int, wanted: Sequence[int]) -> list[int]:
+    """What each gets of a room: as much as it wants, or an equal part of what is left; 1 at least.
+
+    >>> shares(50, [200, 10, 15])
+    [25, 10, 15]
+    """
+    given = [0] * len(wanted)
+    order = sorted(range(len(wanted)), key=wanted.__getitem__)
+    for left, k in zip(range(len(wanted), 0, -1), order, strict=True):
+        given[k] = min(wanted[k], max(room // left, 1))
+        room -= given[k]
+    return given
 
 
 class Bound(NamedTuple):

@@ -18,7 +18,7 @@ from polyreg.least_squares import Origin
 from polyreg.options import params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit, training
-from polyreg.reports.comparison.choice import Item, chosen, defaults, is_kind, kind_of
+from polyreg.reports.comparison.choice import Item, chosen, defaults, is_kind, kind_of, shares
 from polyreg.sgd import Training, stream
 from polyreg.sgd.optimum import TrainingTable
 from polyreg.sgd.sweep import Row, Summary
@@ -288,12 +288,13 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
     Refused where none of its runs can be read.
     """
     assert item.config
+    tried = {tuple(one.values()) for one in item.config.combinations()}
     rows: list[Row] = []
     own: dict[TrainConfig, Past] = {}
     unread = again = 0
     for past in item.nested:
         row = row_of(past)
-        if row is None:
+        if row is None or values_of(row) not in tried:
             unread += 1
         elif row.config in own:  # written again by a task whose worker died after the first time
             again += 1
@@ -307,10 +308,16 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
         )
     notes = [*state(item.past), *item.notes]
     if unread:
-        notes.append(f"{plural(unread, 'run')} half-written or not of this kind: left out")
+        notes.append(f"{plural(unread, 'run')} left out: half-written, or no run of its grid")
     if again:
-        notes.append(f"{plural(again, 'run')} there twice: shown once")
+        notes.append(f"{plural(again, 'run')} left out: written twice")
+    notes = [f"{note[0].upper()}{note[1:]}." for note in notes]
     return ReadSweep(item.past, item.config, combinations(item.config, rows), notes), own
+
+
+def values_of(row: Row) -> tuple:
+    """What a run has of the options that a sweep may vary."""
+    return tuple(getattr(row.config, name) for name in LISTS)
 
 
 def row_of(past: Past) -> Row | None:
@@ -335,31 +342,12 @@ def of_trainings(swept: Swept) -> tuple[ReadSweep, dict[TrainConfig, Training]]:
 def combinations(config: SweepConfig, rows: Iterable[Row]) -> list[Summary]:
     """Every combination of which there are runs, in the sweep's order; its runs by seed."""
     found: dict[tuple, list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple(getattr(row.config, name) for name in LISTS), []).append(row)
-    order = {tuple(one.values()): k for k, one in enumerate(config.combinations())}
-    known = sorted(found, key=lambda values: order.get(values, len(order)))
+    for row in sorted(rows, key=lambda row: row.config.seed):
+        found.setdefault(values_of(row), []).append(row)
+    tried = (tuple(one.values()) for one in config.combinations())
     return [
-        Summary(
-            dict(zip(LISTS, values, strict=True)),
-            sorted(found[values], key=lambda row: row.config.seed),
-        )
-        for values in known
+        Summary(dict(zip(LISTS, one, strict=True)), found[one]) for one in tried if one in found
     ]
-
-
-def shares(room: int, wanted: Sequence[int]) -> list[int]:
-    """What each gets of a room: as much as it wants, or an equal part of what is left; 1 at least.
-
-    >>> shares(50, [200, 10, 15])
-    [25, 10, 15]
-    """
-    given = [0] * len(wanted)
-    order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    for left, k in zip(range(len(wanted), 0, -1), order, strict=True):
-        given[k] = min(wanted[k], max(room // left, 1))
-        room -= given[k]
-    return given
 
 
 def shown(
@@ -374,10 +362,11 @@ def shown(
     kept = [one for one in sweep.found if any(one is other for other in ranked[:room])]
     if len(kept) < len(sweep.found):
         of = f"{len(kept)} of {len(sweep.found):,}"
-        sweep.notes.append(f"the best {of} combinations have curves here")
+        sweep.notes.append(f"The best {of} combinations have curves here.")
     most = max(len(one.rows) for one in kept)
     if most > MAX_COMPARED:
-        sweep.notes.append(f"of a combination at most {MAX_COMPARED} of {most:,} seeds have curves")
+        of = f"{MAX_COMPARED} of {most:,}"
+        sweep.notes.append(f"Of each combination at most {of} seeds have curves here.")
     rows = []
     for one in kept:
         first = sorted(one.rows, key=lambda row: row.id not in named)[:MAX_COMPARED]

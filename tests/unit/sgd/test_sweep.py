@@ -74,3 +74,20 @@ def test_a_curve_of_few_points_is_drawn_between_them_on_logarithmic_axes():
     steps = np.array([1, 3, 10, 50, 100, 1000])
     np.testing.assert_allclose(sweep.gap_at(at, gap, steps, 7.0), [*(100 / steps[:-1] ** 2.0), 7.0])
     assert sweep.gap_at(np.array([1]), np.array([0.0]), np.array([1]), 1.0) == pytest.approx(0)
+
+
+def test_quartiles_go_on_until_more_than_half_of_the_runs_have_ended():
+    at = np.arange(1, 101)
+    ends, sizes = (10, 35, 35, 60, 100), (1, 10, 100, 1000, 10_000)
+    gaps = [
+        sweep.sampled(at[:n], size / at[:n], False, 100)
+        for n, size in zip(ends, sizes, strict=True)
+    ]
+    found = sweep.quartiles(np.stack(gaps), ends, 100)
+    assert found.steps[0] == 1 and found.steps[-1] == 35 and (np.diff(found.steps) > 0).all()
+    np.testing.assert_allclose(found.low, 10 / found.steps)
+    np.testing.assert_allclose(found.median, 100 / found.steps)
+    np.testing.assert_allclose(found.high, 1000 / found.steps)
+    lost = np.full_like(gaps[0], np.inf)
+    found = sweep.quartiles(np.stack([gaps[0], lost, lost]), (10, 1, 1), 100)
+    assert found.steps.tolist() == [1] and found.median.tolist() == found.high.tolist() == [np.inf]
