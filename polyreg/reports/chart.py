@@ -15,11 +15,13 @@ from matplotlib.ticker import MaxNLocator
 from polyreg.reports.panels import Panel
 from polyreg.text import number
 
+
 class Mark(NamedTuple):
     """What an estimate is drawn as, so that colour alone tells nothing."""
 
     marker: str  # in matplotlib
     path: str  # in a box of 10 by 10
+
 
 # Twelve colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
 # their paper; seven dashes, each with its mark, so that 84 groups differ, and lines under others
@@ -30,7 +32,7 @@ LIGHT = (
 )  # fmt: skip
 DARK = (
     "#5b9bff", "#ff8f3a", "#2fa683", "#f29ad6", "#f5e37a", "#8fe3ff",
-    "#de00c5", "#8c6b05", "#7d44fe", "#f60547", "#6b6999", "#03e198",
+    "#9e7007", "#eb2ec9", "#fa2d4c", "#9a6a9a", "#954afe", "#03e198",
 )  # fmt: skip
 DASHES = ((), (7, 3), (2, 3), (11, 3, 2, 3), (14, 4), (6, 2, 2, 2, 2, 2), (4, 2))
 MARKS = (

@@ -54,8 +54,10 @@ const pick = group => {
   turn(all, k => back || k === group);
   const fold = document.getElementById("fold");
   if (fold) fold.checked = false;
-  const curves = document.getElementById("curves");
-  if (!back && curves) curves.scrollIntoView();
+  if (back) return;
+  const curves = document.getElementById("curves"), chip = document.getElementById(`k${group}`);
+  if (curves) curves.scrollIntoView();
+  one(".chips").scrollTop += chip.getBoundingClientRect().top - one(".chips").getBoundingClientRect().top - 3;
 };
 for (const label of every(".pick")) {
   label.tabIndex = 0;
@@ -110,13 +112,14 @@ for (const plot of every(".chart .plot")) {
     tip.replaceChildren(`at ${digits(near)}`);
     for (const [group, y, a, b, x] of lines.slice(0, limit())) {
       const line = make("told", tip);
-      if (group !== null) line.append(one(`#k${group} .key`).cloneNode(true));
-      make("number", line, "b").textContent = group === null ? "truth" : group + 1;
+      line.append(one(group === null ? ".truth-key" : `#k${group} .key`).cloneNode(true));
+      make("number", line, "b").textContent = group === null ? "" : group + 1;
+      const said = make("said", line);
       let text = digits(y);
       if (a != null && b != null) text += `  (${digits(a)} to ${digits(b)})`;
       if (x !== near && log) text += `  at ${digits(x)}`;
-      make("value", line, "span").textContent = text;
-      if (group !== null) make("name", line, "span").textContent = one(`#k${group} .name`).textContent;
+      make("value", said, "span").textContent = text;
+      make("name", said, "span").textContent = group === null ? "truth" : one(`#k${group} .name`).textContent;
     }
     if (lines.length > limit()) tip.append(`and ${lines.length - limit()} more`);
     const right = to(near) < 0.5;
