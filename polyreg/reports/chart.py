@@ -15,11 +15,35 @@ from matplotlib.ticker import MaxNLocator
 from polyreg.reports.panels import Panel
 from polyreg.text import number
 
-# Six colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
-# their paper; seven dashes, so that 42 runs differ, and lines under others show through.
-LIGHT = ("#1f5fbf", "#d35f00", "#00876c", "#c0489f", "#5b4a00", "#2b97c8")
-DARK = ("#5b9bff", "#ff8f3a", "#2fa683", "#f29ad6", "#f5e37a", "#8fe3ff")
+
+class Mark(NamedTuple):
+    """What an estimate is drawn as, so that colour alone tells nothing."""
+
+    marker: str  # in matplotlib
+    path: str  # in a box of 10 by 10
+
+
+# Twelve colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
+# their paper; seven dashes, each with its mark, so that 84 groups differ, and lines under others
+# show through.
+LIGHT = (
+    "#1f5fbf", "#d35f00", "#00876c", "#c0489f", "#5b4a00", "#2b97c8",
+    "#ac0c35", "#8d07ee", "#004264", "#f316fe", "#620e8f", "#0c02ba",
+)  # fmt: skip
+DARK = (
+    "#5b9bff", "#ff8f3a", "#2fa683", "#f29ad6", "#f5e37a", "#8fe3ff",
+    "#9e7007", "#eb2ec9", "#fa2d4c", "#9a6a9a", "#954afe", "#03e198",
+)  # fmt: skip
 DASHES = ((), (7, 3), (2, 3), (11, 3, 2, 3), (14, 4), (6, 2, 2, 2, 2, 2), (4, 2))
+MARKS = (
+    Mark("o", "M5 .8a4.2 4.2 0 1 1 0 8.4a4.2 4.2 0 1 1 0-8.4Z"),
+    Mark("s", "M1.3 1.3h7.4v7.4H1.3Z"),
+    Mark("^", "M5 .4L9.9 9.2H.1Z"),
+    Mark("D", "M5 0L10 5 5 10 0 5Z"),
+    Mark("v", "M5 9.6L.1.8h9.8Z"),
+    Mark("P", "M3.4.4h3.2v3h3v3.2h-3v3H3.4v-3h-3V3.4h3Z"),
+    Mark("X", "M2.2 0L5 2.8 7.8 0 10 2.2 7.2 5 10 7.8 7.8 10 5 7.2 2.2 10 0 7.8 2.8 5 0 2.2Z"),
+)
 BANDS = 12  # curves up to which their bands are drawn
 NUMBERED = 24  # curves up to which a number stands at the end of each
 
@@ -295,23 +319,61 @@ def _spread(wanted: Sequence[float], apart: float) -> list[float]:
     return placed
 
 
-def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[tuple[int, float, float, float]]:
-    """Of each curve: its run, where it ends, and the height of its number: left, top, height.
+class End(NamedTuple):
+    """A label at the ends of curves: places are parts of the box, from its left and its top."""
 
-    All are parts of the box, from its left and its top. None where there are too many to number.
+    groups: Sequence[int]
+    tips: Sequence[tuple[float, float]]  # where each one's curve ends
+    left: float  # of the label
+    height: float
+
+    @property
+    def numbers(self) -> str:
+        """All of them."""
+        return ", ".join(str(group + 1) for group in self.groups)
+
+    @property
+    def text(self) -> str:
+        """`3`, `2, 5`, `1-6`; where that is too long, the first and how many more: `3 +4`."""
+        first, last, count = self.groups[0] + 1, self.groups[-1] + 1, len(self.groups)
+        is_range = count > 2 and last - first == count - 1
+        text = f"{first}-{last}" if is_range else self.numbers
+        return text if len(text) <= 5 else f"{first} +{count - 1}"
+
+
+def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[End]:
+    """The labels at the ends of the groups' curves; none where they are too many to number.
+
+    A label that would have to move by more than its height is shared with the one next to it.
     """
-    if len(chart.runs) > NUMBERED:
+    if len(chart.groups) > NUMBERED:
         return
     found = []
     for curve in chart.curves:
         x, y = across.at(curve.x), up.at(curve.y)
         seen = np.flatnonzero(np.isfinite(x) & (y >= 0) & (y <= 1))
-        if curve.group is not None and seen.size:
+        if curve.group is not None and curve.run is None and seen.size:
             found.append((curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
     found.sort(key=lambda end: end[1])
     while found:  # those that end in one place share a column
-        group = [end for end in found if end[1] < found[0][1] + 0.06]
-        found = found[len(group) :]
-        heights = _spread([top for _, _, top in group], min(0.055, 1 / len(group)))
-        for (run, left, top), height in zip(group, heights, strict=True):
-            yield run, left, top, height
+        column = [end for end in found if end[1] < found[0][1] + 0.06]
+        found = found[len(column) :]
+        for together, height in _shared(column, 0.055):
+            together = sorted(together)
+            tips = [(left, top) for _, left, top in together]
+            yield End([group for group, _, _ in together], tips, max(tips)[0], height)
+
+
+def _shared(column: Sequence[tuple], apart: float) -> list[tuple[list[tuple], float]]:
+    """Ends of curves, by what label they share, with its height: all at least so far apart."""
+    labels = [[end] for end in sorted(column, key=lambda end: end[2])]
+    while True:
+        wanted = [sum(end[2] for end in label) / len(label) for label in labels]
+        heights = _spread(wanted, apart)
+        moved = [abs(height - at) for height, at in zip(heights, wanted, strict=True)]
+        k = int(np.argmax(moved))
+        if moved[k] <= apart or len(labels) == 1:
+            return list(zip(labels, heights, strict=True))
+        gaps = {i: wanted[i + 1] - wanted[i] for i in (k - 1, k) if 0 <= i < len(labels) - 1}
+        i = min(gaps, key=gaps.__getitem__)
+        labels[i : i + 2] = [labels[i] + labels[i + 1]]

@@ -1,36 +1,48 @@
-"""Runs side by side, as one HTML page that needs nothing else: no network, no library, no script.
+"""Groups of runs side by side, as one HTML page that needs nothing else: no network, no library.
 
-Charts are inline SVG stretched to their box (lines and dots keep their size), and their labels are
-HTML, so that they are as readable on a phone as on a wide screen. What is somebody's text is
-escaped, and the page's own policy runs no script but page.js.
+Charts are inline SVG stretched to their box (lines and dots keep their size), and their labels and
+marks are HTML, so that they are as readable on a phone as on a wide screen. What is somebody's text
+is escaped, and the page's own policy runs no script but page.js; without it the boxes still work.
 """
 
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 from polyreg.reports.chart import (
     DARK,
     DASHES,
     LIGHT,
+    MARKS,
+    NUMBERED,
+    Cell,
     Chart,
+    Column,
     Comparison,
     Curve,
+    Group,
     Scale,
     Term,
     ends,
     scales,
 )
-from polyreg.text import number, plural, short
+from polyreg.reports.panels import Panel
+from polyreg.text import brief, clean, number, plural, short
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+OWN = 60  # points of a run's own curve, which is thin and seen on request
+TOLD = 15000  # numbers of a chart that a pointer can read: 50 curves of 300 points
+VIRIDIS = [to_hex(colour) for colour in colormaps["viridis"].colors]
 
 
 def render(comparison: Comparison) -> str:
@@ -50,17 +62,27 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    texts = {"number": number, "plural": plural, "short": short}
+    texts = {"number": number, "brief": brief, "plural": plural, "short": short, "clean": clean}
     environment.filters |= texts | {"place": place, "percent": "{:.2%}".format}
-    environment.globals |= {"LIGHT": LIGHT, "DARK": DARK, "DASHES": DASHES}
-    drawing = (about, axis, band, ends, estimates, grid, line, points, scales, told, truths)
+    looks = {"LIGHT": LIGHT, "DARK": DARK, "DASHES": DASHES, "MARKS": MARKS, "VIRIDIS": VIRIDIS}
+    environment.globals |= looks | {"nan": math.nan, "NUMBERED": NUMBERED}
+    environment.tests["finite"] = math.isfinite
+    drawing = (
+        about, axis, band, by_metric, ends, estimates, grid, is_number, line, notes, own, points,
+        scales, spread, told, truths,
+    )  # fmt: skip
     environment.globals |= {function.__name__: function for function in drawing}
     return environment.get_template("page.html")
 
 
 def place(part: float) -> str:
     """A part of the box in thousandths, which are its units: 0.5 is 500, -0.0001 is -.1."""
-    return f"{1000 * part:.1f}".removesuffix(".0").replace("-0.", "-.").removeprefix("0") or "0"
+    return _tenths(round(10000 * part))
+
+
+@cache
+def _tenths(tenths: int) -> str:
+    return f"{tenths / 10:.1f}".removesuffix(".0").replace("-0.", "-.").removeprefix("0") or "0"
 
 
 def axis(scale: Scale, most: int) -> list[tuple[float, str]]:
@@ -74,21 +96,36 @@ def grid(across: Iterable[float], up: Iterable[float] = ()) -> str:
     return upright + "".join(f"M0 {place(1 - at)}H1000" for at in up)
 
 
-def _path(x: np.ndarray, y: np.ndarray) -> str:
-    """Of parts of the box, y upwards; it breaks where something is not finite."""
-    steps, pen = [], "M"
-    for a, b in zip(x, 1 - y, strict=True):
-        if math.isfinite(a) and math.isfinite(b):
-            steps.append(f"{pen}{place(a)} {place(min(max(b, -3), 4))}")
-            pen = "L"
-        else:
-            pen = "M"
-    return "".join(steps)
+def _path(x: np.ndarray, y: np.ndarray, fine: int = 10) -> str:
+    """Of parts of the box, y upwards; it breaks where something is not finite.
+
+    By steps from point to point, which takes half as many letters; they add up to the places, which
+    are whole parts (1/fine) of the box's units.
+    """
+    down = np.clip(1 - y, -3, 4)
+    finite = np.isfinite(x) & np.isfinite(down)
+    at = np.rint(1000 * fine * np.stack([np.clip(x, -3, 4), down], axis=-1)[finite]).astype(int)
+    steps = np.diff(at, axis=0, prepend=0)
+    spell = _tenths if fine == 10 else str
+    breaks = np.flatnonzero(np.diff(finite, prepend=False) & finite)
+    parts = []
+    first = np.searchsorted(np.flatnonzero(finite), breaks)
+    for a, b in zip(first, [*first[1:], len(at)], strict=True):
+        start = " ".join(map(spell, at[a].tolist()))
+        moves = [spell(step) for step in steps[a + 1 : b].ravel().tolist()]
+        parts.append(f"M{start}" + ("l" + " ".join(moves).replace(" -", "-") if moves else ""))
+    return "".join(parts)
 
 
-def line(curve: Curve, across: Scale, up: Scale) -> str:
+def line(curve: Curve, across: Scale, up: Scale, fine: int = 10) -> str:
     """The path of a curve; of a single point, a dash."""
-    return _path(across.at(curve.x), up.at(curve.y)) + ("h12" if len(curve.x) == 1 else "")
+    return _path(across.at(curve.x), up.at(curve.y), fine) + ("h12" if len(curve.x) == 1 else "")
+
+
+def own(curve: Curve, across: Scale, up: Scale) -> str:
+    """The path of a run's own curve, of a few of its points, the first and the last among them."""
+    few = np.unique(np.linspace(0, len(curve.x) - 1, min(OWN, len(curve.x))).round().astype(int))
+    return line(curve._replace(x=curve.x[few], y=curve.y[few]), across, up, fine=1)
 
 
 def band(curve: Curve, across: Scale, up: Scale) -> str:
@@ -106,35 +143,126 @@ def points(x: np.ndarray, y: np.ndarray) -> str:
     return "".join(f"M{place(a)} {place(b)}h0" for a, b in pairs)
 
 
-def estimates(term: Term, scale: Scale) -> Iterator[tuple[int, float, str, str]]:
-    """Of each run: its number, how far down it stands, the path of its interval, of its dot."""
+def estimates(term: Term, scale: Scale) -> Iterator[tuple[int, float, float, str]]:
+    """Of each group: its number, how far right and down it stands, the path of its interval."""
     for k, estimate in enumerate(term.drawn):
         down = (k + 0.5) / len(term.drawn)
-        value, low, high = (float(scale.at(v)) for v in estimate[1:])
+        value, low, high = (
+            float(scale.at(v)) for v in (estimate.value, estimate.low, estimate.high)
+        )
         bar = f"M{place(low)} {place(down)}H{place(high)}" if math.isfinite(high - low) else ""
-        yield estimate.run, down, bar, f"M{place(value)} {place(down)}h0"
+        yield estimate.group, value, down, bar
 
 
 def truths(term: Term, scale: Scale) -> str:
-    return grid(float(scale.at(value)) for _, value in term.truths)
+    return grid(float(scale.at(value)) for _, value in term.truths if math.isfinite(value))
+
+
+def notes(group: Group) -> str:
+    """What is to be said of a group's runs: each reason once."""
+    return "; ".join(dict.fromkeys(run.note for run in group.runs if run.note))
+
+
+def spread(column: Column, group: int) -> float:
+    """Standard deviation over the runs of a group; nan: there is none."""
+    return column.spreads[group] if len(column.spreads) else math.nan
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell begins with a number, and stands to the right of its column."""
+    try:
+        float(text.split()[0].rstrip("%"))
+    except (IndexError, ValueError):
+        return False
+    return True
+
+
+class Square(NamedTuple):
+    """A cell of a heat map."""
+
+    mean: Cell
+    spread: float
+    said: str
+    colour: str  # empty: there is no number
+    ink: str
+    group: int  # -1: none
+
+
+class Map(NamedTuple):
+    """The panels of one metric, which share their colours: the lowest is the first of VIRIDIS."""
+
+    metric: str
+    panels: Sequence[tuple[Panel, Sequence[Sequence[Square]]]]
+    low: float
+    high: float
+    is_spread: bool  # some cell has one
+
+
+def by_metric(panels: Sequence[Panel]) -> list[Map]:
+    """The heat maps of a sweep, on a log scale where all of a metric is positive."""
+    maps = []
+    for metric in dict.fromkeys(panel.metric for panel in panels):
+        same = [panel for panel in panels if panel.metric == metric]
+        means = np.concatenate([np.ravel(panel.mean) for panel in same]).astype(float)
+        means = means[np.isfinite(means)]
+        low, high = (float(means.min()), float(means.max())) if means.size else (math.nan,) * 2
+        scale = Scale(low, high, low > 1e-300) if high > low else None
+        drawn = [(panel, _squares(panel, scale)) for panel in same]
+        wide = any(np.isfinite(panel.spread).any() for panel in same)
+        maps.append(Map(metric, drawn, low, high, wide))
+    return maps
+
+
+def _squares(panel: Panel, scale: Scale | None) -> list[list[Square]]:
+    rows = []
+    for i in range(len(panel.rows)):
+        row = []
+        for j in range(len(panel.columns)):
+            mean, group = float(panel.mean[i, j]), int(panel.at[i, j])
+            if not math.isfinite(mean):
+                row.append(Square(None, math.nan, panel.said[i][j], "", "", group))
+                continue
+            part = 0.5 if scale is None else float(scale.at(mean))
+            colour = VIRIDIS[round(255 * part)]
+            row.append(Square(mean, panel.spread[i, j], "", colour, _ink(colour), group))
+        rows.append(row)
+    return rows
+
+
+@cache
+def _ink(colour: str) -> str:
+    """Black or white, whichever stands out more from a colour: WCAG's luminance."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return "#000" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "#fff"
 
 
 def about(chart: Chart) -> str:
     """A chart in words, for those who do not see it."""
-    runs = ", ".join(str(run + 1) for run in chart.runs) or "none"
-    return f"{chart.title}: {chart.names[1]} against {chart.names[0]}; curves of runs {runs}"
+    groups = ", ".join(str(group + 1) for group in chart.groups) or "none"
+    return f"{chart.title}: {chart.names[1]} against {chart.names[0]}; curves of {groups}"
 
 
 def told(chart: Chart, across: Scale) -> dict[str, list]:
-    """What a pointer shows: the curves' numbers, to six digits."""
+    """What a pointer shows: the groups' numbers, to six digits; curves on one grid share it.
+
+    Of so many curves that the page would be too large, every so many points.
+    """
 
     def rounded(values: np.ndarray) -> list[float | None]:
         return [float(f"{v:.6g}") if math.isfinite(v) else None for v in values.tolist()]
 
+    shown = [curve for curve in chart.curves if curve.run is None]
+    numbers = sum(len(c.x) * (1 if c.low is None else 3) for c in shown)
+    few = slice(None, None, -(-numbers // TOLD) or 1)
+    grids = {curve.x.tobytes(): curve.x[few] for curve in shown}
+    order = {key: k for k, key in enumerate(grids)}
     return {
         "x": [across.low, across.high, across.log],
+        "grids": [rounded(x) for x in grids.values()],
         "curves": [
-            [c.run, *(rounded(a) for a in (c.x, c.y, c.low, c.high) if a is not None)]
-            for c in chart.curves
+            [c.group, order[c.x.tobytes()]]
+            + [rounded(a[few]) for a in (c.y, c.low, c.high) if a is not None]
+            for c in shown
         ],
     }

@@ -1,55 +1,127 @@
 "use strict";
-const all = [...document.querySelectorAll(".chip input")];
-document.querySelector(".scripted").style.display = "block";
-document.getElementById("all").onclick = () => {
-  const on = !all.every(box => box.checked);
-  for (const box of all) box.checked = on;
-};
+const one = pattern => document.querySelector(pattern);
+const every = pattern => [...document.querySelectorAll(pattern)];
+const all = every(".tick input"), seeds = every(".chip .open input");
 const digits = v => {
   const size = Math.abs(v);
   if (v === 0 || (size >= 1e-3 && size < 1e9)) return String(Number(v.toPrecision(6)));
   return v.toExponential(5).replace(/\.?0*e\+?/, "e");
 };
-const make = (name, parent) => {
-  const made = document.createElement("div");
-  made.className = name;
-  made.hidden = true;
+const make = (kind, parent, name = "div") => {
+  const made = document.createElement(name);
+  made.className = kind;
   parent.append(made);
   return made;
 };
-for (const plot of document.querySelectorAll(".chart .plot")) {
-  const {x: [low, high, log], curves} = JSON.parse(plot.querySelector("script").textContent);
+
+// What is ticked, in the labels that several curves share and at what shows one group alone.
+const shared = every(".end.shared");
+for (const label of shared) label.dataset.whole = label.textContent;
+const isAlone = group => all.every((box, k) => box.checked === (k === group));
+const update = () => {
+  for (const label of shared) {
+    const groups = label.dataset.groups.split(" "), shown = groups.filter(k => all[k].checked);
+    const numbers = shown.map(k => Number(k) + 1);
+    label.hidden = !shown.length;
+    label.title = numbers.join(", ");
+    label.textContent = shown.length === groups.length ? label.dataset.whole
+      : `${numbers[0]}${shown.length > 1 ? ` +${shown.length - 1}` : ""}`;
+  }
+  const alone = all.filter(box => box.checked).length === 1 ? all.findIndex(box => box.checked) : -1;
+  for (const pick of every("[data-group]")) {
+    const isPicked = Number(pick.dataset.group) === alone;
+    pick.classList.toggle("picked", isPicked);
+    if (pick.matches(".pick")) pick.setAttribute("aria-pressed", isPicked);
+  }
+};
+for (const box of all) box.addEventListener("change", update);
+const turn = (boxes, isOn) => {
+  for (const [k, box] of boxes.entries()) box.checked = isOn(k);
+  update();
+};
+for (const [id, boxes] of [["all", all], ["each", seeds]]) {
+  const button = document.getElementById(id);
+  if (button) button.onclick = () => {
+    const isOn = !boxes.every(box => box.checked);
+    turn(boxes, () => isOn);
+  };
+}
+for (const item of every(".scripted")) item.style.display = "inline-flex";
+
+// A combination of a sweep: its curves alone, or all again.
+const pick = group => {
+  const back = isAlone(group);
+  turn(all, k => back || k === group);
+  const fold = document.getElementById("fold");
+  if (fold) fold.checked = false;
+  if (back) return;
+  const curves = document.getElementById("curves"), chip = document.getElementById(`k${group}`);
+  if (curves) curves.scrollIntoView();
+  one(".chips").scrollTop += chip.getBoundingClientRect().top - one(".chips").getBoundingClientRect().top - 3;
+};
+for (const label of every(".pick")) {
+  label.tabIndex = 0;
+  label.setAttribute("role", "button");
+  label.addEventListener("keydown", event => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    pick(Number(label.dataset.group));
+  });
+}
+for (const item of every("tr[data-group], td > .pick")) {
+  item.addEventListener("click", event => {
+    event.preventDefault();
+    if (!String(getSelection())) pick(Number(item.dataset.group));
+  });
+}
+
+// The bar of names: as high as it is, sections stop below it; folded only where it does not fit.
+const bar = one("nav"), fold = document.getElementById("fold");
+const measure = () => {
+  document.documentElement.style.scrollPaddingTop = `${bar.offsetHeight + 8}px`;
+  const chips = one(".chips"), fits = chips.scrollHeight <= chips.clientHeight + 2;
+  if (fold && !fold.checked) fold.parentElement.hidden = fits;
+};
+new ResizeObserver(measure).observe(bar);
+if (fold) fold.addEventListener("change", measure);
+
+const limit = () => (innerWidth < 600 ? 8 : 16);
+for (const plot of every(".chart .plot")) {
+  const {x: [low, high, log], grids, curves} = JSON.parse(plot.querySelector("script").textContent);
   if (!curves.length) continue;
   const rule = make("rule", plot), tip = make("tip", plot);
+  const hide = () => { rule.hidden = tip.hidden = true; };
+  hide();
   let at = 0.5;
   const to = v => log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low);
   const show = () => {
     const lines = [];
     let near = null;
-    for (const [run, xs, ys, lows, highs] of curves) {
-      if (run !== null && !all[run].checked) continue;
-      const first = to(xs[0]), last = to(xs[xs.length - 1]);
+    for (const [group, grid, ys, lows, highs] of curves) {
+      if (group !== null && !all[group].checked) continue;
+      const xs = grids[grid], first = to(xs[0]), last = to(xs[xs.length - 1]);
       if (at < first - 0.02 || at > last + 0.02) continue;
       let k = 0;
       xs.forEach((v, i) => { if (Math.abs(to(v) - at) < Math.abs(to(xs[k]) - at)) k = i; });
       if (near === null || Math.abs(to(xs[k]) - at) < Math.abs(to(near) - at)) near = xs[k];
-      if (ys[k] !== null) lines.push([run, ys[k], lows && lows[k], highs && highs[k], xs[k]]);
+      if (ys[k] !== null) lines.push([group, ys[k], lows && lows[k], highs && highs[k], xs[k]]);
     }
     rule.hidden = tip.hidden = near === null;
     if (near === null) return;
     rule.style.left = `${100 * to(near)}%`;
     tip.replaceChildren(`at ${digits(near)}`);
-    for (const [run, y, a, b, x] of lines.slice(0, 16)) {
-      const line = document.createElement("div");
-      if (run !== null) line.append(document.querySelector(`#k${run} svg`).cloneNode(true));
-      const name = run === null ? "truth" : run + 1;
-      let text = `${name}:  ${digits(y)}`;
+    for (const [group, y, a, b, x] of lines.slice(0, limit())) {
+      const line = make("told", tip);
+      line.append(one(group === null ? ".truth-key" : `#k${group} .key`).cloneNode(true));
+      make("number", line, "b").textContent = group === null ? "" : group + 1;
+      const said = make("said", line);
+      let text = digits(y);
       if (a != null && b != null) text += `  (${digits(a)} to ${digits(b)})`;
       if (x !== near && log) text += `  at ${digits(x)}`;
-      line.append(text);
-      tip.append(line);
+      make("value", said, "span").textContent = text;
+      make("name", said, "span").textContent = group === null ? "truth" : one(`#k${group} .name`).textContent;
     }
-    if (lines.length > 16) tip.append(`and ${lines.length - 16} more`);
+    if (lines.length > limit()) tip.append(`and ${lines.length - limit()} more`);
     const right = to(near) < 0.5;
     tip.style.left = right ? "auto" : "2%";
     tip.style.right = right ? "2%" : "auto";
@@ -59,7 +131,6 @@ for (const plot of document.querySelectorAll(".chart .plot")) {
     at = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
     show();
   };
-  const hide = () => { rule.hidden = tip.hidden = true; };
   plot.addEventListener("pointermove", point);
   plot.addEventListener("pointerdown", point);
   plot.addEventListener("pointerleave", event => { if (event.pointerType === "mouse") hide(); });
@@ -73,3 +144,4 @@ for (const plot of document.querySelectorAll(".chart .plot")) {
     show();
   });
 }
+update();
