@@ -1,38 +1,34 @@
 """Record of a sweep (nested runs, their table, figures), and its report on the terminal."""
 
-import itertools
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from polyreg import tracking
 from polyreg.config import LISTS, SweepConfig, TrainConfig
 from polyreg.errors import Unreachable
 from polyreg.options import params
 from polyreg.reports import training as one
+from polyreg.reports.panels import why_none
+from polyreg.reports.sweep_plots import figures, recovery_title, stopped, studied, words
 from polyreg.sgd import Training
-from polyreg.sgd.optimum import Optimum
-from polyreg.sgd.sweep import Row, Summary, quartiles
+from polyreg.sgd.sweep import Row, Summary
 from polyreg.text import aligned, plural, text
 from polyreg.tracking import Run
 from polyreg.tracking.run import RunHandle
 
 SHOWN = 20  # combinations in the report
-ENOUGH = 10  # seeds for a study of recovery
-OTHERS = ("batch_size", "noise", "basis", "optimizer")  # that are no axes of a heat map
-PLOTTED = 6  # combinations of them in the heat maps
+LOST = 6  # combinations that diverged, by name
 
 
 def record(
     run: Run, config: SweepConfig, rows: Iterable[Row], found: Sequence[Summary], whole: bool = True
 ) -> None:
-    """Log the table of a sweep's runs, and its figures: all of them, where it is whole."""
+    """Log the table of a sweep's runs, and its figures where it is whole.
+
+    An interrupted one has none: it would keep those that the whole one has not.
+    """
     run.table(runs_table(rows), "runs")
-    for name, figure in figures(config, found, whole):
+    for name, figure in figures(config, found) if whole else ():
         run.figure(figure, name)
 
 
@@ -88,16 +84,6 @@ def run_name(config: SweepConfig, own: TrainConfig) -> str:
     return own.named([*varied, "seed"] if config.seeds > 1 else varied)
 
 
-def words(config: SweepConfig, varied: dict[str, Any]) -> list[str]:
-    """A combination by those of its options that the sweep varies."""
-    lists = config.lists()
-    return [
-        f"{option.replace('_', ' ')} {text(value)}"
-        for option, value in varied.items()
-        if len(lists[option]) > 1
-    ]
-
-
 def runs_table(rows: Iterable[Row]) -> dict[str, list]:
     """All runs, a column a quantity."""
     rows = list(rows)
@@ -142,185 +128,32 @@ def told(config: SweepConfig, rows: Iterable[Row], best: Row) -> str:
     )
 
 
-def figures(
-    config: SweepConfig, found: Sequence[Summary], whole: bool
-) -> Iterator[tuple[str, Any]]:
-    """Learning curves of the optimizers, heat maps of a whole grid, parallel coordinates, the best
-    combination's recovery, by name."""
-    from polyreg.reports import sweep_figures
-
-    if not found:
-        return
-    if len(config.optimizers) > 1 and (compared := contests(config, found)):
-        title = f"learning curves: median and quartiles of {plural(config.seeds, 'seed')}"
-        if len(compared) > PLOTTED:
-            title += f" · the first {PLOTTED} panels of {len(compared)}"
-        yield (
-            "optimizers",
-            sweep_figures.optimizers(compared[:PLOTTED], config.tolerance, title),
-        )
-    if whole and not config.trials:
-        others = math.prod(len(config.lists()[option]) for option in OTHERS)
-        cut = f" · the first {PLOTTED} panels of {others}" if others > PLOTTED else ""
-        title = (config.size if cut else config.name) + cut
-        yield "heat_map", sweep_figures.heat_map(panels(config, found), title)
-    yield "parallel", parallel(config, found)
-    leader = min(found, key=lambda summary: summary.score)
-    if studied(leader):
-        study = leader.recovery()
-        yield (
-            "recovery",
-            sweep_figures.recovery(
-                study.terms,
-                study.bias,
-                study.bias_error,
-                study.spread,
-                study.least_squares,
-                study.predicted,
-                runs=study.runs,
-                title=recovery_title(config, leader),
-            ),
-        )
-
-
-def panels(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
-    """Gap and steps over learning rate and degree, for each choice of the other options."""
-    from polyreg.reports.sweep_figures import Panel
-
-    lists = config.lists()
-    cells = {tuple(summary.varied.values()): summary for summary in found}
-    shape = len(lists["learning_rate"]), len(lists["degree"])
-    others = list(itertools.product(*(lists[option] for option in OTHERS)))
-    made = []
-    for quantity in ("gap", "steps"):
-        for other in others[:PLOTTED]:
-            grid = [
-                cells[(degree, rate, *other)]
-                for rate, degree in itertools.product(lists["learning_rate"], lists["degree"])
-            ]
-            names = ("batch", "noise", "", "")
-            fixed = [
-                f"{name} {text(value)}".strip()
-                for name, value, option in zip(names, other, OTHERS, strict=True)
-                if len(lists[option]) > 1
-            ]
-            made.append(
-                Panel(
-                    title=", ".join(fixed) or quantity,
-                    rows=[text(rate) for rate in lists["learning_rate"]],
-                    columns=[text(degree) for degree in lists["degree"]],
-                    mean=np.reshape([cell.mean(quantity) for cell in grid], shape),
-                    spread=np.reshape([cell.spread(quantity) for cell in grid], shape),
-                    label=quantity,
-                    names=("learning rate", "degree"),
-                )
-            )
-    return made
-
-
-def contests(config: SweepConfig, found: Sequence[Summary]) -> list[Any]:
-    """Learning curves of the optimizers side by side, on each problem that the sweep has.
-
-    Of each optimizer that of its rates with the best score there.
-    """
-    from polyreg.reports.sweep_figures import Contest
-
-    problems: dict[str, list[Summary]] = {}
-    for summary in found:
-        contest = ("optimizer", "learning_rate")
-        problem = {o: v for o, v in summary.varied.items() if o not in contest}
-        problems.setdefault(", ".join(words(config, problem)), []).append(summary)
-    made = []
-    for title, tried in problems.items():
-        drawn, rates = [], {}
-        for look, optimizer in enumerate(config.optimizers):
-            own = [summary for summary in tried if summary.varied["optimizer"] == optimizer]
-            if not own:
-                continue
-            best = min(own, key=lambda summary: summary.score)
-            if one := descent(best.rows, optimizer, look):
-                drawn.append(one)
-                rates[optimizer] = text(best.varied["learning_rate"])
-        if drawn:
-            told = [title] if title else []
-            if len(config.learning_rates) > 1:
-                told.append(best_rates(rates))
-            made.append(Contest(" · ".join(told), drawn))
-    return made
-
-
-def best_rates(rates: Mapping[str, str]) -> str:
-    """The rate of most optimizers, and those of the others: `rate auto; adamw 0.01`."""
-    [(most, _)] = Counter(rates.values()).most_common(1)
-    others = [f"{name} {rate}" for name, rate in rates.items() if rate != most]
-    return "; ".join([f"rate {most}", *others])
-
-
-def descent(rows: Sequence[Row], name: str, look: int) -> Any:
-    """Median and quartiles over the seeds of the gap, until more than half of them have ended.
-
-    None where no curve is to be had.
-    """
-    from polyreg.reports.sweep_figures import Descent
-
-    kept = [(row, row.curve) for row in map(with_curve, rows) if row.curve is not None]
-    if not kept:
-        return None
-    rows, gaps = [row for row, _ in kept], np.stack([curve for _, curve in kept])
-    found = quartiles(gaps, [row.steps for row in rows], rows[0].config.max_steps)
-    met = sum(row.converged for row in rows) > len(rows) / 2
-    return Descent(name, look, found.steps, found.median, found.low, found.high, met)
-
-
-def with_curve(row: Row) -> Row:
-    """The row with its learning curve, read back from the store where it was trained earlier."""
-    if row.curve is None:
-        with suppress(Unreachable):
-            at, gap = tracking.curve(row.id, "loss/gap")
-            return row.with_curve(at, gap) if len(at) or row.diverged else row
-    return row
-
-
-def parallel(config: SweepConfig, found: Sequence[Summary]) -> Any:
-    """Every run as a line through what the sweep varies and what it came to."""
-    from polyreg.reports import sweep_figures
-
-    runs = [row for summary in found for row in summary.rows]
-    axes: dict[str, list] = {
-        option.replace("_", " "): [getattr(row.config, option) for row in runs]
-        for option, values in config.lists().items()
-        if len(values) > 1
-    }
-    axes["steps"] = [float("nan") if row.diverged else row.steps for row in runs]
-    axes["error"] = [row.error for row in runs]
-    axes["gap"] = [row.gap for row in runs]
-    return sweep_figures.parallel(axes, np.array(axes["steps"]), "steps", config.name)
-
-
-def report(config: SweepConfig, found: Sequence[Summary]) -> list[str]:
-    """What each combination came to, and how well the best recovers the truth, in lines."""
+def combinations(
+    config: SweepConfig, found: Sequence[Summary]
+) -> tuple[list[str], list[list[str]]]:
+    """A header and a row a combination: what is varied, how many converged, means over the seeds."""
     lists = config.lists()
     varied = [option for option in lists if len(lists[option]) > 1] or ["degree"]
-    ranked = sorted(found, key=lambda summary: summary.score)
-    header = [
-        *(o.replace("_", " ") for o in varied),
-        "converged",
-        "diverged",
-        "steps",
-        "gap",
-        "error",
-    ]
+    words_ = [option.replace("_", " ") for option in varied]
+    header = [*words_, "converged", "diverged", "steps", "gap", "error"]
     rows = [
         [
             *(text(summary.varied[option]) for option in varied),
-            f"{summary.converged} of {config.seeds}",
+            f"{summary.converged} of {len(summary.rows)}",
             str(len(summary.rows) - len(summary.kept) or "-"),
             shown(summary.mean("steps"), ",.0f"),
             shown(summary.mean("gap"), ".2g"),
             shown(summary.mean("error"), ".2g"),
         ]
-        for summary in ranked[:SHOWN]
+        for summary in found
     ]
+    return header, rows
+
+
+def report(config: SweepConfig, found: Sequence[Summary]) -> list[str]:
+    """What each combination came to, and how well the best recovers the truth, in lines."""
+    ranked = sorted(found, key=lambda summary: summary.score)
+    header, rows = combinations(config, ranked[:SHOWN])
     lines = [aligned(header, rows)]
     if len(ranked) > SHOWN:
         lines.append(f"... and {len(ranked) - SHOWN} more; runs.json has every run")
@@ -334,23 +167,14 @@ def report(config: SweepConfig, found: Sequence[Summary]) -> list[str]:
     lost = [summary for summary in ranked if len(summary.kept) < len(summary.rows)]
     if lost:
         failed = plural(sum(row.diverged for row in runs), "run")
-        where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:PLOTTED])
-        more = f"; and {len(lost) - PLOTTED} more" if len(lost) > PLOTTED else ""
+        where = "; ".join(", ".join(words(config, summary.varied)) for summary in lost[:LOST])
+        more = f"; and {len(lost) - LOST} more" if len(lost) > LOST else ""
         lines.append(f"{failed} diverged{where and ': '}{where}{more}")
+    if why := why_none(config, found):
+        lines.append(why)
     if ranked and studied(ranked[0]):
         lines += report_recovery(config, ranked[0])
     return lines
-
-
-def studied(summary: Summary) -> bool:
-    """Whether there are seeds enough, and something that makes even least squares err."""
-    left = Optimum.of(summary.rows[0].config).residual_variance
-    return len(summary.kept) >= ENOUGH and left > 0
-
-
-def recovery_title(config: SweepConfig, leader: Summary) -> str:
-    varied = ", ".join(words(config, leader.varied)) or leader.rows[0].config.name
-    return f"recovery of the coefficients: {varied}, {len(leader.kept)} seeds"
 
 
 def shown(value: float, form: str) -> str:
@@ -371,13 +195,9 @@ def report_recovery(config: SweepConfig, leader: Summary) -> list[str]:
     }
     table = aligned(list(columns), list(zip(*columns.values(), strict=True)))
     lines = ["", f"{recovery_title(config, leader)}:", table]
-    if leader.converged:
+    if why := stopped(leader):
         lines.append(
-            f"note: the stop rule ended {leader.converged} of {len(leader.rows)} runs, and sets "
-            "their spread; --tolerance 1e-12 with --max-steps shows what the samples allow"
+            f"note: {why}; --tolerance 1e-12 with --max-steps shows what the samples allow"
         )
     return lines
 
-
-def combinations(config, found):
-    return [], []

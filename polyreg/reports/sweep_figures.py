@@ -1,14 +1,14 @@
-"""Figures of a sweep: heat maps over its grid, a line a run, how well it recovers the truth."""
+"""Figures of a sweep: heat maps, learning curves, how well it recovers the truth."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, to_rgba
-from matplotlib.ticker import MaxNLocator
 
 from polyreg.reports.chart import DASHES, LIGHT, Scale
 from polyreg.reports.figures import (
@@ -20,14 +20,18 @@ from polyreg.reports.figures import (
     TRUTH,
     Figure,
     frame,
-    heading,
 )
-from polyreg.text import brief, short
+from polyreg.reports.panels import Panel
+from polyreg.text import brief, clean, short
 
-SCALE, DIVERGED = colormaps["viridis"], "#e4e7eb"
+Box = tuple[float, float, float, float]
+
+SCALE = colormaps["viridis"]
+DIVERGED, OTHER, WHITE = "#e4e7eb", "#f5f7fa", "#ffffff"  # of cells without a number
+GREY = "#52606d"
 
 
-def _log_norm(values: np.ndarray) -> LogNorm:
+def log_norm(values: np.ndarray) -> LogNorm:
     """Colours for the values that are positive, a factor of two apart at the least."""
     positive = values[np.isfinite(values) & (values > 1e-280)]  # matplotlib's least is 1e-286
     low, high = (positive.min(), positive.max()) if positive.size else (1.0, 1.0)
@@ -35,177 +39,147 @@ def _log_norm(values: np.ndarray) -> LogNorm:
     return LogNorm(low / wider, high * wider, clip=True)
 
 
-def _colour_bar(figure: Figure, box: tuple[float, float, float, float], norm: LogNorm, label: str):
+def colour_bar(figure: Figure, box: Box, norm: LogNorm) -> None:
+    """box: left, foot, width, height in inches."""
     low, high = norm.inverse(np.array((0, 1)))
-    bar = figure.colorbar(ScalarMappable(norm, SCALE), cax=figure.add_axes(box))
+    width, height = figure.get_size_inches()
+    parts = box[0] / width, box[1] / height, box[2] / width, box[3] / height
+    bar = figure.colorbar(ScalarMappable(norm, SCALE), cax=figure.add_axes(parts))
     bar.minorticks_off()
     ticks = Scale(low, high, log=True).ticks()
+    ticks = ticks[:: -(-len(ticks) // max(2, int(box[3] / 0.17)))]
     bar.set_ticks(ticks, labels=[brief(tick) for tick in ticks], fontsize=7.5)
     bar.outline.set_visible(False)
-    label = short(label, 15 * box[3] * figure.get_figheight() + 11)
-    bar.set_label(label, fontsize=8, **PLAIN)
 
 
-class Panel(NamedTuple):
-    """What training reached on a grid of settings: mean, spread (R, C); nan: all runs diverged.
+def wrapped(text: str, room: float, most: int = 3) -> list[str]:
+    """Somebody's text in lines of at most `room` characters, cut where it has more of them."""
+    return textwrap.wrap(clean(text), max(int(room), 4), max_lines=most, placeholder=" …")
 
-    The label names the quantity and its unit; panels of one label share colours.
+
+def headed(width: float, height: float, title: str, note: str = "") -> tuple[Figure, float]:
+    """A figure of that size in inches below its heading, and the height that this begins at."""
+    lines, small = wrapped(title, (width - 0.2) / 0.092), wrapped(note, (width - 0.2) / 0.066)
+    tall = height + 0.2 + 0.21 * len(lines) + (0.05 + 0.16 * len(small) if small else 0)
+    figure, y = Figure(figsize=(width, tall), dpi=110), tall - 0.12
+    for line in lines:
+        y -= 0.21
+        figure.text(0.14 / width, (y + 0.05) / tall, line, fontsize=11, **PLAIN)
+    for line in small:
+        y -= 0.16
+        plain = PLAIN | {"color": GREY}
+        figure.text(0.14 / width, y / tall, line, fontsize=8, **plain)
+    return figure, height
+
+
+class Block(NamedTuple):
+    """The panels of one metric, some a line."""
+
+    metric: str
+    lines: list[list[Panel]]
+    norm: LogNorm
+    scaled: bool  # there are numbers to be told apart
+
+
+def heat_map(panels: Sequence[Panel], title: str, seeds: int = 1, note: str = "") -> Figure:
+    """Mean and spread over seeds at each setting; the panels of one metric under its name.
+
+    They have equal rows and columns, and one scale of colours.
     """
-
-    title: str
-    rows: Sequence[str]
-    columns: Sequence[str]
-    mean: np.ndarray
-    spread: np.ndarray  # nan: not written
-    label: str
-    names: tuple[str, str] = ("", "")  # of what the rows are, and the columns
-    sign: str = "±"  # or "×/÷", where the spread is a factor
-
-
-def heat_map(panels: Sequence[Panel], title: str) -> Figure:
-    """Mean and spread over seeds at each setting; panels of one label side by side."""
-    shown = panels[:12]
-    if len(panels) > 12:
-        title = f"{short(title, 35)} ({len(panels) - 12} more panels left out)"
-    groups = {label: [p for p in shown if p.label == label] for label in (p.label for p in shown)}
-    most = max(len(group) for group in groups.values())
-    rows, columns = max(len(p.rows) for p in shown), max(len(p.columns) for p in shown)
-    # All lengths are inches; cells narrower than 0.43 would not hold their numbers.
-    wide = max(columns * min(max(7 / (columns * most), 0.43), 0.9), 4 / most, 1.3)
-    high = max(0.36 * rows, 0.9)
-    gap = 0.15 if all(list(p.rows) == list(shown[0].rows) for p in shown) else 0.9
-    each = -(-most // -(-most // max(1, int(9.5 / (wide + gap)))))  # 2 + 2 rather than 3 + 1
-    lines = [g[i : i + each] for g in groups.values() for i in range(0, len(g), each)]
-    width, height = 1.8 - gap + each * (wide + gap), 0.4 + len(lines) * (high + 0.8)
-    figure = Figure(figsize=(width, height), dpi=110)
-    heading(figure, 0.12 / width, 1 - 0.28 / height, title)
-    for i, line in enumerate(lines):
-        means = np.concatenate([panel.mean.ravel() for panel in groups[line[0].label]])
-        norm = _log_norm(means)
-        foot = height - (i + 1) * (high + 0.8) + 0.05
-        left = 0.8
-        for panel in line:
-            box = (left / width, foot / height, wide / width, high / height)
-            named = panel is line[0] or gap > 0.15
-            _panel(figure.add_axes(box), panel, norm, (wide, high), named)
-            left += wide + gap
-        if np.isfinite(means).any():
-            box = ((left - gap + 0.15) / width, foot / height, 0.14 / width, high / height)
-            _colour_bar(figure, box, norm, line[0].label)
+    first = panels[0]
+    rows, columns = len(first.rows), len(first.columns)
+    said = {text for p in panels for r, c in np.ndindex(rows, columns) if (text := _note(p, r, c))}
+    labels = [short(c, 12) for c in first.columns]
+    # All lengths are inches. Cells hold their numbers, and labels of the columns below them.
+    count = max(Counter(panel.metric for panel in panels).values())
+    least = max(0.5, 0.1 + 0.066 * max(map(len, labels)))
+    cell = max(least, min(0.9, 7 / (columns * count)), 1.3 / columns)
+    tall = max(0.46 if said else 0.36, 0.6 / rows)
+    wide, high = columns * cell, rows * tall
+    left = (
+        0.24 + (0.2 if first.names[0] else 0) + 0.066 * max(len(short(r, 12)) for r in first.rows)
+    )
+    apart = 0.15
+    each = -(-count // -(-count // max(1, int(9.5 / (wide + apart)))))  # 2 + 2, not 3 + 1
+    width = max(left + each * (wide + apart) + 0.75, 5.8)
+    blocks = []
+    for metric in dict.fromkeys(panel.metric for panel in panels):
+        own = [panel for panel in panels if panel.metric == metric]
+        means = np.concatenate([panel.mean.ravel() for panel in own])
+        lines = [own[i : i + each] for i in range(0, len(own), each)]
+        several = len(np.unique(means[np.isfinite(means)])) > 1
+        blocks.append(Block(metric, lines, log_norm(means), several))
+    titled = [max(len(_title(p, wide)) for p in line) for b in blocks for line in b.lines]
+    foot = 0.25 + (0.2 if first.names[1] else 0)
+    height = sum(0.16 * n + high + foot + 0.14 for n in titled) + 0.42 * len(blocks)
+    notes = [note] if note else []
+    if any(panel.blank for panel in panels):
+        notes.insert(0, "blank: not tried")
+    if said:
+        notes.insert(0, f"{min(said)} and the like: mean of so many of the seeds")
+    figure, y = headed(width, height, title, " · ".join(notes))
+    tall = figure.get_figheight()
+    spread = any(np.isfinite(panel.spread).any() for panel in panels)
+    over = f", mean ± standard deviation of {seeds} seeds" if spread else ""
+    for block in blocks:
+        y -= 0.3
+        figure.text(0.14 / width, y / tall, block.metric + over, fontsize=9.5, **PLAIN)
+        y -= 0.12
+        for line in block.lines:
+            y -= 0.16 * max(len(_title(panel, wide)) for panel in line) + high
+            for k, panel in enumerate(line):
+                x = left + k * (wide + apart)
+                axes = figure.add_axes((x / width, y / tall, wide / width, high / tall))
+                _panel(axes, panel, block.norm, (cell, high / rows), named=k == 0)
+            if block.scaled and line is block.lines[0]:
+                x = left + len(line) * (wide + apart)
+                colour_bar(figure, (x, y, 0.14, high), block.norm)
+            y -= foot + 0.14
     return figure
 
 
-def _panel(axes, panel: Panel, norm: LogNorm, size: tuple[float, float], named: bool) -> None:
-    cell, line = size[0] / len(panel.columns), size[1] / len(panel.rows)
+def _title(panel: Panel, wide: float) -> list[str]:
+    return wrapped(panel.title, wide / 0.075)
+
+
+def _note(panel: Panel, r: int, c: int) -> str:
+    """What is said below a number."""
+    return panel.said[r][c] if np.isfinite(panel.mean[r, c]) else ""
+
+
+def _panel(axes, panel: Panel, norm: LogNorm, cell: tuple[float, float], named: bool) -> None:
     means = np.where(np.isfinite(panel.mean), panel.mean, np.nan)
     colours = SCALE(norm(means))
-    colours[np.isnan(means)] = to_rgba(DIVERGED)
+    for r, c in zip(*np.nonzero(np.isnan(means)), strict=True):
+        diverged = panel.said[r][c] == "diverged"
+        colours[r, c] = to_rgba(WHITE if panel.at[r, c] < 0 else DIVERGED if diverged else OTHER)
     axes.imshow(colours, aspect="auto")
-    axes.set_title(short(panel.title, 12 * size[0]), fontsize=9, **PLAIN)
+    axes.set_title("\n".join(_title(panel, cell[0] * len(panel.columns))), fontsize=8.5, **PLAIN)
     plain: dict[str, Any] = {"fontsize": 7.5, "parse_math": False}
-    axes.set_xticks(
-        range(len(panel.columns)), [short(c, 15 * cell) for c in panel.columns], **plain
-    )
-    axes.set_yticks(range(len(panel.rows)), [short(r, 8) for r in panel.rows], **plain)
+    axes.set_xticks(range(len(panel.columns)), [short(c, 12) for c in panel.columns], **plain)
+    axes.set_yticks(range(len(panel.rows)), [short(r, 12) for r in panel.rows], **plain)
     axes.tick_params(length=0, labelleft=named)
-    plain = PLAIN | {"fontsize": 8}
-    axes.set_xlabel(short(panel.names[1], 14 * size[0]), **plain)
-    axes.set_ylabel(short(panel.names[0], 14 * size[1] + 4) if named else "", **plain)
+    axes.set_xlabel(panel.names[1], fontsize=8, **PLAIN)
+    axes.set_ylabel(panel.names[0] if named else "", fontsize=8, **PLAIN)
     axes.spines[:].set_visible(False)
     light = colours[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)  # luminance
-    plain = {"ha": "center", "va": "center", "parse_math": False}
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
     for r, c in np.ndindex(means.shape):
         mean, spread = means.item(r, c), panel.spread.item(r, c)
         ink = "black" if light[r, c] > 0.18 else "white"  # where both contrast alike
         if np.isnan(mean):
-            axes.text(c, r, "diverged", color="#616e7c", fontsize=6, **plain)
-        elif not np.isfinite(spread):
-            axes.text(c, r, brief(mean), color=ink, fontsize=7.5, **plain)
-        else:
-            axes.text(c, r - 0.06 / line, brief(mean), color=ink, fontsize=7.5, **plain)
-            small = panel.sign + brief(spread)
-            axes.text(c, r + 0.085 / line, small, color=ink, fontsize=6.2, **plain)
-
-
-def _rank(value: str | float) -> float:
-    """Where a value comes among numbers: "auto" first; nan: it is other text."""
-    try:
-        return float(value)
-    except ValueError:
-        return -np.inf if value == "auto" else np.nan
-
-
-def _heights(values: Sequence[str | float]) -> tuple[np.ndarray, dict[float, str], float]:
-    """Heights (N,) in [0, 1], nan where diverged; what to write where; the width of jitter."""
-    lost = np.array([not isinstance(v, str) and not np.isfinite(v) for v in values], bool)
-    names = [v if isinstance(v, str) else f"{v:.12g}" for v in values]
-    x = np.array([_rank(v) for v in values])
-    kept = x[~lost]
-    ranks = {names[i]: x[i] for i in np.flatnonzero(~lost)}  # in order of appearance
-    text = all(isinstance(v, str) for v in values)
-    few = 24 if text else max(1, min(24, len(kept) / 2))  # a gap of few runs is no setting
-    if len(ranks) <= few or not np.isfinite(kept).all():
-        levels = list(ranks) if np.isnan(kept).any() else sorted(ranks, key=ranks.__getitem__)
-        n = max(len(levels), 1)
-        place = {level: i / (n - 1) if n > 1 else 0.5 for i, level in enumerate(levels)}
-        heights = [np.nan if gone else place[name] for name, gone in zip(names, lost, strict=True)]
-        written = {place[level]: level for level in levels[:: -(-n // 24)]}
-        return np.array(heights), written, min(0.12, 0.5 / n)
-    least, low, high = kept[kept > 0].min(initial=np.inf), kept.min(), kept.max()
-    if low >= 0 and high / 100 > least:  # zeros go with the least
-        x = np.log10(np.maximum(x, least))
-        ticks = np.array(Scale(least, high, log=True).ticks())
-        at, labels = np.log10(ticks), [brief(tick) for tick in ticks]
-    else:
-        ticks = np.asarray(MaxNLocator(6, integer=not (kept % 1).any()).tick_values(low, high))
-        at = ticks[(ticks >= low) & (ticks <= high)]
-        labels = [f"{tick:.12g}" for tick in at]
-    x[lost] = np.nan
-    low, span = np.nanmin(x), np.nanmax(x) - np.nanmin(x)
-    return (x - low) / span, dict(zip((at - low) / span, labels, strict=True)), 0.0
-
-
-def parallel(
-    axes: Mapping[str, Sequence[str | float]], colour: np.ndarray, label: str, title: str
-) -> Figure:
-    """One line a run through its settings and results; a colour that is nan: diverged.
-
-    Text and numbers of few values have a place each, jittered; over two decades: log.
-    """
-    figure = Figure(figsize=(9, 4.6), dpi=110)
-    canvas = figure.add_axes((0.05, 0.03, 0.85, 0.82))
-    room = 6.8 / max(len(axes) - 1, 1)  # inches from axis to axis, of 7.65
-    canvas.set(xlim=(-0.7 / room, len(axes) - 1 + 0.15 / room), ylim=(-0.2, 1.08))
-    canvas.set_axis_off()
-    heading(figure, 0.02, 0.945, title)
-    plain = PLAIN | {"zorder": 4}
-    box = {"color": "white", "alpha": 0.75, "pad": 0.6}
-    n = np.arange(len(colour))
-    shift = (n * 0.618034 + 0.5) % 1 - 0.5  # golden: even for any number of runs
-    lines = np.empty((len(n), len(axes), 2))
-    for i, (name, values) in enumerate(axes.items()):
-        heights, ticks, jitter = _heights(values)
-        gone, foot = np.isnan(heights), -jitter / 2
-        if gone.any():
-            foot, ticks[-0.15] = -0.15, "diverged"
-        lines[:, i, 0] = i
-        lines[:, i, 1] = np.where(gone, -0.15, heights + jitter * shift)
-        canvas.plot([i, i], [foot, 1 + jitter / 2], color=QUIET, lw=0.8, zorder=3)
-        canvas.text(i, 1.1, short(name, min(13 * room, 24)), ha="center", fontsize=9, **plain)
-        for height, text in ticks.items():
-            at, text = (i - 0.04 / room, height), short(text, min(12 * room, 14))
-            canvas.text(*at, text, ha="right", va="center", fontsize=8, bbox=box, **plain)
-    lost, norm = ~np.isfinite(colour), _log_norm(colour)
-    alpha = min(max(6 / max(len(n), 1) ** 0.5, 0.08), 0.9)
-    paint = SCALE(norm(np.where(lost, 1, colour)), alpha=alpha)
-    paint[lost, :3] = 0.65
-    order = np.lexsort((n * 0.754878 % 1, ~lost))  # the diverged below, the others shuffled
-    widths = np.where(lost, 0.5, 1.0)[order]
-    runs = LineCollection(list(lines[order]), colors=paint[order], linewidths=widths)
-    canvas.add_collection(runs, autolim=False)
-    if not lost.all():
-        _colour_bar(figure, (0.915, 0.13, 0.015, 0.67), norm, label)
-    return figure
+            why = "" if panel.at[r, c] < 0 else panel.said[r][c].replace(" ", "\n")
+            axes.text(c, r, why, color=GREY, fontsize=6, linespacing=1.0, **centred)
+            continue
+        texts = [(brief(mean), 7.5)]
+        if np.isfinite(spread):
+            texts.append((f"±{brief(spread)}", 6.2))
+        if small := _note(panel, r, c):
+            texts.append((small, 6.2))
+        top = r - 0.0675 * (len(texts) - 1) / cell[1]
+        for k, (text, size) in enumerate(texts):
+            y = top + (0.135 * k + (0.01 if k else 0)) / cell[1]
+            axes.text(c, y, text, color=ink, fontsize=size, **centred)
 
 
 class Descent(NamedTuple):
@@ -235,11 +209,15 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
     columns = min(len(contests), 3)
     rows = -(-len(contests) // columns)
     wide, high = (6.0, 3.5) if columns == 1 else (3.6, 2.9)  # inches, as all lengths
-    left, gap, foot = 0.75, 0.12, 0.72
-    head = 1.0 if columns == 1 else 0.85
-    width, height = left + columns * (wide + gap), head + rows * (high + foot) - 0.2
-    figure = Figure(figsize=(width, height), dpi=110)
-    heading(figure, 0.14 / width, 1 - 0.28 / height, title)
+    left, gap, foot = 0.75, 0.12, 0.5
+    titles = [wrapped(contest.title, 12 * wide) for contest in contests]
+    over = 0.1 + 0.17 * max(map(len, titles))
+    names = list(dict.fromkeys(one.name for contest in contests for one in contest.descents))
+    width = left + columns * (wide + gap)
+    each = max(1, int((width - 0.2) / (0.75 + 0.085 * max(map(len, [*names, "tolerance"])))))
+    head = 0.1 + 0.19 * -(-(len(names) + 1) // each)
+    figure, top = headed(width, head + rows * (over + high + foot), title)
+    height = figure.get_figheight()
     tolerance = min(tolerance, 1e200)
     descents = [one for contest in contests for one in contest.descents]
     gaps = np.concatenate([np.append(one.median, tolerance) for one in descents])
@@ -247,7 +225,7 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
     across = Scale(1, 1.2 * max(max(one.steps[-1] for one in descents), 2), log=True)
     for i, contest in enumerate(contests):
         row, column = divmod(i, columns)
-        bottom = height - head - row * (high + foot) - high
+        bottom = top - head - row * (over + high + foot) - over - high
         box = ((left + column * (wide + gap)) / width, bottom / height, wide / width, high / height)
         axes = figure.add_axes(box)
         frame(axes)
@@ -259,7 +237,7 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
         axes.set_xlabel("step", fontsize=9, **PLAIN)
         if column == 0:
             axes.set_ylabel("gap, in squared units of y", fontsize=9, **PLAIN)
-        axes.set_title(short(contest.title, 13 * wide), loc="left", fontsize=9, **PLAIN)
+        axes.set_title("\n".join(titles[i]), loc="left", fontsize=9, **PLAIN)
         for one in contest.descents:
             colour, dashes = LIGHT[one.look % len(LIGHT)], DASHES[one.look % len(DASHES)]
             axes.fill_between(one.steps, one.low, one.high, color=colour, alpha=0.13, lw=0)
@@ -277,8 +255,9 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
         named.values(),
         named.keys(),
         loc="upper left",
-        bbox_to_anchor=(0.1 / width, 1 - 0.32 / height),
-        ncols=4 if columns == 1 else len(named),
+        bbox_to_anchor=(0.1 / width, (top + 0.02) / height),
+        borderaxespad=0,
+        ncols=each,
         fontsize=8,
         frameon=False,
         handlelength=3,
@@ -296,6 +275,7 @@ def recovery(
     *,
     runs: int,
     title: str,
+    note: str = "",
 ) -> Figure:
     """Does training recover each coefficient as well as statistics says it can?
 
@@ -303,12 +283,11 @@ def recovery(
     the spread over the runs with two of its sampling, exp(±2 / sqrt(2 (runs - 1))), and as
     predicted. All (K,); nan: not drawn.
     """
-    height = 1.25 + 0.26 * max(len(terms), 3)
-    figure = Figure(figsize=(9, height), dpi=110)
-    foot, high = 0.55 / height, 1 - 1.25 / height
+    tall = 0.26 * max(len(terms), 3)
+    figure, _ = headed(9, 0.9 + tall, title, note)
+    foot, high = (part / figure.get_figheight() for part in (0.55, tall))
     left = figure.add_axes((0.13, foot, 0.42, high))
     right = figure.add_axes((0.57, foot, 0.41, high))
-    heading(figure, 0.02, 1 - 0.3 / height, title)
     unit = np.where(least_squares > 0, least_squares, np.nan)
     off, error, ratio, guess = (
         np.where(np.isfinite(v), v, np.nan) / unit for v in (bias, bias_error, spread, predicted)
@@ -323,9 +302,12 @@ def recovery(
         left.set_xscale("symlog", linthresh=3)
     right.set_xscale("log")
     style: dict[str, Any] = {"fmt": "o", "color": LEARNED, "ms": 4.5, "lw": 1.3, "capsize": 2.5}
-    left.errorbar(off, k, xerr=2 * error, **style, label="bias, 2 standard errors")
-    right.errorbar(ratio, k, xerr=bars, **style, label=f"measured, {runs} runs")
-    right.errorbar(guess, k, fmt="D", ms=7, mfc="none", mec=TRUTH, label="predicted")
+    if np.isfinite(off).any():  # a legend is of what is drawn
+        left.errorbar(off, k, xerr=2 * error, **style, label="bias, 2 standard errors")
+    if np.isfinite(ratio).any():
+        right.errorbar(ratio, k, xerr=bars, **style, label=f"measured, {runs} runs")
+    if np.isfinite(guess).any():
+        right.errorbar(guess, k, fmt="D", ms=7, mfc="none", mec=TRUTH, label="predicted")
     for axes, best, what in ((left, 0, "bias"), (right, 1, "spread")):
         axes.axvline(best, color=INK, lw=0.9, zorder=1.9)
         axes.set_xlabel(f"{what} / least-squares standard error", color=INK)
@@ -333,13 +315,15 @@ def recovery(
         axes.tick_params(labelleft=axes is left)
         axes.set_ylim(len(terms) - 0.5, -0.5)
         frame(axes)
-        axes.legend(**LEGEND, loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(**LEGEND, loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2)
     low, high = right.get_xlim()
     right.set_xlim(min(low, 0.8), max(high, 1.25))
-    written = [(right, np.array(Scale(*right.get_xlim(), log=True).ticks()))]
+    bias_ticks = np.array(Scale(*left.get_xlim()).ticks())
     if widest > 30:
         tens = 10.0 ** np.arange(1, np.log10(widest) + 1)
-        written += [(left, np.append(0, np.outer((-1, 1), tens[:: -(-len(tens) // 3)])))]
+        bias_ticks = np.append(0, np.outer((-1, 1), tens[:: -(-len(tens) // 3)]))
+    written = [(right, np.array(Scale(*right.get_xlim(), log=True).ticks())), (left, bias_ticks)]
     for axes, ticks in written:
         low, high = axes.get_xlim()
         ticks = ticks[(ticks >= low) & (ticks <= high)]
