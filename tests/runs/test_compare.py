@@ -52,9 +52,25 @@ def stored(run_id: str):
     return mlflow.get_run(run_id).data
 
 
-def shown(found: Reader, title: str) -> dict[str, list[str]]:
-    """A table of the page: the cells of each row."""
-    return {row[0]: row[1:] for row in found.tables[title][1:]}
+METRICS = "Options that differ, and final metrics"
+
+
+def shown(found: Reader, title: str = METRICS) -> dict[str, list[str]]:
+    """A table of the page: of each column the cells, one a group."""
+    header, *rows = found.tables[title]
+    rows = [row for row in rows if row[0][:1].isdigit()]
+    names = [name.partition(" ★")[0] for name in header]
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+
+
+def truths(found: Reader, title: str) -> list[list[str]]:
+    """Of a table of coefficients the rows above the groups."""
+    return [row for row in found.tables[title][1:] if not row[0][:1].isdigit()]
+
+
+def drawn_of(told: dict) -> list[list]:
+    """What a chart tells a pointer: of each curve its group, x, y, and its band's low and high."""
+    return [[group, told["grids"][grid], *of] for group, grid, *of in told["curves"]]
 
 
 def dots(found: Reader, *kinds: str) -> list[str]:
@@ -86,23 +102,24 @@ def test_trainings_side_by_side_are_what_mlflow_and_the_truth_say(store):
     found = page_of(store, "--runs", ",".join(ids))
     runs = [stored(run_id) for run_id in ids]
 
-    options = shown(found, "Options that differ")
-    assert options == {"degree": ["1", "3", "4"]}
-    metrics = shown(found, "Final metrics")
+    metrics = shown(found)
+    assert [*metrics][:3] == ["group", "degree", "converged"]
+    assert metrics["degree"] == ["1", "3", "4"] and metrics["converged"] == ["yes"] * 3
     for name in ("loss/gap", "loss/train", "coef_error/max", "steps", "condition"):
         cells = [float(cell.removesuffix(" ★")) for cell in metrics[name]]
         assert np.allclose(cells, [run.metrics[name] for run in runs], rtol=5e-6, atol=0)
-    errors = [run.metrics["coef_error/max"] for run in runs]
-    assert [c.endswith("★") for c in metrics["coef_error/max"]] == [
-        e == min(errors) for e in errors
-    ]
-    assert not any("★" in cell for cell in metrics["learning_rate"])
+    steps = [run.metrics["steps"] for run in runs]
+    assert [c.endswith("★") for c in metrics["steps"]] == [one == min(steps) for one in steps]
+    # Both of a degree that has the truth ended within the tolerance of it: alike.
+    assert [c.endswith("★") for c in metrics["distance to the truth"]] == [False, True, True]
+    assert not any("★" in cell for name in ("learning_rate", "loss/gap") for cell in metrics[name])
 
     coefficients = shown(found, "Coefficients of y by x")
     truth = {"1": 0.9, "x": 0.5, "x^2": 3, "x^3": 2.4, "x^4": 0}
-    assert {term: float(cells[0]) for term, cells in coefficients.items()} == truth
+    [known] = truths(found, "Coefficients of y by x")
+    assert dict(zip([*coefficients][1:], map(float, known[1:]), strict=True)) == truth
     for term, key in zip(truth, ("1", "x", "x.2", "x.3", "x.4"), strict=True):
-        for cell, run in zip(coefficients[term][1:], runs, strict=True):
+        for cell, run in zip(coefficients[term], runs, strict=True):
             expected = run.metrics.get(f"coef/{key}")
             assert (cell == "–") == (expected is None)
             assert expected is None or np.isclose(float(cell), expected, rtol=5e-6, atol=0)
@@ -114,7 +131,7 @@ def test_curves_run_through_the_learned_polynomial_over_its_own_data(store):
     found = page_of(store, "--runs", run_id)
     fitted, learning = [json.loads(t) for t in found.texts["script"] if t.startswith("{")]
 
-    truth, learned = fitted["curves"]
+    truth, learned = drawn_of(fitted)
     assert truth[0] is None and learned[0] == 0
     x = np.array(learned[1])
     own = [stored(run_id).metrics[f"coef/{key}"] for key in ("1", "x", "x.2")]
@@ -129,7 +146,7 @@ def test_curves_run_through_the_learned_polynomial_over_its_own_data(store):
 
     history = mlflow.MlflowClient().get_metric_history(run_id, "loss/gap")
     gap = {m.step: m.value for m in history}
-    _, steps, values = learning["curves"][0]
+    [(_, steps, values)] = drawn_of(learning)
     assert (steps[0], steps[-1]) == (min(gap), max(gap)) and len(steps) <= 301
     assert np.allclose(values, [gap[step] for step in steps], rtol=5e-6, atol=0)
 
@@ -150,7 +167,7 @@ def test_the_comparison_is_a_run_with_its_page_and_its_figure(store):
     assert logged == (store / "mine.html").read_bytes() and len(logged) < 200_000
     assert artifact(run, "plots/comparison.png").read_bytes().startswith(b"\x89PNG")
     assert [f.name for f in store.glob(".mine*")] == []
-    assert re.search(r"^ 2 degree 2 · at most 50 steps +2 +50 ", result.output, re.MULTILINE)
+    assert re.search(r"^2 +2 +(yes|no) +50 ", result.output, re.MULTILINE)
 
 
 def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
@@ -160,7 +177,7 @@ def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
     [rows] = dots(found, "dots")
     assert np.allclose(points_of(rows)[:, 0], 1000 * (a - a.min()) / np.ptp(a), atol=0.06)
     told = json.loads(next(t for t in found.texts["script"] if t.startswith("{")))
-    for (k, x, fitted, low, high), degree in zip(told["curves"], (1, 2), strict=True):
+    for (k, x, fitted, low, high), degree in zip(drawn_of(told), (1, 2), strict=True):
         # The confidence band of statsmodels' manual, by numpy alone.
         expected, covariance = np.polyfit(a, y, degree, cov=True)
         powers = np.vander(np.array(x), degree + 1)
@@ -176,9 +193,11 @@ def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
     for row in document["terms"]:
         value, low, high = (number(row[key]) for key in ("estimate", "low", "high"))
         assert cells[row["term"]][1] == f"{value}{low} to {high}"
-    metrics = shown(found, "Final metrics")
+    metrics = shown(found)
     assert np.isclose(float(metrics["r2"][0]), np.corrcoef(a, y)[0, 1] ** 2, rtol=1e-5)
-    assert metrics["r2"][1].endswith("★")  # it has one more term
+    assert not any("★" in cell for cell in metrics["r2"])  # the largest is of the most terms
+    least = min((0, 1), key=lambda k: float(metrics["aic"][k].removesuffix(" ★")))
+    assert [cell.endswith("★") for cell in metrics["aic"]] == [least == 0, least == 1]
     assert "Bands: 95 % confidence, of the mean." in found.texts["p"]
 
 
@@ -209,25 +228,41 @@ def test_of_several_variables_what_was_observed_stands_against_what_was_fitted(s
     assert np.allclose(drawn[:, 1], 1000 - 1000 * (y - low) / (high - low), atol=0.2)
 
 
-def test_runs_of_different_data_are_warned_of_and_the_best_is_of_the_same_data(store):
-    ids = [trained("--seed", s, "--degree", d, "--max-steps", "40", "--tolerance", "1e-9")
-           for s, d in (("0", "3"), ("0", "3"), ("1", "3"), ("0", "2"))]  # fmt: skip
-    hashes = [stored(run_id).tags["data.sha256"] for run_id in ids]
+def test_runs_of_different_data_are_warned_of_and_the_best_is_of_the_same_data(store, table):
+    trainings = [trained("--degree", d, "--coefficients", c, "--max-steps", "40")
+                 for d, c in (("1", "1,2"), ("2", "1,2"), ("1", "3,4"))]  # fmt: skip
+    fitted = invoked(fit.main, *ASKED, "--features", "a", "--degree", "1")
+    sha256 = stored(fitted).tags["data.sha256"]
+    ids = [*trainings, fitted]
     result = compared("--runs", ",".join(ids))
     found = Reader((store / "comparison.html").read_text(encoding="utf-8"))
     assert len(found.of("warning")) == 1
-    lines = [t for t in found.texts["li"] if "sha256" in t]
-    assert lines == [
-        f"A: runs 1, 2, 4 (sha256 {hashes[0][:12]})",
-        f"B: run 3 (sha256 {hashes[2][:12]})",
+    lines = [
+        "A: truth 1,2, normal inputs, noise 0, runs 1, 2",
+        "B: truth 3,4, normal inputs, noise 0, run 3",
+        f"C: table with sha256 {sha256[:12]}, run 4",
     ]
-    assert "warning: These runs saw different data" in result.stderr
-    marked = [cell.endswith("★") for cell in shown(found, "Final metrics")["coef_error/max"]]
-    assert marked == [True, True, False, False]
-    assert [row[5] for row in found.tables["The runs"][1:]] == ["A", "A", "B", "A"]
+    assert [text for text in found.texts["li"] if text in lines] == lines
+    assert "warning: These runs saw different tables or truths" in result.stderr
+    steps = [stored(run_id).metrics["steps"] for run_id in trainings]
+    marked = [cell.endswith("★") for cell in shown(found)["steps"]]
+    assert marked == [steps[0] < steps[1], steps[1] < steps[0], False, False]
+    assert shown(found, "The runs")["data"] == ["A", "A", "B", "C"]
     found = page_of(store, "--runs", ",".join(ids[:2]))
     assert found.of("warning") == []
-    assert not any("★" in c for c in shown(found, "Final metrics")["coef_error/max"])  # all alike
+
+
+def test_runs_that_differ_in_the_seed_alone_are_repetitions_and_no_other_data(store):
+    ids = [trained("--degree", d, "--seed", seed, "--max-steps", "40")
+           for d, seed in (("2", "0"), ("2", "1"), ("3", "0"), ("2", "2"))]  # fmt: skip
+    found = page_of(store, "--runs", ",".join(ids))
+    assert found.of("warning") == [] and shown(found)["degree"] == ["2", "3"]
+    steps = [stored(run_id).metrics["loss/gap"] for run_id in (ids[0], ids[1], ids[3])]
+    mean, spread = shown(found)["loss/gap"][0].split(" ± ")
+    assert np.isclose(float(mean), np.mean(steps), rtol=5e-6)
+    assert np.isclose(float(spread), np.std(steps, ddof=1), rtol=0.05)
+    own = [row[6] for row in found.tables["The runs"][1:]]
+    assert own == ["–", ids[0], ids[1], ids[3], ids[2]]
 
 
 def odd_runs(client, experiment: str) -> dict[str, str]:
@@ -267,16 +302,16 @@ def test_odd_runs_are_listed_with_what_they_have(store):
     found = page_of(store, "--runs", ",".join(made.values()))
     rows = dict(zip(made, found.tables["The runs"][1:], strict=True))
     for what, run_id in made.items():
-        assert rows[what][6] == run_id
+        assert rows[what][6] == run_id and rows[what][0].startswith(f"{[*made].index(what) + 1} ")
     assert rows["killed early"][3] == "KILLED" and "killed: shown" in rows["killed early"][7]
     assert rows["still running"][3] == "RUNNING"
     assert rows["nothing at all"][2] == "other"
     assert "not polyreg's" in rows["broken"][7] and "not polyreg's" in rows["another document"][7]
     assert rows["named"][1] == READ.replace("\ufffd", "")
-    metrics = shown(found, "Final metrics")
+    metrics = shown(found)
     place = list(made).index("somebody's")
     assert [metrics[name][place] for name in ("accuracy", "nan", "inf")] == ["0.5", "nan", "inf"]
-    assert shown(found, "Options that differ")["lr"][place] == "<b>&</b>"
+    assert metrics["lr"][place] == "<b>&</b>"
     assert {tag for tag, _ in found.elements} & {"img", "a"} == set()
 
 
@@ -303,8 +338,9 @@ def test_runs_of_an_earlier_version_are_drawn_beside_todays(store):
         for row in known["terms"]:
             assert cells[row["term"]][run] == page.number(row["estimate"])
     # The same training, now and then; float32 sums differ in their last bits between CPUs.
-    assert len(cells) == 5
-    now, then = (np.array([float(row[k]) for row in list(cells.values())[:4]]) for k in (-3, -2))
+    terms = [*cells][1:]
+    assert terms == ["1", "x", "x^2", "x^3", "x^4"]
+    now, then = (np.array([float(cells[term][k]) for term in terms[:4]]) for k in (-3, -2))
     np.testing.assert_allclose(now, then, rtol=1e-5)
     cells = shown(found, "Coefficients of y by a")
     for row in documents[2]["terms"]:
@@ -517,11 +553,9 @@ def test_a_sweep_without_runs_is_refused_where_it_is_named_and_else_left_out(sto
     result = compared("--runs", parent)
     assert result.exit_code == 2
     assert f"the sweep {parent} has 1 run, none of which is a whole training" in result.stderr
-    empty, run_id = made(options(SweepConfig())), trained("--max-steps", "50")
-    found, notes = choice.chosen(CompareConfig(last=9, filter=f"attributes.run_id != '{parent}'"))
-    assert empty and [item.past.id for item in found] == [run_id]
-    assert notes == []  # they are older
-    empty = made(options(SweepConfig()))
+    run_id = trained("--max-steps", "50")
+    assert choice.chosen(CompareConfig(last=1))[1] == []  # what is left out is older
+    made(options(SweepConfig()))
     found, notes = choice.chosen(CompareConfig(last=1))
     assert [item.past.id for item in found] == [run_id]
     assert notes == ["Left out of the newest runs: 1 sweep without runs to compare."]
