@@ -200,4 +200,3 @@ def report_recovery(config: SweepConfig, leader: Summary) -> list[str]:
             f"note: {why}; --tolerance 1e-12 with --max-steps shows what the samples allow"
         )
     return lines
-
