@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -10,8 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from experiments import compare, fit, sweep, train
-from polyreg.config import TrainConfig
-from polyreg.reports.comparison import page
+from polyreg import tracking
+from polyreg.config import SweepConfig, TrainConfig
+from polyreg.config_reading import CompareConfig
+from polyreg.options import from_params
+from polyreg.options import params as options
+from polyreg.polynomials.result import Result
+from polyreg.reports.comparison import choice, page, runs
+from polyreg.reports.comparison.runs import read
 from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text
 from tests.conftest import ROOT, artifact
@@ -332,22 +339,217 @@ CONDITIONS = {
 }
 
 
-def test_runs_of_a_sweep_are_trainings_and_its_parent_is_left_out(store):
-    options = ("--degrees", "1,2", "--learning-rates", "auto", "--seeds", "2", "--max-steps", "99")
-    assert CliRunner().invoke(sweep.main, options).exit_code == 0
-    found = page_of(store)
-    assert [row[2] for row in found.tables["The runs"][1:]] == ["training"] * 4
-    assert shown(found, "Options that differ").keys() == {"degree", "seed"}
-    assert any("1 sweep" in text for text in found.texts["li"])
+SWEPT = ("--degrees", "1,2", "--learning-rates", "auto,10", "--seeds", "2", "--max-steps", "60")
 
 
-def test_data_of_many_kinds_are_drawn_as_one(store):
-    options = ("--degrees", "1", "--learning-rates", "auto", "--seeds", "5", "--max-steps", "50")
-    assert CliRunner().invoke(sweep.main, options).exit_code == 0
-    found = page_of(store)
-    [drawn] = dots(found, "dots")
-    assert len(points_of(drawn)) == 5 * 200
-    assert " data, of 5 kinds (samples)" in found.texts["span"]
+def swept(*arguments: str) -> str:
+    return invoked(sweep.main, *(arguments or SWEPT))
+
+
+def nested_of(parent: str) -> list:
+    found = mlflow.search_runs(["1"], f"tags.mlflow.parentRunId = '{parent}'", output_format="list")
+    return sorted(found, key=lambda run: (run.data.params["degree"], run.data.params["seed"]))
+
+
+def made(params=None, parent: str = "", tags=None, status: str = "FINISHED", **metrics) -> str:
+    """A run that somebody made, by hand; its params, unless others are given, a training's."""
+    client = mlflow.MlflowClient()
+    tags = (tags or {}) | ({"mlflow.parentRunId": parent} if parent else {})
+    known = client.get_experiment_by_name("polyreg")
+    experiment = known.experiment_id if known else client.create_experiment("polyreg")
+    run_id = client.create_run(experiment, tags=tags).info.run_id
+    for name, value in (options(TrainConfig()) if params is None else params).items():
+        client.log_param(run_id, name, value)
+    for name, value in metrics.items():
+        client.log_metric(run_id, name.replace("__", "/"), value)
+    if status != "RUNNING":
+        client.set_terminated(run_id, status)
+    return run_id
+
+
+def chosen(**given) -> list[str]:
+    """The ids of what is compared: runs, and sweeps as one each."""
+    return [item.past.id for item in choice.chosen(CompareConfig(**given))[0]]
+
+
+def test_a_sweep_is_its_combinations_each_run_with_its_curve_and_what_diverged_as_such(store):
+    parent = swept()
+    found = read(CompareConfig(runs=parent))
+    [one] = found.sweeps
+    assert one.past.id == parent and one.config.degrees == (1, 2) and one.notes == []
+    varied = [(s.varied["degree"], s.varied["learning_rate"]) for s in one.found]
+    assert varied == [(1, "auto"), (1, 10.0), (2, "auto"), (2, 10.0)]
+    assert [[row.config.seed for row in s.rows] for s in one.found] == [[0, 1]] * 4
+    assert [seen.row for seen in found.seen] == [row for s in one.found for row in s.rows]
+    for seen in found.seen:
+        run = mlflow.get_run(seen.past.id)
+        assert (seen.sweep, seen.kind, seen.past.params) == (0, "training", run.data.params)
+        assert from_params(TrainConfig, run.data.params) == seen.config == seen.row.config
+        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss/gap")
+        at, gap = seen.learning["loss/gap"]
+        assert list(zip(at, gap, strict=True)) == [(m.step, m.value) for m in history]
+        if seen.config.learning_rate == 10:
+            assert seen.polynomial is None and seen.row.diverged
+            assert seen.notes == [run.data.tags["error"]]
+            continue
+        document = json.loads(artifact(run, "coefficients.json").read_text())
+        learned = Result.from_dict(document)
+        assert np.array_equal(seen.polynomial.coefficients, learned.coefficients)
+        x = np.linspace(*learned.domain["x"], 9)
+        np.testing.assert_allclose(seen.polynomial(x), learned(x), rtol=1e-12)
+        assert np.array_equal(seen.truth, learned.truth) and seen.polynomial.terms == learned.terms
+        assert seen.sample[0].shape == (400, 1) and seen.notes == []
+    assert found.ids == [parent] and found.counts == (0, 1)
+
+
+def test_a_sweep_counts_as_one_of_the_newest_wherever_its_runs_stand_in_time(store, monkeypatch):
+    first = trained("--max-steps", "50")
+    parent = swept()
+    last = trained("--max-steps", "50", "--degree", "2")
+    # As of a sweep that is resumed: newer than all the others.
+    made(options(TrainConfig(degree=2, seed=7)), parent, {"converged": "true"}, steps=3)
+    assert chosen(last=1) == [last]
+    assert chosen(last=2) == [parent, last]
+    assert chosen(last=3) == chosen() == [first, parent, last]
+    # Its runs fill no search, also where that is short.
+    monkeypatch.setattr(choice, "SEARCHED", 3)
+    assert chosen(last=3) == [first, parent, last]
+
+
+def test_a_training_in_somebodys_own_run_is_one_of_the_newest(store):
+    first = trained("--max-steps", "50")
+    other = made({"lr": "1"})
+    inner, parent = made(parent=other), swept()
+    again = made(parent=other)
+    assert chosen(last=2) == [parent, again]
+    assert chosen() == [first, inner, parent, again]
+    assert choice.chosen(CompareConfig(last=3))[1] == []
+    left_out = "Left out of the newest runs: 1 run of another kind."
+    assert choice.chosen(CompareConfig())[1] == [left_out]
+
+
+def test_a_filter_leaves_a_sweep_those_of_its_runs_that_meet_it(store):
+    alone, parent = trained("--max-steps", "50", "--degree", "2"), swept()
+    for condition in ("params.degree > 1", "params.degree = '2'"):
+        found = read(CompareConfig(filter=condition))
+        assert found.ids == [parent, alone]
+        assert [s.varied["degree"] for s in found.sweeps[0].found] == [2, 2]
+        assert found.sweeps[0].notes == ["Only the 4 runs that meet the filter."]
+    [run] = [r for r in nested_of(parent) if r.data.params["degree"] == "1"][:1]
+    found = read(CompareConfig(filter=f"attributes.run_name = '{run.info.run_name}'"))
+    assert found.ids == [parent] and [one.past.id for one in found.seen] == [run.info.run_id]
+    # Of one that meets it itself, and none of its runs does: all.
+    found = read(CompareConfig(filter="attributes.run_name LIKE 'sweep%'"))
+    assert found.ids == [parent] and len(found.seen) == 8 and found.sweeps[0].notes == []
+    assert chosen(filter="params.max_steps < 60 and params.degree > 1") == [alone]
+
+
+def test_what_there_is_of_a_sweep_that_was_interrupted_is_shown_and_the_rest_counted(store):
+    parent = swept("--degrees", "1,2", "--learning-rates", "auto", "--seeds", "3")
+    client = mlflow.MlflowClient()
+    runs = nested_of(parent)
+    client.delete_run(runs[0].info.run_id)
+    client.set_terminated(runs[4].info.run_id, "FAILED")  # it has coefficients: half-written
+    config = from_params(TrainConfig, runs[5].data.params)
+    made(options(config), parent, status="RUNNING")
+    made(options(replace(config, degree=7)), parent, {"converged": "true"}, steps=3, loss__gap=1)
+    made({"lr": "1"}, parent)
+    again = runs[5].data
+    made(again.params, parent, again.tags | {"mlflow.parentRunId": parent},
+         **{key.replace("/", "__"): value for key, value in again.metrics.items()})  # fmt: skip
+    client.set_terminated(parent, "KILLED")
+    [one] = read(CompareConfig(runs=parent)).sweeps
+    seeds = [(s.varied["degree"], row.config.seed) for s in one.found for row in s.rows]
+    assert seeds == [(1, 1), (1, 2), (2, 0), (2, 2)]
+    assert one.notes == [
+        "Killed: shown with what it has.",
+        "4 runs left out: half-written, or no run of its grid.",
+        "1 run left out: written twice.",
+    ]
+
+
+def test_a_run_named_beside_its_sweep_is_there_once(store):
+    parent = swept()
+    runs = [run.info.run_id for run in nested_of(parent)]
+    for named in (f"{runs[3]},{parent}", f"{parent},{runs[3]},{parent}"):
+        found = read(CompareConfig(runs=named))
+        assert sorted(one.past.id for one in found.seen) == sorted(runs)
+        assert {one.sweep for one in found.seen} == {0} and len(found.sweeps) == 1
+    found = read(CompareConfig(runs=",".join(runs[:2])))
+    assert [one.past.id for one in found.seen] == runs[:2]
+    assert not found.sweeps and found.seen[0].row is None
+
+
+def test_sweeps_and_runs_side_by_side_leave_each_other_room(store, monkeypatch):
+    alone = trained("--max-steps", "50")
+    few = ("--learning-rates", "auto", "--max-steps", "40", "--coefficients", "1,2")
+    large = swept("--degrees", "1,2,3,4,5,6", "--seeds", "3", *few)
+    small = swept("--degrees", "1,2", "--seeds", "1", *few)
+    ids = f"{large},{alone},{small}"
+    monkeypatch.setattr(runs, "MAX_COMPARED", 5)
+    found = read(CompareConfig(runs=ids))
+    assert [len(sweep.found) for sweep in found.sweeps] == [6, 2]
+    assert found.ids == [large, small, alone] and found.counts == (1, 2)
+    best = sorted(found.sweeps[0].found, key=lambda one: one.score)[:2]
+    kept = [one for one in found.sweeps[0].found if one in best]
+    assert [one.row for one in found.seen] == [
+        *(row for summary in kept for row in summary.rows),
+        None,
+        *(row for summary in found.sweeps[1].found for row in summary.rows),
+    ]
+    assert found.sweeps[0].notes == ["The best 2 of 6 combinations have curves here."]
+    assert found.sweeps[1].notes == []
+    # Of a combination that is none of the best, one that was named.
+    worst = max(found.sweeps[0].found, key=lambda one: one.score)
+    beside = read(CompareConfig(runs=f"{ids},{worst.rows[1].id}"))
+    assert worst.rows[1].id in [one.past.id for one in beside.seen]
+    monkeypatch.setattr(runs, "MAX_COMPARED", 2)
+    [one] = read(CompareConfig(runs=large)).sweeps
+    assert one.notes[1] == "Of each combination at most 2 of 3 seeds have curves here."
+
+
+def test_a_sweep_without_runs_is_refused_where_it_is_named_and_else_left_out(store):
+    parent = made(options(SweepConfig()), status="RUNNING")
+    result = compared("--runs", parent)
+    assert result.exit_code == 2
+    assert f"--runs: the sweep {parent} has no runs to compare; leave it out" in result.stderr
+    made(options(TrainConfig()), parent, status="RUNNING")
+    result = compared("--runs", parent)
+    assert result.exit_code == 2
+    assert f"the sweep {parent} has 1 run, none of which is a whole training" in result.stderr
+    empty, run_id = made(options(SweepConfig())), trained("--max-steps", "50")
+    found, notes = choice.chosen(CompareConfig(last=9, filter=f"attributes.run_id != '{parent}'"))
+    assert empty and [item.past.id for item in found] == [run_id]
+    assert notes == []  # they are older
+    empty = made(options(SweepConfig()))
+    found, notes = choice.chosen(CompareConfig(last=1))
+    assert [item.past.id for item in found] == [run_id]
+    assert notes == ["Left out of the newest runs: 1 sweep without runs to compare."]
+
+
+def test_a_sweep_of_an_option_that_is_none_of_this_version_is_a_run_with_its_reason(store):
+    parent = made(options(SweepConfig()) | {"optimizers": "momentum2"})
+    [one] = read(CompareConfig(runs=parent)).seen
+    assert (one.kind, one.config, one.polynomial) == ("sweep", None, None)
+    assert one.notes == ["a sweep whose options are not this version's"]
+
+
+def test_a_deleted_run_is_shown_with_what_it_has(store):
+    run_id = trained("--max-steps", "50")
+    mlflow.delete_run(run_id)
+    [one] = read(CompareConfig(runs=run_id)).seen
+    assert one.notes == ["deleted: shown with what it has"]
+    assert one.polynomial is not None and len(one.learning["loss/gap"][0]) > 1
+
+
+def test_a_text_is_the_same_from_a_folder_of_this_machine_and_from_mlflow(store, monkeypatch):
+    past = tracking.past([trained("--max-steps", "50")])[0]
+    elsewhere = past._replace(artifact_uri="s3://bucket/x")  # MLflow knows where it really is
+    for path in ("coefficients.json", "plots/fit.json", "model", "none.json"):
+        assert tracking.text(past, path) == tracking.text(elsewhere, path)
+    assert json.loads(tracking.text(past, "coefficients.json"))["terms"]
+    monkeypatch.setattr(mlflow.MlflowClient, "list_artifacts", None)  # and asks nobody
+    assert json.loads(tracking.text(past, "coefficients.json"))["terms"]
 
 
 def test_a_run_named_twice_is_one(store):
@@ -370,8 +572,8 @@ def test_a_run_named_twice_is_one(store):
         (["--experiment", "none such"], "no experiment 'none such'"),
         (["--filter", "params.degree >> 2"], "--filter params.degree >> 2: "),
         (["--filter", "params.basis > 'auto'"], "'auto' is no number"),
-        (["--filter", "params.degree > '98'"], "has no training or fit that meets"),
-        (["--filter", "params.degree = '99'"], "has no training or fit that meets"),
+        (["--filter", "params.degree > '98'"], "has no training, fit or sweep that meets"),
+        (["--filter", "params.degree = '99'"], "has no training, fit or sweep that meets"),
         (["--out", "page.txt"], "--out must end in .html; got 'page.txt'"),
         (["--out", "none/page.html"], "there is no folder none"),
         (["--out", "folder.html"], "--out folder.html is a folder"),

@@ -8,15 +8,12 @@ is escaped, and the page's own policy runs no script but page.js; without it the
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 
 from polyreg.reports.chart import (
     DARK,
@@ -24,7 +21,6 @@ from polyreg.reports.chart import (
     LIGHT,
     MARKS,
     NUMBERED,
-    Cell,
     Chart,
     Column,
     Comparison,
@@ -35,14 +31,13 @@ from polyreg.reports.chart import (
     ends,
     scales,
 )
-from polyreg.reports.panels import Panel
+from polyreg.reports.heat import VIRIDIS, by_metric
 from polyreg.text import brief, clean, number, plural, short
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
 OWN = 60  # points of a run's own curve, which is thin and seen on request
 TOLD = 15000  # numbers of a chart that a pointer can read: 50 curves of 300 points
-VIRIDIS = [to_hex(colour) for colour in colormaps["viridis"].colors]
 
 
 def render(comparison: Comparison) -> str:
@@ -175,66 +170,6 @@ def is_number(text: str) -> bool:
     except (IndexError, ValueError):
         return False
     return True
-
-
-class Square(NamedTuple):
-    """A cell of a heat map."""
-
-    mean: Cell
-    spread: float
-    said: str
-    colour: str  # empty: there is no number
-    ink: str
-    group: int  # -1: none
-
-
-class Map(NamedTuple):
-    """The panels of one metric, which share their colours: the lowest is the first of VIRIDIS."""
-
-    metric: str
-    panels: Sequence[tuple[Panel, Sequence[Sequence[Square]]]]
-    low: float
-    high: float
-    is_spread: bool  # some cell has one
-
-
-def by_metric(panels: Sequence[Panel]) -> list[Map]:
-    """The heat maps of a sweep, on a log scale where all of a metric is positive."""
-    maps = []
-    for metric in dict.fromkeys(panel.metric for panel in panels):
-        same = [panel for panel in panels if panel.metric == metric]
-        means = np.concatenate([np.ravel(panel.mean) for panel in same]).astype(float)
-        means = means[np.isfinite(means)]
-        low, high = (float(means.min()), float(means.max())) if means.size else (math.nan,) * 2
-        scale = Scale(low, high, low > 1e-300) if high > low else None
-        drawn = [(panel, _squares(panel, scale)) for panel in same]
-        wide = any(np.isfinite(panel.spread).any() for panel in same)
-        maps.append(Map(metric, drawn, low, high, wide))
-    return maps
-
-
-def _squares(panel: Panel, scale: Scale | None) -> list[list[Square]]:
-    rows = []
-    for i in range(len(panel.rows)):
-        row = []
-        for j in range(len(panel.columns)):
-            mean, group = float(panel.mean[i, j]), int(panel.at[i, j])
-            if not math.isfinite(mean):
-                row.append(Square(None, math.nan, panel.said[i][j], "", "", group))
-                continue
-            part = 0.5 if scale is None else float(scale.at(mean))
-            colour = VIRIDIS[round(255 * part)]
-            row.append(Square(mean, panel.spread[i, j], "", colour, _ink(colour), group))
-        rows.append(row)
-    return rows
-
-
-@cache
-def _ink(colour: str) -> str:
-    """Black or white, whichever stands out more from a colour: WCAG's luminance."""
-    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return "#000" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "#fff"
 
 
 def about(chart: Chart) -> str:

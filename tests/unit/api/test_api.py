@@ -311,7 +311,11 @@ def test_what_diverges_is_a_run_without_coefficients():
     assert [run.coefficients for run in lost.runs] == [None, None] and lost.best is None
     assert "diverged" in repr(lost)
     assert "at least two seeds that did not diverge; raise seeds" in refusal(lost.recovery)
-    assert "nothing to compare" in refusal(polyreg.compare, lost)
+    frame = lost.to_frame()
+    assert frame["diverged"].all() and frame[["gap", "error"]].isna().all(axis=None)
+    table = polyreg.compare(lost).table()
+    assert table[["runs", "converged"]].values.tolist() == [[2, 0]]
+    assert "coef_error/max" not in table
     with pytest.raises(ArithmeticError, match=r"^diverged at step "):
         polyreg.train(degree=8, learning_rate=10.0)
 
@@ -319,61 +323,137 @@ def test_what_diverges_is_a_run_without_coefficients():
 # Comparisons
 
 
+def test_a_sweep_is_a_frame_with_a_row_a_run_and_a_column_an_option_that_varies(swept):
+    frame = swept.to_frame()
+    assert [*frame] == [
+        "degree", "seed", "converged", "diverged", "steps", "rate", "gap", "error"
+    ]  # fmt: skip
+    kinds = [frame[name].dtype.kind for name in frame]
+    assert "".join(kinds) == "iibbifff"
+    for (_, row), run in zip(frame.iterrows(), swept.runs, strict=True):
+        assert (row["degree"], row["seed"]) == (run.config.degree, run.config.seed)
+        for name in ("converged", "diverged", "steps", "rate", "gap", "error"):
+            assert row[name] == getattr(run, name)
+    few = dict(degrees=(1,), seeds=1, max_steps=5)
+    mixed = polyreg.sweep(learning_rates=("auto", 0.01), **few).to_frame()
+    assert mixed["learning_rate"].tolist() == ["auto", 0.01] and "degree" not in mixed
+    rates = polyreg.sweep(learning_rates=(0.02, 0.01), noises=(0, 0.5), **few).to_frame()
+    assert rates["learning_rate"].dtype.kind == rates["noise"].dtype.kind == "f"
+
+
 def test_a_comparison_keeps_r2_about_0_apart_from_r2_about_the_mean():
     x = np.arange(1.0, 12)
     y = 5 + np.cos(x)
     fits = [polyreg.fit(x, y, degree=k, intercept=i) for i in (True, False) for k in (1, 2)]
     comparison = polyreg.compare(fits)
-    header, *rows = comparison.table().splitlines()
-    assert re.search(r" r2 +r2 \(uncentred\) ", header)
-    for row, one in zip(rows, fits, strict=True):
-        value = f"{one.r2:.6g}"
-        shown = rf" {value} +- " if one.intercept else rf" - +{value} "
-        assert re.search(shown, row), row
+    table = comparison.table()
+    assert table["intercept"].tolist() == [True, True, False, False]
+    for name, kept in (("r2", True), ("r2 (uncentred)", False)):
+        expected = [one.r2 if one.intercept == kept else np.nan for one in fits]
+        np.testing.assert_allclose(table[name], expected, rtol=1e-15)
     page = comparison.to_html()
     assert "r2 (uncentred)" in page and "adjusted_r2 (uncentred)" in page
+
+
+def test_a_table_has_the_options_as_numbers_and_the_metrics_of_each_run():
+    trained = [
+        polyreg.train(degree=degree, learning_rate=rate, max_steps=150)
+        for degree, rate in ((1, "auto"), (3, 0.001))
+    ]
+    fitted = polyreg.fit(X, Y, degree=2)
+    table = polyreg.compare(*trained, fitted).table()
+    assert table.index.name == "run" and table.index.is_unique and table.columns.is_unique
+    assert table["degree"].tolist() == [1, 3, 2] and table["degree"].dtype.kind == "i"
+    assert table["learning_rate"].tolist()[:2] == ["auto", 0.001]
+    rates = table["learning_rate (measured)"].tolist()[:2]
+    assert rates == [one.curve.rate for one in trained]
+    assert table["steps"].tolist()[:2] == [one.curve.steps for one in trained]
+    assert table["converged"].tolist()[:2] == [True, False]
+    assert table["r2"].tolist()[2] == fitted.r2 and np.isnan(table["steps"].iloc[2])
+    assert "runs" not in table and not any(name.endswith(" sd") for name in table if "r2" in name)
+
+
+def test_seeds_of_a_sweep_of_trainings_and_of_fits_are_one_row_of_means(swept):
+    table = polyreg.compare(swept).table()
+    assert table[["degree", "runs"]].values.tolist() == [[1, 3], [3, 3]]
+    for k, summary in enumerate(swept.summaries):
+        steps = [run.steps for run in summary.rows]
+        row = table.iloc[k]
+        assert row["converged"] == sum(run.converged for run in summary.rows)
+        np.testing.assert_allclose(row["steps"], np.mean(steps), rtol=1e-12)
+        np.testing.assert_allclose(row["steps sd"], np.std(steps, ddof=1), rtol=1e-12)
+        for name, own in (("loss/gap", "gap"), ("distance to the truth", "error")):
+            np.testing.assert_allclose(row[name], summary.mean(own), rtol=1e-9)
+            np.testing.assert_allclose(row[f"{name} sd"], summary.spread(own), rtol=1e-9)
+    trained = [polyreg.train(degree=1, seed=seed, max_steps=40) for seed in (3, 4)]
+    both = polyreg.compare(swept, trained[0], trained[1].result(), trained[1]).table()
+    assert both["runs"].tolist() == [3, 3, 2, 1]  # the same seed twice is no repetition
+    fits = [polyreg.fit(X, Y, degree=1, seed=seed) for seed in (1, 2)]
+    assert polyreg.compare(fits).table()["runs"].tolist() == [2]
+    assert polyreg.compare(fits[0], polyreg.fit(X, Y + 1, degree=1)).table().shape[0] == 2
 
 
 def test_a_comparison_takes_any_mixture(swept, tmp_path):
     fits = [polyreg.fit(X, Y, degree=degree) for degree in (1, 2)]
     loaded = polyreg.Result.from_dict(fits[1].to_dict())
-    items = [*fits, swept.trainings[0], loaded]
+    items = [*fits, swept.trainings[0], loaded, swept]
     found = polyreg.compare(items)
-    head, *rows = found.table().splitlines()
-    assert head.split()[:2] == ["run", "degree"] and len(rows) >= 4
-    for number, row in enumerate(rows[:4], 1):
-        assert row.split()[0] == str(number)
-    assert f"{fits[1].r2:.6g}" in rows[1] and str(swept.trainings[0].curve.steps) in rows[2]
-    assert repr(found) == found.table()
+    table = found.table()
+    assert len(table) == 4 + 2 and table["steps"].iloc[2] == swept.runs[0].steps
+    assert table["r2"].iloc[1] == fits[1].r2
+    assert "1 " in repr(found) and len(repr(found).splitlines()) > 6
+    assert repr(polyreg.compare(*items)) == repr(found)
     page = found.to_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page == found.to_html()
     assert page.lstrip().lower().startswith("<!doctype html>") and "http://" not in page
     assert isinstance(found.figure(), matplotlib.figure.Figure) and found.figure().axes
-    assert found._repr_html_().startswith("<pre>") and "★ &lt;" not in found._repr_html_()
 
 
-def test_a_comparison_takes_a_sweep_one_item_or_a_generator(swept):
-    lines = polyreg.compare(swept).table().splitlines()
-    assert sum(line.split()[0].isdigit() for line in lines) == 6
-    one = polyreg.fit(X, Y)
-    alone = polyreg.compare(one).table()
-    assert alone == polyreg.compare([one]).table() == polyreg.compare(r for r in [one]).table()
+def test_a_notebook_shows_a_comparison_as_a_table_with_every_name_escaped():
+    frame = pd.DataFrame({"<b>": X, "y": Y})
+    fits = [polyreg.fit(frame, target="y", degree=k) for k in (1, 2)]
+    shown = polyreg.compare(*fits, polyreg.fit(X, Y + 1))._repr_html_()
+    assert "<table" in shown and "<b>" not in shown
+    assert "<p>warning: " in shown and f"{fits[1].r2:.6g}" in shown
+
+
+def test_a_comparison_takes_a_sweep_one_item_a_generator_or_arguments(swept):
+    one, other = polyreg.fit(X, Y), polyreg.fit(X, Y, degree=1)
+    alone = repr(polyreg.compare(one))
+    assert alone == repr(polyreg.compare([one])) == repr(polyreg.compare(r for r in [one]))
+    assert alone == repr(polyreg.compare(one, one))
+    assert len(polyreg.compare(one, other).table()) == 2
+    assert len(polyreg.compare(swept, swept.trainings[0]).table()) == 3
+
+
+def test_of_a_large_sweep_the_best_combinations_are_compared():
+    few = dict(learning_rates=("auto",), seeds=1, max_steps=3, coefficients=(1, 2))
+    noises = tuple(np.linspace(0, 1, 60))
+    found = polyreg.compare(polyreg.sweep(degrees=(1,), noises=noises, **few), polyreg.fit(X, Y))
+    assert len(found.table()) == 50
+    assert "The best 49 of 60 combinations have curves here." in found.to_html()
 
 
 @pytest.mark.parametrize(
     "items, said",
     [
-        ([], "nothing to compare; give results, trainings or run ids"),
-        (5, "a int is no list of results, trainings or run ids"),
+        ([], "nothing to compare; give results, trainings, sweeps or run ids"),
+        (5, "a int is no list of results, trainings, sweeps or run ids"),
         (None, "a NoneType is no list of results"),
         ({"a": 1}, "a dict is no list of results"),
         (pd.DataFrame({"a": [1]}), "a DataFrame is no list of results"),
-        ([5], "item 1 is a int; give a Result, a Training or a run id"),
+        ([5], "item 1 is a int; give a Result, a Training, a Sweep or a run id"),
         ([Training(TrainConfig())], "item 1 is a training without a step; train it first"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(items, said):
     assert said in refusal(polyreg.compare, items)
+
+
+def test_what_cannot_be_compared_is_told_by_its_place_among_the_arguments(swept):
+    assert refusal(polyreg.compare) == refusal(polyreg.compare, [])
+    said = refusal(polyreg.compare, swept, [swept.trainings[0]])
+    assert said == "item 2 is a list; give a Result, a Training, a Sweep or a run id"
 
 
 def test_an_unknown_run_is_refused_and_makes_no_store(folder):
