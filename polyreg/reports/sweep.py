@@ -131,7 +131,7 @@ def told(config: SweepConfig, rows: Iterable[Row], best: Row) -> str:
 def combinations(
     config: SweepConfig, found: Sequence[Summary]
 ) -> tuple[list[str], list[list[str]]]:
-    """A header and a row a combination: what is varied, how many converged, means over the seeds."""
+    """A header and a row a combination: what varies, how many converged, means over the seeds."""
     lists = config.lists()
     varied = [option for option in lists if len(lists[option]) > 1] or ["degree"]
     words_ = [option.replace("_", " ") for option in varied]
@@ -200,4 +200,3 @@ def report_recovery(config: SweepConfig, leader: Summary) -> list[str]:
             f"note: {why}; --tolerance 1e-12 with --max-steps shows what the samples allow"
         )
     return lines
-

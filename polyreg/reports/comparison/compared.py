@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from polyreg.naming import last_part
 from polyreg.reports import chart
 from polyreg.reports.comparison.charts import by_variables, coefficients, fitted, learning, numbers
 from polyreg.reports.comparison.groups import Together, groups, saw, source
@@ -62,13 +63,17 @@ def lines(together: Sequence[Together], letters: dict[tuple, str]) -> list[str]:
     for k, group in enumerate(together):
         found.setdefault(saw(group), []).append(k)
     unknown = found.pop((), [])
-    told = [f"{letters[data]}: {in_words(data)}, {numbers(of)}" for data, of in found.items()]
+    told = [
+        f"{letters[data]}: {in_words(data, together[of[0]])}, {numbers(of)}"
+        for data, of in found.items()
+    ]
     return told + ([f"not known: {numbers(unknown)}"] if unknown else [])
 
 
-def in_words(data: tuple[str, ...]) -> str:
+def in_words(data: tuple[str, ...], group: Together) -> str:
     if data[0] == "table":
-        return f"table with sha256 {data[1][:12]}"
+        name = last_part(group[0].past.params.get("data", "")) or "a table"
+        return f"{name} (sha256 {data[1][:12]})"
     _, coefficients, inputs, noise = data
     return f"truth {coefficients}, {inputs} inputs, noise {noise}"
 

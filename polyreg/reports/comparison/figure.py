@@ -132,12 +132,11 @@ def _heat_map(axes: Any, shown: Map) -> None:
 
 def _called(k: int, group: Group) -> str:
     """A group in the key: its number, its name, how many runs it has."""
-    seeds = (
-        f"  ({plural(len(group.runs), 'seed')})".replace(" ", "\N{NO-BREAK SPACE}")
-        if len(group.runs) > 1
-        else ""
-    )
-    return f"{k + 1}  {_within(clean(group.name), 400)}{seeds}"
+    text = f"{k + 1}  {_within(clean(group.name), 400)}"
+    if len(group.runs) == 1:
+        return text
+    seeds = f"  ({plural(len(group.runs), 'seed')})"
+    return text + seeds.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _within(text: str, room: int) -> str:
@@ -152,7 +151,7 @@ def _wrapped(text: str, inches: float) -> list[str]:
 def _key(groups: list[Group]) -> tuple[int, list[list[str]]]:
     """In how many columns the groups are listed, and the lines of each that has room."""
     called = [(_called(k, group), short(group.mark, 60)) for k, group in enumerate(groups)]
-    longest = max((len(text) + len(mark) + 2 for text, mark in called), default=0)
+    longest = max((len(text) for text, _ in called), default=0)
     columns = next((n for n in (3, 2) if longest <= (11.2 / n - 0.5) / LETTER), 1)
     room = 9.4 if columns == 1 else 11.2 / columns - 0.5
     lines = []

@@ -43,7 +43,8 @@ BEST = {
 def tables(groups: Sequence[Together], labels: Labels) -> Iterator[Table]:
     """Options that differ and final metrics; the seconds of each stage."""
     names = {name for group in groups for one in group for name in one.past.metrics}
-    shown = {name for name in names - set(CURVES) if not name.startswith(ELSEWHERE)}
+    known = {*CURVES, "degree"} if "degree" in labels.columns else {*CURVES}  # of auto, there too
+    shown = {name for name in names - known if not name.startswith(ELSEWHERE)}
     if any(metric(one, DISTANCE) is not None for group in groups for one in group):
         shown.add(DISTANCE)
     if any("converged" in one.past.tags for group in groups for one in group):

@@ -21,7 +21,7 @@ def report(read: Read, comparison: Comparison) -> tuple[list[str], list[str]]:
     if not options:
         cells["name"] = [group.name for group in groups]
     for column in columns:
-        if column.name in options:
+        if column.is_option:
             cells[column.name] = shortened([str(cell or "-") for cell in column.cells])
     if any(len(group.runs) > 1 for group in groups):
         cells["runs"] = [str(len(group.runs)) for group in groups]
