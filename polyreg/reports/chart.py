@@ -371,9 +371,6 @@ def _shared(column: Sequence[tuple], apart: float) -> list[tuple[list[tuple], fl
             labels[-1].append(end)
         else:
             labels.append([end])
-    labels = [
-        part for label in labels for part in ([label] if len(label) > 2 else [[e] for e in label])
-    ]
     while True:
         wanted = [sum(end[2] for end in label) / len(label) for label in labels]
         heights = _spread(wanted, apart)
