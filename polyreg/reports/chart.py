@@ -366,7 +366,12 @@ def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[End]:
 
 def _shared(column: Sequence[tuple], apart: float) -> list[tuple[list[tuple], float]]:
     """Ends of curves, by what label they share, with its height: all at least so far apart."""
-    labels = [[end] for end in sorted(column, key=lambda end: end[2])]
+    labels: list[list[tuple]] = []
+    for end in sorted(column, key=lambda end: end[2]):
+        if labels and end[2] < labels[-1][0][2] + apart / 3:  # in one place, as far as eyes tell
+            labels[-1].append(end)
+        else:
+            labels.append([end])
     while True:
         wanted = [sum(end[2] for end in label) / len(label) for label in labels]
         heights = _spread(wanted, apart)
@@ -376,4 +381,4 @@ def _shared(column: Sequence[tuple], apart: float) -> list[tuple[list[tuple], fl
             return list(zip(labels, heights, strict=True))
         gaps = {i: wanted[i + 1] - wanted[i] for i in (k - 1, k) if 0 <= i < len(labels) - 1}
         i = min(gaps, key=gaps.__getitem__)
-        labels[i : i + 2] = [labels[i] + labels[i + 1]]
+        labels[i : i + 2] = [[*labels[i], *labels[i + 1]]]

@@ -116,7 +116,7 @@ def _heat_map(axes: Any, shown: Map) -> None:
     letters = int(4.9 / min(len(panel.columns), 10) / 0.08)
     columns = [short(name, letters) for name in panel.columns[:: few[0]]]
     axes.set_xticks(range(0, len(panel.columns), few[0]), columns, **plain)
-    rows = [short(name, 8) for name in panel.rows[:: few[1]]]
+    rows = [short(name, 7) for name in panel.rows[:: few[1]]]
     axes.set_yticks(range(0, len(panel.rows), few[1]), rows, **plain)
     axes.set_xlabel(short(panel.names[1], 60), fontsize=9, **PLAIN)
     axes.set_ylabel(short(panel.names[0], 40), fontsize=9, **PLAIN)

@@ -98,17 +98,16 @@ def _path(x: np.ndarray, y: np.ndarray, fine: int = 10) -> str:
     are whole parts (1/fine) of the box's units.
     """
     down = np.clip(1 - y, -3, 4)
-    finite = np.isfinite(x) & np.isfinite(down)
-    at = np.rint(1000 * fine * np.stack([np.clip(x, -3, 4), down], axis=-1)[finite]).astype(int)
-    steps = np.diff(at, axis=0, prepend=0)
+    kept = np.flatnonzero(np.isfinite(x) & np.isfinite(down))
+    if not kept.size:
+        return ""
+    at = np.rint(1000 * fine * np.stack([np.clip(x, -3, 4), down], axis=-1)[kept]).astype(int)
     spell = _tenths if fine == 10 else str
-    breaks = np.flatnonzero(np.diff(finite, prepend=False) & finite)
     parts = []
-    first = np.searchsorted(np.flatnonzero(finite), breaks)
-    for a, b in zip(first, [*first[1:], len(at)], strict=True):
-        start = " ".join(map(spell, at[a].tolist()))
-        moves = [spell(step) for step in steps[a + 1 : b].ravel().tolist()]
-        parts.append(f"M{start}" + ("l" + " ".join(moves).replace(" -", "-") if moves else ""))
+    for part in np.split(at, np.flatnonzero(np.diff(kept) > 1) + 1):
+        moves = " ".join(map(spell, np.diff(part, axis=0).ravel().tolist())).replace(" -", "-")
+        start = " ".join(map(spell, part[0].tolist()))
+        parts.append(f"M{start}l{moves}" if moves else f"M{start}")
     return "".join(parts)
 
 

@@ -8,19 +8,6 @@ from matplotlib.colors import to_hex, to_rgb
 
 import polyreg
 from polyreg.reports import figures, sweep_figures
-from polyreg.reports.chart import (
-    LIGHT,
-    Chart,
-    Coefficients,
-    Comparison,
-    Curve,
-    Estimate,
-    Points,
-    Run,
-    Term,
-    Warned,
-)
-from polyreg.reports.comparison.figure import comparison
 from polyreg.text import brief
 
 X = np.linspace(-1, 1, 50)
@@ -408,60 +395,3 @@ def test_recovery_draws_what_is_known(tmp_path, runs, value, least_squares):
     assert low <= 0.8 and high >= 1.25  # the line at 1 is not at an edge
     known = np.isfinite(value) and least_squares > 0
     assert np.isfinite(figure.axes[0].containers[0][0].get_xdata()).all() == known
-
-
-def side_by_side(count, name="$x_{1}$", **options):
-    """A comparison of so many runs, each a line of its own slope with a band."""
-    runs = [Run(f"run {k} {name}", "", "fit", "FINISHED", "", "A") for k in range(count)]
-    curves = [Curve(k, X, k * X, k * X - 1, k * X + 1) for k in range(count)]
-    chart = Chart(name, (name, name), curves, [Points("data", X, X)], **options)
-    estimates = [Estimate(k, k, k - 1, k + 1) for k in range(count)]
-    terms = [Term(f"{name}^{i}", [("truth", 0.5)], estimates) for i in range(3)]
-    group = Coefficients(name, terms)
-    return Comparison("Comparison", runs, [], [], [chart, chart], [group], [])
-
-
-def test_a_comparison_draws_what_the_page_draws_in_its_colours(tmp_path):
-    figure = comparison(side_by_side(3))
-    figure.savefig(tmp_path / "comparison.png")
-    chart, _, *strips = figure.axes
-    data, *lines = chart.get_lines()
-    assert data.get_label() == "data" and np.array_equal(data.get_xdata(), X)
-    assert [line.get_color() for line in lines] == list(LIGHT[:3])
-    assert all(np.array_equal(line.get_ydata(), k * X) for k, line in enumerate(lines))
-    assert len(chart.collections) == 3  # bands
-    assert sorted(texts(chart)) == ["1", "2", "3"]
-    assert len(strips) == 3
-    estimates = [line for line in strips[0].get_lines() if line.get_marker() == "o"]
-    assert [float(line.get_xdata()[0]) for line in estimates] == [0, 1, 2]
-    bars = [line.get_xdata() for line in strips[0].get_lines() if line.get_linewidth() == 1.5]
-    assert [list(bar) for bar in bars if len(bar) == 2][-3:] == [[-1, 1], [0, 2], [1, 3]]
-    named = [text.get_text() for text in figure.texts]
-    assert named[1:] == ["1  run 0 $x_{1}$", "2  run 1 $x_{1}$", "3  run 2 $x_{1}$"]
-
-
-@pytest.mark.parametrize("count", [0, 1, 7, 50])
-def test_nothing_overlaps_in_a_comparison_of_so_many_runs(tmp_path, count):
-    figure = comparison(side_by_side(count, "a name without end " * 9))
-    figure.savefig(tmp_path / "comparison.png")
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
-    boxes += [text.get_window_extent() for text in figure.texts]
-    assert apart(boxes)
-    width, height = figure.get_size_inches() * figure.dpi
-    assert min(b.x0 for b in boxes) >= 0 and max(b.x1 for b in boxes) <= width
-    assert min(b.y0 for b in boxes) >= 0 and max(b.y1 for b in boxes) <= height
-
-
-def test_a_comparison_of_odd_numbers_is_a_figure_too(tmp_path):
-    odd = np.array([np.nan, np.inf, -1e300, 0.0])
-    charts = [
-        Chart("t", ("x", "y"), [Curve(0, np.arange(4.0), odd)], log=(log, log))
-        for log in (False, True)
-    ]
-    charts.append(Chart("t", ("x", "y"), [Curve(None, X, X), Curve(0, X[:1], X[:1])]))
-    charts.append(Chart("t", ("x", "y"), [], [Points("p", X, X, 3, 0)], diagonal=True))
-    estimates = [Estimate(0, np.nan), Estimate(0, 1e300, -np.inf, np.inf)]
-    group = Coefficients("c", [Term("1", [], estimates)])
-    run = Run("r", "", "", "", "", "")
-    found = Comparison("t", [run], [Warned("w")], [], charts, [group], [])
-    comparison(found).savefig(tmp_path / "odd.png")
