@@ -73,10 +73,10 @@ def drawn_of(told: dict) -> list[list]:
     return [[group, told["grids"][grid], *of] for group, grid, *of in told["curves"]]
 
 
-def dots(found: Reader, *kinds: str) -> list[str]:
-    """The paths of points in groups of these classes."""
+def dots(found: Reader, *kinds: str) -> list[np.ndarray]:
+    """The points (n, 2) in groups of these classes, each of which is a line without length."""
     return [
-        inside["d"]
+        points_of(inside["d"])[::2]
         for (tag, group), (_, inside) in itertools.pairwise(found.elements)
         if tag == "g"
         and (group.get("class") or "").split()[: len(kinds)] == list(kinds)
@@ -140,7 +140,7 @@ def test_curves_run_through_the_learned_polynomial_over_its_own_data(store):
     stream = Stream(TrainConfig(noise=1.0, seed=7), Randomness.of(7))
     sample, _ = stream.samples(400)
     assert np.allclose([x[0], x[-1]], [sample.min(), sample.max()], rtol=1e-5)
-    [drawn] = (points_of(d) for d in dots(found, "dots"))
+    [drawn] = dots(found, "dots")
     at = 1000 * (sample - sample.min()) / np.ptp(sample)
     assert len(drawn) == 400 and np.allclose(drawn[:, 0], at, atol=0.06)
 
@@ -175,7 +175,7 @@ def test_fits_show_their_bands_their_intervals_and_their_rows(store, table):
     ids = [invoked(fit.main, *ASKED, "--features", "a", "--degree", d) for d in ("1", "2")]
     found = page_of(store, "--runs", ",".join(ids))
     [rows] = dots(found, "dots")
-    assert np.allclose(points_of(rows)[:, 0], 1000 * (a - a.min()) / np.ptp(a), atol=0.06)
+    assert np.allclose(rows[:, 0], 1000 * (a - a.min()) / np.ptp(a), atol=0.06)
     told = json.loads(next(t for t in found.texts["script"] if t.startswith("{")))
     for (k, x, fitted, low, high), degree in zip(drawn_of(told), (1, 2), strict=True):
         # The confidence band of statsmodels' manual, by numpy alone.
@@ -218,7 +218,7 @@ def test_of_several_variables_what_was_observed_stands_against_what_was_fitted(s
     found = page_of(store, "--runs", f"{run_id},{bare},{turned}")
     assert "y: observed against fitted" in found.texts["figcaption"]
     assert any("No sample of the data of run 2: no points." in text for text in found.texts["p"])
-    drawn, other = (points_of(d) for d in dots(found, "dots", "run"))
+    drawn, other = dots(found, "dots", "run")
     assert np.array_equal(drawn, other)
     powers = np.column_stack([np.ones(80), a, b, a * a, a * b, b * b])
     fitted = powers @ np.linalg.lstsq(powers, y, rcond=None)[0]
@@ -240,7 +240,7 @@ def test_runs_of_different_data_are_warned_of_and_the_best_is_of_the_same_data(s
     lines = [
         "A: truth 1,2, normal inputs, noise 0, runs 1, 2",
         "B: truth 3,4, normal inputs, noise 0, run 3",
-        f"C: table with sha256 {sha256[:12]}, run 4",
+        f"C: table.csv (sha256 {sha256[:12]}), run 4",
     ]
     assert [text for text in found.texts["li"] if text in lines] == lines
     assert "warning: These runs saw different tables or truths" in result.stderr
