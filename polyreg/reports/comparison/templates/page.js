@@ -109,7 +109,8 @@ for (const plot of every(".chart .plot")) {
     rule.hidden = tip.hidden = near === null;
     if (near === null) return;
     rule.style.left = `${100 * to(near)}%`;
-    tip.replaceChildren(`at ${digits(near)}`);
+    tip.replaceChildren();
+    make("at", tip).textContent = `at ${digits(near)}`;
     for (const [group, y, a, b, x] of lines.slice(0, limit())) {
       const line = make("told", tip);
       line.append(one(group === null ? ".truth-key" : `#k${group} .key`).cloneNode(true));
