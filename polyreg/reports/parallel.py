@@ -57,7 +57,8 @@ def _measures(values: Sequence[float]) -> tuple[np.ndarray, dict[float, str]]:
         at = np.log10(ticks)
     else:
         found = np.array(Scale(low, high).ticks())
-        ticks = at = found if (kept % 1).any() else found[found % 1 == 0]
+        whole = (kept % 1 == 0).all()  # of steps there are no halves
+        ticks = at = found[np.isclose(found, found.round())] if whole else found
     x[lost] = np.nan
     low, span = np.nanmin(x), np.nanmax(x) - np.nanmin(x)
     return (x - low) / span, dict(zip((at - low) / span, map(spelled, ticks), strict=True))
