@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from polyreg.reports.chart import Scale
-from polyreg.reports.figures import INK, PLAIN, QUIET, Figure
+from polyreg.reports.figures import INK, PLAIN, Figure
 from polyreg.reports.sweep_figures import SCALE, colour_bar, headed, log_norm, wrapped
 from polyreg.text import number, short
 
@@ -57,8 +56,9 @@ def _measures(values: Sequence[float]) -> tuple[np.ndarray, dict[float, str]]:
         ticks = np.array(Scale(least, high, log=True).ticks())
         at = np.log10(ticks)
     else:
-        found = np.asarray(MaxNLocator(6, integer=not (kept % 1).any()).tick_values(low, high))
-        ticks = at = found[(found >= low) & (found <= high)]
+        found = np.array(Scale(low, high).ticks())
+        whole = (kept % 1 == 0).all()  # of steps there are no halves
+        ticks = at = found[np.isclose(found, found.round())] if whole else found
     x[lost] = np.nan
     low, span = np.nanmin(x), np.nanmax(x) - np.nanmin(x)
     return (x - low) / span, dict(zip((at - low) / span, map(spelled, ticks), strict=True))
@@ -94,9 +94,9 @@ def parallel(
     at = left + (apart + spare) * np.arange(len(names))
     bar += spare * (len(names) - 1)
     heads = [wrapped(name, (apart - 0.1) / 0.085) for name in names]
-    foot, tall = 0.62 if lost.any() else 0.3, 3.4
-    names_room = 0.25 + 0.16 * max(map(len, heads))
-    figure, top = headed(width, foot + tall + names_room, title, note)
+    foot, tall = 0.75 if lost.any() else 0.35, 3.4
+    names_room = 0.4 + 0.16 * max(map(len, heads))
+    figure, _ = headed(width, foot + tall + names_room, title, note)
     canvas = figure.add_axes((0, 0, 1, 1))
     canvas.set(xlim=(0, width), ylim=(0, figure.get_figheight()))
     canvas.set_axis_off()
@@ -111,9 +111,10 @@ def parallel(
         lines[:, 2 * i] = np.column_stack([np.full(len(n), edge), foot + tall * heights])
         lines[:, 2 * i + 1] = np.column_stack([np.full(len(n), at[i]), foot + tall * heights])
         if edge < at[i]:
-            white = Rectangle((edge, 0), at[i] - edge, foot + tall + 0.1, zorder=2.5, lw=0)
-            white.set_facecolor("white")
-            canvas.add_patch(white)
+            low, high = foot + tall * (LOW if lost.any() else 0) - 0.3, foot + tall + 0.3
+            band = Rectangle((edge, low), at[i] - edge, high - low, lw=0, zorder=2.5)
+            band.set_facecolor("#f5f7fa")
+            canvas.add_patch(band)
         ends = foot + tall * np.array((-room, 1 + room))
         canvas.plot([at[i]] * 2, ends, color=INK, lw=0.8, zorder=3)
         if gone.any():
@@ -125,7 +126,7 @@ def parallel(
             canvas.plot([at[i], at[i] + 0.04 * side], [y, y], color=INK, lw=0.8, zorder=3)
             canvas.text(at[i] + 0.07 * side, y, short(text, 14), **style)
         head = PLAIN | {"zorder": 4, "va": "bottom", "ha": "center", "fontsize": 9}
-        canvas.text(at[i], foot + tall + 0.2, "\n".join(heads[i]), **head)
+        canvas.text(at[i], foot + tall + 0.35, "\n".join(heads[i]), **head)
     norm = log_norm(colour)
     alpha = min(max(6 / max(len(n), 1) ** 0.5, 0.08), 0.9)
     paint = SCALE(norm(np.where(lost, 1, colour)), alpha=alpha)
@@ -136,5 +137,5 @@ def parallel(
     canvas.add_collection(runs, autolim=False)
     if len(np.unique(colour[~lost])) > 1:
         colour_bar(figure, (bar, foot, 0.14, tall), norm)
-        canvas.text(bar + 0.07, foot + tall + 0.2, label, **head)
+        canvas.text(bar + 0.07, foot + tall + 0.35, label, **head)
     return figure
