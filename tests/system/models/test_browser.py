@@ -433,6 +433,11 @@ def test_the_label_of_curves_that_end_together_speaks_of_those_that_are_ticked(b
     assert (label.text, label.get_attribute("title")) == ("1-4", "1, 2, 3, 4")
     browser.find_element("id", "c0").click()
     assert (label.text, label.get_attribute("title")) == ("2 +2", "2, 3, 4")
+    browser.find_element("id", "c1").click()
+    browser.find_element("id", "c2").click()
+    key = browser.find_element("css selector", "#k3 i").value_of_css_property("background-color")
+    line = label.value_of_css_property("border-bottom-color").replace("rgb(", "rgba(")
+    assert label.text == "4" and line.rstrip(")") in key.replace("rgb(", "rgba(")  # its own colour
     browser.find_element("id", "all").click()
     assert label.text == "1-4"
     browser.find_element("id", "all").click()

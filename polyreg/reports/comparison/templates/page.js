@@ -24,6 +24,7 @@ const update = () => {
     const numbers = shown.map(k => Number(k) + 1);
     label.hidden = !shown.length;
     label.title = numbers.join(", ");
+    label.className = shown.length === 1 ? `end lone s${shown[0]}` : "end shared";
     label.textContent = shown.length === groups.length ? label.dataset.whole
       : `${numbers[0]}${shown.length > 1 ? ` +${shown.length - 1}` : ""}`;
   }
