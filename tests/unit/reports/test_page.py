@@ -522,8 +522,8 @@ def test_names_are_whole_however_long():
 
 def test_what_all_have_in_common_is_said_at_the_top():
     found = read(whole(shared="noise 1 · at most 600 steps"))
-    assert "All have noise 1 · at most 600 steps" in found.texts["p"]
-    assert not any("All have" in text for text in read(whole()).texts["p"])
+    assert "All: noise 1 · at most 600 steps" in found.texts["p"]
+    assert not any("All:" in text for text in read(whole()).texts["p"])
 
 
 def heated(mean, **more):
