@@ -14,7 +14,7 @@ from functools import partial
 from operator import methodcaller
 from typing import Any
 
-from benchmarks.reading import peak_bytes
+from benchmarks.peers.reading import peak_bytes
 from polyreg.cluster import connect, tasks
 from polyreg.config import FitConfig
 from polyreg.least_squares.problem import Passes, Problem, run

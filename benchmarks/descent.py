@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.reading import peak_bytes
+from benchmarks.peers.reading import peak_bytes
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.least_squares.problem import fit
 from polyreg.reports import figures

@@ -177,7 +177,7 @@ def write(path: Path, rows: int) -> None:
 
 def read(side: str, path: Path, rows: int) -> Run:
     """In a fresh process; the result is its peak memory in MB."""
-    command = [sys.executable, "-m", "benchmarks.reading", side, str(path)]
+    command = [sys.executable, "-m", "benchmarks.peers.reading", side, str(path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stderr}")

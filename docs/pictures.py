@@ -21,13 +21,13 @@ from matplotlib.image import imread, imsave
 import polyreg
 from polyreg.config import SweepConfig, TrainConfig
 from polyreg.fields import Optimizer
-from polyreg.reports import fit, training
-from polyreg.reports import sweep as sweeps
+from polyreg.reports import fit, sweep_plots, training
 from polyreg.sgd import sweep
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"
-WIDTHS = {"recovery": 7.2, "selection": 9.0}  # inches; the others 6.4
+# Inches, at most; the others 6.4.
+WIDTHS = {"recovery": 7.2, "selection": 9.0, "heat_map": 7.6, "parallel": 7.6, "optimizers": 7.0}
 PANELS = {"selection": 555}  # pixels of the first panel, where one is enough
 LEVELS = {"parallel": 15, "comparison": 15}  # of a channel of colour, for a small file
 
@@ -51,7 +51,7 @@ def swept(names: tuple[str, ...], **options: Any) -> Iterator[tuple[str, Any]]:
     runs = sweep.train_all([run for varied in combinations for run in config.runs(varied)])
     rows = {one.config: sweep.Row.of("", one) for one in runs}
     found = sweep.summaries(config, rows, combinations)
-    figures = dict(sweeps.figures(config, found, whole=True))
+    figures = dict(sweep_plots.figures(config, found))
     yield from ((name, figures[name]) for name in names)
 
 

@@ -72,16 +72,20 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
                 bar.update(len(rows))
                 train = partial(trainer.rows, run, config, rows, bar)
                 tried = sweep.explore(config, rows, train, stop.__bool__)
+            rows = sweep.in_order(config, rows, tried)
             found = sweep.summaries(config, rows, tried)
             best = sweep.best(rows.values())
             with clock("report"):
-                record(run, config, rows.values(), found, whole=not stop)
+                whole = not stop
+                record(run, config, rows.values(), found, whole)
             if best and not stop:
                 with clock("model"):  # trained again, which gives the same weights
                     for training in trainer.train([best.config]):
                         record_best(run, config, rows.values(), training)
             run.log(totals(rows.values(), best) | clock.metrics())
             run.tag({"device": device} | ({"best_run_id": best.id} if best else {}))
+            if not whole:
+                click.echo("plots   come when all runs are there", err=True)
             stop.check()
             say(report(config, found))
             if not best:

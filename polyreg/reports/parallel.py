@@ -1,20 +1,21 @@
 """Parallel coordinates: a line a run, through its settings and its results."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 from polyreg.reports.chart import Scale
-from polyreg.reports.figures import INK, PLAIN, QUIET, Figure
+from polyreg.reports.figures import INK, PLAIN, Figure
 from polyreg.reports.sweep_figures import SCALE, colour_bar, headed, log_norm, wrapped
 from polyreg.text import number, short
 
 LEVELS = 24  # of a setting's values, that have a tick
 LOW = -0.13  # where runs end that diverged
+BAND = "#f5f5f5"
+HEAD: dict[str, Any] = PLAIN | {"zorder": 4, "va": "bottom", "ha": "center", "fontsize": 9}
 
 
 def spelled(value: Any) -> str:
@@ -36,7 +37,11 @@ def _levels(values: Sequence[str | float]) -> tuple[np.ndarray, dict[float, str]
     Numbers in their order, "auto" before them; other text in order of appearance.
     """
     ranks = {value: _rank(value) for value in values}
-    levels = list(ranks) if np.isnan(list(ranks.values())).any() else sorted(ranks, key=ranks.get)
+    levels = (
+        list(ranks)
+        if np.isnan(list(ranks.values())).any()
+        else sorted(ranks, key=lambda v: ranks[v])
+    )
     n = len(levels)
     place = {level: i / (n - 1) if n > 1 else 0.5 for i, level in enumerate(levels)}
     written = {place[level]: spelled(level) for level in levels[:: -(-n // LEVELS)]}
@@ -57,11 +62,39 @@ def _measures(values: Sequence[float]) -> tuple[np.ndarray, dict[float, str]]:
         ticks = np.array(Scale(least, high, log=True).ticks())
         at = np.log10(ticks)
     else:
-        found = np.asarray(MaxNLocator(6, integer=not (kept % 1).any()).tick_values(low, high))
-        ticks = at = found[(found >= low) & (found <= high)]
+        found = np.array(Scale(low, high).ticks())
+        whole = (kept % 1 == 0).all()  # of steps there are no halves
+        ticks = at = found[np.isclose(found, found.round())] if whole else found
     x[lost] = np.nan
     low, span = np.nanmin(x), np.nanmax(x) - np.nanmin(x)
     return (x - low) / span, dict(zip((at - low) / span, map(spelled, ticks), strict=True))
+
+
+class Axis(NamedTuple):
+    """A setting or a result of all runs (N,)."""
+
+    name: str
+    heights: np.ndarray  # in [0, 1]; LOW of what diverged
+    ticks: dict[float, str]
+    room: float  # what jitter adds at both ends
+
+    @classmethod
+    def of_setting(cls, name: str, values: Sequence[str | float]) -> "Axis":
+        heights, ticks, jitter = _levels(values)
+        shift = (np.arange(len(heights)) * 0.618034 + 0.5) % 1 - 0.5  # golden: even for any number
+        return cls(name, heights + jitter * shift, ticks, jitter / 2)
+
+    @classmethod
+    def of_result(cls, name: str, values: Sequence[float]) -> "Axis":
+        heights, ticks = _measures(values)
+        lost = np.isnan(heights)
+        ticks |= {LOW: "diverged"} if lost.any() else {}
+        return cls(name, np.where(lost, LOW, heights), ticks, 0.0)
+
+    @property
+    def band(self) -> float:
+        """Inches that its labels need."""
+        return 0.16 + 0.068 * max(len(short(text, 14)) for text in self.ticks.values())
 
 
 def parallel(
@@ -75,58 +108,38 @@ def parallel(
     """One line a run through its settings and results; a colour that is nan: diverged.
 
     A setting's values have a place each, jittered; two of them at least, and of each result two.
-    What is written at an axis stands on its left, where no line goes, at the last on its right.
+    What is written at an axis stands on its left, in a band that no line goes through; at the
+    last on its right.
     """
-    columns = [_levels(values) for values in settings.values()]
-    columns += [(*_measures(values), 0.0) for values in results.values()]
-    names = [*settings, *results]
-    n, lost = np.arange(len(colour)), ~np.isfinite(colour)
-    said = [[short(text, 14) for text in ticks.values()] for _, ticks, _ in columns]
-    if lost.any():
-        said[len(settings) :] = [[*texts, "diverged"] for texts in said[len(settings) :]]
-    bands = [0.16 + 0.068 * max(map(len, texts), default=0) for texts in said]  # inches, as all
-    apart = max([1.35, *(band + 0.65 for band in bands[1:-1])])
-    left = max(bands[0] + 0.1, 0.6)
-    right = left + apart * (len(names) - 1)
-    bar = right + max(bands[-1] + 0.15, 0.75)
-    width = max(bar + 0.85, 6.4)
-    spare = (width - bar - 0.85) / max(len(names) - 1, 1)  # shared out between few axes
-    at = left + (apart + spare) * np.arange(len(names))
-    bar += spare * (len(names) - 1)
-    heads = [wrapped(name, (apart - 0.1) / 0.085) for name in names]
-    foot, tall = 0.62 if lost.any() else 0.3, 3.4
-    names_room = 0.25 + 0.16 * max(map(len, heads))
-    figure, top = headed(width, foot + tall + names_room, title, note)
+    axes = [Axis.of_setting(name, values) for name, values in settings.items()]
+    axes += [Axis.of_result(name, values) for name, values in results.items()]
+    lost = ~np.isfinite(colour)
+    # All lengths are inches.
+    left, right = max(axes[0].band + 0.1, 0.6), max(axes[-1].band + 0.15, 0.75) + 0.85
+    apart = max([1.35, *(axis.band + 0.65 for axis in axes[1:-1])])
+    apart = max(apart, (6.4 - left - right) / (len(axes) - 1))
+    at = left + apart * np.arange(len(axes))
+    foot, top = (0.75, 4.15) if lost.any() else (0.35, 3.75)
+    heads = [wrapped(axis.name, (apart - 0.1) / 0.085) for axis in axes]
+    height = top + 0.4 + 0.16 * max(map(len, heads))
+    figure, _ = headed(at[-1] + right, height, title, note)
     canvas = figure.add_axes((0, 0, 1, 1))
-    canvas.set(xlim=(0, width), ylim=(0, figure.get_figheight()))
+    canvas.set(xlim=(0, figure.get_figwidth()), ylim=(0, figure.get_figheight()))
     canvas.set_axis_off()
-    shift = (n * 0.618034 + 0.5) % 1 - 0.5  # golden: even for any number of runs
-    lines = np.empty((len(n), 2 * len(names), 2))
-    plain = PLAIN | {"zorder": 4, "va": "center"}
-    for i, (heights, ticks, jitter) in enumerate(columns):
-        last, room = i == len(names) - 1, jitter / 2
-        gone = np.isnan(heights)
-        heights = np.where(gone, LOW, heights + jitter * shift)
-        edge = at[i] - (0 if i == 0 or last else bands[i])
-        lines[:, 2 * i] = np.column_stack([np.full(len(n), edge), foot + tall * heights])
-        lines[:, 2 * i + 1] = np.column_stack([np.full(len(n), at[i]), foot + tall * heights])
+    lines = np.empty((len(colour), 2 * len(axes), 2))
+    for i, axis in enumerate(axes):
+        last = i == len(axes) - 1
+        edge = at[i] - (0 if i == 0 or last else axis.band)
+        lines[:, 2 * i, 0], lines[:, 2 * i + 1, 0] = edge, at[i]
+        lines[:, 2 * i : 2 * i + 2, 1] = foot + (top - foot) * axis.heights[:, None]
         if edge < at[i]:
-            white = Rectangle((edge, 0), at[i] - edge, foot + tall + 0.1, zorder=2.5, lw=0)
-            white.set_facecolor("white")
-            canvas.add_patch(white)
-        ends = foot + tall * np.array((-room, 1 + room))
-        canvas.plot([at[i]] * 2, ends, color=INK, lw=0.8, zorder=3)
-        if gone.any():
-            ticks = {LOW: "diverged", **ticks}
-        side = 1 if last else -1
-        style: dict[str, Any] = {"ha": "left" if last else "right", "fontsize": 8, **plain}
-        for height, text in ticks.items():
-            y = foot + tall * height
-            canvas.plot([at[i], at[i] + 0.04 * side], [y, y], color=INK, lw=0.8, zorder=3)
-            canvas.text(at[i] + 0.07 * side, y, short(text, 14), **style)
-        head = PLAIN | {"zorder": 4, "va": "bottom", "ha": "center", "fontsize": 9}
-        canvas.text(at[i], foot + tall + 0.2, "\n".join(heads[i]), **head)
+            band = Rectangle((edge, 0.05), at[i] - edge, top + 0.25, lw=0, zorder=2.5)
+            band.set_facecolor(BAND)
+            canvas.add_patch(band)
+        _axis(canvas, axis, at[i], (foot, top), 1 if last else -1)
+        canvas.text(at[i], top + 0.35, "\n".join(heads[i]), **HEAD)
     norm = log_norm(colour)
+    n = np.arange(len(colour))
     alpha = min(max(6 / max(len(n), 1) ** 0.5, 0.08), 0.9)
     paint = SCALE(norm(np.where(lost, 1, colour)), alpha=alpha)
     paint[lost, :3] = 0.65
@@ -135,6 +148,19 @@ def parallel(
     runs = LineCollection(list(lines[order]), colors=paint[order], linewidths=widths)
     canvas.add_collection(runs, autolim=False)
     if len(np.unique(colour[~lost])) > 1:
-        colour_bar(figure, (bar, foot, 0.14, tall), norm)
-        canvas.text(bar + 0.07, foot + tall + 0.2, label, **head)
+        bar = at[-1] + right - 0.85
+        colour_bar(figure, (bar, foot, 0.14, top - foot), norm)
+        canvas.text(bar + 0.07, top + 0.35, label, **HEAD)
     return figure
+
+
+def _axis(canvas: Any, axis: Axis, x: float, ends: tuple[float, float], side: int) -> None:
+    """The axis at x with its ticks, on its left (-1) or its right (1)."""
+    low, high = ends
+    line: dict[str, Any] = {"color": INK, "lw": 0.8, "zorder": 3}
+    canvas.plot([x, x], [low - axis.room * (high - low), high + axis.room * (high - low)], **line)
+    style = PLAIN | {"ha": "left" if side > 0 else "right", "va": "center", "zorder": 4}
+    for height, text in axis.ticks.items():
+        y = low + (high - low) * height
+        canvas.plot([x, x + 0.04 * side], [y, y], **line)
+        canvas.text(x + 0.07 * side, y, short(text, 14), fontsize=8, **style)

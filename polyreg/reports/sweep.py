@@ -13,7 +13,7 @@ from polyreg.reports.sweep_plots import figures, recovery_title, stopped, studie
 from polyreg.sgd import Training
 from polyreg.sgd.sweep import Row, Summary
 from polyreg.text import aligned, plural, text
-from polyreg.tracking import Run
+from polyreg.tracking import Run, thinned
 from polyreg.tracking.run import RunHandle
 
 SHOWN = 20  # combinations in the report
@@ -75,7 +75,9 @@ def track(run: Run, config: SweepConfig, training: Training, device: str) -> Row
     ended = str(training.diverged or one.outcome(training))
     most = config.curve_points
     run_id = run.child(name, params(own), about, metrics, curves, at, learned, model, ended, most)
-    return Row.of(run_id, training)
+    # As a resumed sweep reads it back.
+    kept = [i for i in thinned(at, most) if math.isfinite(curve.gap[i])]
+    return Row.of(run_id, training).with_curve(at[kept], curve.gap[kept])
 
 
 def run_name(config: SweepConfig, own: TrainConfig) -> str:

@@ -1,5 +1,6 @@
 """Figures of a sweep: heat maps, learning curves, how well it recovers the truth."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -53,8 +54,17 @@ def colour_bar(figure: Figure, box: Box, norm: LogNorm) -> None:
 
 
 def wrapped(text: str, room: float, most: int = 3) -> list[str]:
-    """Somebody's text in lines of at most `room` characters, cut where it has more of them."""
-    return textwrap.wrap(clean(text), max(int(room), 4), max_lines=most, placeholder=" …")
+    """Somebody's text in lines of at most `room` characters, cut where it has more of them.
+
+    Between the parts of a name, `sweep · 5 seeds`, where these are no longer than a line.
+    """
+    room, kept = max(int(room), 4), "\u00a0"
+    parts = [
+        part.replace(" ", kept) if len(part) < room else re.sub(r",(?=\S)", ", ", part)
+        for part in clean(text).split(" · ")
+    ]
+    lines = textwrap.wrap(f"{kept}· ".join(parts), room, max_lines=most, placeholder=" …")
+    return [line.replace(kept, " ") for line in lines]
 
 
 def headed(width: float, height: float, title: str, note: str = "") -> tuple[Figure, float]:
@@ -111,30 +121,32 @@ def heat_map(panels: Sequence[Panel], title: str, seeds: int = 1, note: str = ""
         blocks.append(Block(metric, lines, log_norm(means), several))
     titled = [max(len(_title(p, wide)) for p in line) for b in blocks for line in b.lines]
     foot = 0.25 + (0.2 if first.names[1] else 0)
-    height = sum(0.16 * n + high + foot + 0.14 for n in titled) + 0.42 * len(blocks)
+    height = sum(0.16 * n + high + foot + (0.1 if n else 0.06) for n in titled) + 0.42 * len(blocks)
     notes = [note] if note else []
     if any(panel.blank for panel in panels):
         notes.insert(0, "blank: not tried")
     if said:
-        notes.insert(0, f"{min(said)} and the like: mean of so many of the seeds")
+        notes.insert(0, f"{min(said)}: the mean is over so many of the seeds")
     figure, y = headed(width, height, title, " · ".join(notes))
     tall = figure.get_figheight()
     spread = any(np.isfinite(panel.spread).any() for panel in panels)
-    over = f", mean ± standard deviation of {seeds} seeds" if spread else ""
+    of = f", mean ± standard deviation of {seeds} seeds" if spread else ""
     for block in blocks:
         y -= 0.3
-        figure.text(0.14 / width, y / tall, block.metric + over, fontsize=9.5, **PLAIN)
+        figure.text(0.14 / width, y / tall, block.metric + of, fontsize=9.5, **PLAIN)
         y -= 0.12
         for line in block.lines:
-            y -= 0.16 * max(len(_title(panel, wide)) for panel in line) + high
+            over = max(len(_title(panel, wide)) for panel in line)
+            y -= 0.16 * over + high + (0.04 if over else 0)
             for k, panel in enumerate(line):
                 x = left + k * (wide + apart)
                 axes = figure.add_axes((x / width, y / tall, wide / width, high / tall))
                 _panel(axes, panel, block.norm, (cell, high / rows), named=k == 0)
             if block.scaled and line is block.lines[0]:
                 x = left + len(line) * (wide + apart)
-                colour_bar(figure, (x, y, 0.14, high), block.norm)
-            y -= foot + 0.14
+                bar = min(high, 2.4)
+                colour_bar(figure, (x, y + high - bar, 0.14, bar), block.norm)
+            y -= foot + 0.06
     return figure
 
 
@@ -161,7 +173,7 @@ def _panel(axes, panel: Panel, norm: LogNorm, cell: tuple[float, float], named: 
     axes.tick_params(length=0, labelleft=named)
     axes.set_xlabel(panel.names[1], fontsize=8, **PLAIN)
     axes.set_ylabel(panel.names[0] if named else "", fontsize=8, **PLAIN)
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(visible=panel.blank, color=DIVERGED)
     light = colours[..., :3] ** 2.2 @ (0.2126, 0.7152, 0.0722)  # luminance
     centred: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
     for r, c in np.ndindex(means.shape):
@@ -206,10 +218,10 @@ def optimizers(contests: Sequence[Contest], tolerance: float, title: str) -> Fig
 
     A dot is where most seeds have converged.
     """
-    columns = min(len(contests), 3)
-    rows = -(-len(contests) // columns)
+    rows = -(-len(contests) // 3)
+    columns = -(-len(contests) // rows)  # 2 + 2, not 3 + 1
     wide, high = (6.0, 3.5) if columns == 1 else (3.6, 2.9)  # inches, as all lengths
-    left, gap, foot = 0.75, 0.12, 0.5
+    left, gap, foot = 0.75, 0.3, 0.5
     titles = [wrapped(contest.title, 12 * wide) for contest in contests]
     over = 0.1 + 0.17 * max(map(len, titles))
     names = list(dict.fromkeys(one.name for contest in contests for one in contest.descents))

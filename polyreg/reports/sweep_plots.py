@@ -17,7 +17,8 @@ from polyreg.text import plural, text
 
 ENOUGH = 10  # seeds for a study of recovery
 SCORE = (
-    "colour: the score, steps times error / tolerance if that is over 1; the best run's is least"
+    "colour: the score, the least is best: steps, times distance to the truth / tolerance where "
+    "that is over 1"
 )
 
 
@@ -35,7 +36,7 @@ def figures(config: SweepConfig, found: Sequence[Summary]) -> Iterator[tuple[str
         yield "optimizers", sweep_figures.optimizers(compared[:PLOTTED], config.tolerance, title)
     if drawn := panels(config, found):
         more = left_out(config, found)
-        note = f"{plural(more, 'panel')} more of each left out; runs.json has every run"
+        note = f"{plural(more, 'further panel')} of each left out; runs.json has every run"
         yield (
             "heat_map",
             sweep_figures.heat_map(drawn, config.name, config.seeds, note if more else ""),

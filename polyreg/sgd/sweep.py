@@ -279,6 +279,14 @@ def summaries(
     return found
 
 
+def in_order(
+    config: SweepConfig, rows: Mapping[TrainConfig, Row], combinations: Iterable[dict[str, Any]]
+) -> dict[TrainConfig, Row]:
+    """The rows as a sweep that was never interrupted has them; of equal scores, the first wins."""
+    planned = [run for varied in combinations for run in config.runs(varied) if run in rows]
+    return {run: rows[run] for run in [*planned, *rows]}
+
+
 def grid(config: SweepConfig) -> Generator[list[dict[str, Any]], Any, None]:
     """All combinations, at once."""
     yield config.combinations()

@@ -1,6 +1,8 @@
 """Sweeps, read back from MLflow."""
 
 import json
+import re
+import signal
 import sqlite3
 import sys
 
@@ -14,7 +16,10 @@ from experiments import sweep as experiment
 from experiments import train
 from polyreg.config import SweepConfig, TrainConfig
 from polyreg.options import params
+from polyreg.reports import sweep as reports
 from polyreg.reports import sweep_figures
+from polyreg.reports.sweep_plots import figures
+from polyreg.sgd import sweep
 from tests.conftest import artifact
 from tests.support.whole import all_runs
 
@@ -325,6 +330,62 @@ def test_a_search_tries_what_optuna_asks_for_and_finds_a_good_run(store):
     # The same trials again: nothing is left to train.
     assert run_sweep("--resume", parent.info.run_id).exit_code == 0
     assert len(all_runs()[1]) == len(children)
+
+
+def plots_of(run_id: str) -> dict[str, bytes]:
+    """The sweep's plots, by name; its other artifacts are there."""
+    files = [file.path for file in mlflow.MlflowClient().list_artifacts(run_id)]
+    assert files == ["plots", "runs.json"] or files == ["runs.json"]
+    run = mlflow.get_run(run_id)
+    plots = mlflow.MlflowClient().list_artifacts(run_id, "plots")
+    return {file.path: artifact(run, file.path).read_bytes() for file in plots}
+
+
+def test_a_resumed_sweep_has_the_table_and_the_plots_of_one_that_was_not_interrupted(
+    store, monkeypatch
+):
+    options = (
+        "--degrees", "3", "--learning-rates", "0.02", "--noises", "0.5,0", "--seeds", "12",
+        "--optimizers", "sgd,adam", "--max-steps", "300",
+    )  # fmt: skip
+    whole = run_sweep(*options)
+    assert whole.exit_code == 0, whole.output
+    id_of = re.compile(r"^run +(\w+)$", re.M)
+    [one] = id_of.findall(whole.output)
+    assert "recovery" not in whole.output
+    parts = []
+
+    def track(run, config, training, device):
+        parts.append(logged(run, config, training, device))
+        if len(parts) == 13:  # sgd with noise is whole, and has a study of recovery
+            signal.raise_signal(signal.SIGINT)
+        return parts[-1]
+
+    with monkeypatch.context() as patched:
+        logged = reports.track
+        patched.setattr(reports, "track", track)
+        patched.setattr(sweep, "BLOCK", 1)  # few are under way
+        cut = run_sweep(*options)
+    assert cut.exit_code == 130 and "plots   come when all runs are there" in cut.output
+    [other] = id_of.findall(cut.output)
+    config = SweepConfig(
+        degrees=(3,), learning_rates=(0.02,), noises=(0.5, 0.0), seeds=12,
+        optimizers=("sgd", "adam"), max_steps=300,
+    )  # fmt: skip
+    found = sweep.summaries(config, {row.config: row for row in parts}, config.combinations())
+    drawn = dict(figures(config, found))
+    assert 1 <= len(found) < 3 and "recovery" in drawn
+    assert plots_of(other) == {}
+
+    assert run_sweep("--resume", other).exit_code == 0
+    names = ("heat_map", "optimizers", "parallel")
+    assert list(plots_of(one)) == [f"plots/{name}.png" for name in names]
+    assert plots_of(other) == plots_of(one)
+    tables = [
+        json.loads(artifact(mlflow.get_run(i), "runs.json").read_text()) for i in (one, other)
+    ]
+    rows = [[row[1:] for row in table["data"]] for table in tables]  # but for the ids
+    assert rows[0] == rows[1]
 
 
 def test_trials_without_optuna_say_what_to_install(store, monkeypatch):

@@ -180,7 +180,7 @@ def comparison(found: Comparison) -> Figure:
         if term.estimates
     ][:TERMS]
     columns, key = _key(list(found.groups))
-    said = [(f"All have {clean(found.shared)}", QUIET)] if found.shared else []
+    said = [(f"All: {clean(found.shared)}", QUIET)] if found.shared else []
     said += [(f"Warning: {clean(warning.text)}", BAD) for warning in found.warnings]
     above = [(line, colour) for text, colour in said for line in _wrapped(text, 9.8)[:3]]
     # All lengths are inches.

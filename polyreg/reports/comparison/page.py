@@ -36,8 +36,9 @@ from polyreg.text import brief, clean, number, plural, short
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-OWN = 60  # points of a run's own curve, which is thin and seen on request
-TOLD = 15000  # numbers of a chart that a pointer can read: 50 curves of 300 points
+OWN = (30, 60)  # points of a run's own curve, which is seen on request: the least and the most
+OWN_OF_A_CHART = 6000  # where those are more than a hundred
+TOLD = 8000  # numbers of a chart that a pointer can read
 
 
 def render(comparison: Comparison) -> str:
@@ -116,10 +117,25 @@ def line(curve: Curve, across: Scale, up: Scale, fine: int = 10) -> str:
     return _path(across.at(curve.x), up.at(curve.y), fine) + ("h12" if len(curve.x) == 1 else "")
 
 
-def own(curve: Curve, across: Scale, up: Scale) -> str:
-    """The path of a run's own curve, of a few of its points, the first and the last among them."""
-    few = np.unique(np.linspace(0, len(curve.x) - 1, min(OWN, len(curve.x))).round().astype(int))
-    return line(curve._replace(x=curve.x[few], y=curve.y[few]), across, up, fine=1)
+def own(chart: Chart, across: Scale, up: Scale) -> Iterator[tuple[int, str]]:
+    """The runs' own curves of each group, as one path: of a few points, first and last kept."""
+    found: dict[int, list[Curve]] = {}
+    for curve in chart.curves:
+        if curve.group is not None and curve.run is not None:
+            found.setdefault(curve.group, []).append(curve)
+    count = sum(map(len, found.values()))
+    most = min(max(OWN_OF_A_CHART // max(count, 1), OWN[0]), OWN[1])
+    for group, curves in found.items():
+        d = ""
+        for curve in curves:
+            few = _few(len(curve.x), most)
+            d += line(curve._replace(x=curve.x[few], y=curve.y[few]), across, up, fine=1)
+        yield group, d
+
+
+def _few(count: int, most: float) -> np.ndarray:
+    """Which of so many points are kept, evenly, the first and the last among them."""
+    return np.linspace(0, count - 1, min(max(int(most), 2), count)).round().astype(int)
 
 
 def band(curve: Curve, across: Scale, up: Scale) -> str:
@@ -180,7 +196,7 @@ def about(chart: Chart) -> str:
 def told(chart: Chart, across: Scale) -> dict[str, list]:
     """What a pointer shows: the groups' numbers, to six digits; curves on one grid share it.
 
-    Of so many curves that the page would be too large, every so many points.
+    Of so many curves that the page would be too large, some of their points, the ends among them.
     """
 
     def rounded(values: np.ndarray) -> list[float | None]:
@@ -188,15 +204,16 @@ def told(chart: Chart, across: Scale) -> dict[str, list]:
 
     shown = [curve for curve in chart.curves if curve.run is None]
     numbers = sum(len(c.x) * (1 if c.low is None else 3) for c in shown)
-    few = slice(None, None, -(-numbers // TOLD) or 1)
-    grids = {curve.x.tobytes(): curve.x[few] for curve in shown}
+    kept = min(1, TOLD / max(numbers, 1))
+    few = {n: _few(n, kept * n) for n in {len(curve.x) for curve in shown}}
+    grids = {curve.x.tobytes(): curve.x[few[len(curve.x)]] for curve in shown}
     order = {key: k for k, key in enumerate(grids)}
     return {
         "x": [across.low, across.high, across.log],
         "grids": [rounded(x) for x in grids.values()],
         "curves": [
             [c.group, order[c.x.tobytes()]]
-            + [rounded(a[few]) for a in (c.y, c.low, c.high) if a is not None]
+            + [rounded(a[few[len(a)]]) for a in (c.y, c.low, c.high) if a is not None]
             for c in shown
         ],
     }

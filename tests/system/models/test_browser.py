@@ -14,6 +14,22 @@ from click.testing import CliRunner
 from matplotlib.image import imread
 
 from experiments import compare, train
+from polyreg.reports.chart import (
+    Chart,
+    Coefficients,
+    Column,
+    Comparison,
+    Curve,
+    Estimate,
+    Group,
+    Run,
+    Sweep,
+    Table,
+    Term,
+    Warned,
+)
+from polyreg.reports.comparison import page
+from polyreg.reports.panels import Panel
 from tests.conftest import TOLD
 from tests.support.processes import free_port, mlflow_server, until
 
@@ -21,6 +37,7 @@ pytest.importorskip("selenium", reason="selenium is not here: pip install seleni
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -60,6 +77,71 @@ def made(main, *arguments: str) -> str:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1]
+
+
+RATES, MOMENTA = ("0.001", "0.003", "0.01", "0.03", "0.1"), ("0", "0.5", "0.9", "0.99")
+LONG = "columns " + "temperature_of_the_inlet, " * 8 + "x" * 80
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory) -> Path:
+    """A folder with pages of made-up comparisons: a sweep of 5 seeds each, 40 runs, long names."""
+    folder = tmp_path_factory.mktemp("made_up")
+    grid = [f"rate {rate} · momentum {momentum}" for momentum in MOMENTA for rate in RATES]
+    names = {
+        "sweep": grid,
+        "forty": [f"{name} · batch size {size}" for size in (16, 32) for name in grid],
+        "long": [f"{LONG}{k}" for k in range(5)],
+    }
+    for kind, called in names.items():
+        seeds = 1 if kind == "forty" else 5
+        text = page.render(comparison(called, seeds, is_sweep=kind == "sweep"))
+        (folder / f"{kind}.html").write_text(text, encoding="utf-8")
+    return folder
+
+
+def comparison(names: list[str], seeds: int, is_sweep: bool) -> Comparison:
+    """Groups of so many seeds, with curves, coefficients and tables; some have FAILED."""
+    x = np.linspace(-1, 1, 41)
+    groups, curves, columns = [], [Curve(None, x, x)], {"steps": [], "loss/gap": []}
+    for k, name in enumerate(names):
+        status = ["FAILED" if (k, j) == (1, 0) else "FINISHED" for j in range(seeds)]
+        runs = [
+            Run(f"seed {j}", f"degree 1 · {name}", f"{k:016}{j:016}", "training", ended, "2026")
+            for j, ended in enumerate(status)
+        ]
+        groups.append(Group(name, runs, "A", 0 if is_sweep else None))
+        curves.append(Curve(k, x, x + k, x + k - 0.2, x + k + 0.2))
+        if seeds > 1:
+            curves += [Curve(k, x, x + k + j / 10, run=j) for j in range(seeds)]
+        for value in columns.values():
+            value.append(float(k + 1))
+    numbers = [
+        Column(
+            name, values, [0.5] * len(names), [[v] * seeds for v in values], frozenset({0}), "least"
+        )
+        for name, values in columns.items()
+    ]
+    estimates = [Estimate(k, k, k - 0.5, k + 0.5, 0.5) for k in range(len(names))]
+    swept = []
+    if is_sweep:
+        shape = len(MOMENTA), len(RATES)
+        at = np.arange(len(names)).reshape(shape)
+        blank = [[""] * len(RATES)] * len(MOMENTA)
+        axes = ("momentum", "rate"), MOMENTA, RATES
+        panels = [
+            Panel("steps to converge", title, *axes, 100.0 * (at + 1), at * 1.0, blank, at)
+            for title in ("noise 0.5", "noise 1")
+        ]
+        rows = [name.replace("rate ", "").split(" · momentum ") for name in names]
+        swept = [Sweep("Sweep of rate", panels, ["rate", "momentum"], rows, range(len(names)))]
+    return Comparison(
+        f"Comparison of {len(names)} groups", "noise 1 · at most 600 steps", groups,
+        [Warned("Other tables.", ["A: 1, 2"])], ["2 runs are left out."], swept,
+        [Chart("y against x", ("x", "y"), curves)],
+        [Coefficients("Coefficients", [Term("x", [("truth", 1.0)], estimates)])],
+        [Table("Final metrics", numbers)],
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -197,19 +279,26 @@ def test_mlflow_opens_the_comparison_and_its_script_runs_there(browser, six, ui)
     assert [e for e in browser.get_log("browser") if "blob:" in e["message"]] == []
 
 
+PAGES = ("six", "sweep", "forty", "long")
+
+
 @pytest.mark.parametrize("size", [PHONE, WIDE])
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_comparison_fits_its_window_and_reports_no_error(browser, six, size, dark):
-    until = opened(browser, (six / "comparison.html").as_uri(), size, dark)
+@pytest.mark.parametrize("name", PAGES)
+def test_the_comparison_fits_its_window_and_reports_no_error(browser, request, name, size, dark):
+    folder = request.getfixturevalue("six" if name == "six" else "made_up")
+    file = folder / ("comparison.html" if name == "six" else f"{name}.html")
+    until = opened(browser, file.as_uri(), size, dark)
     assert until("return innerWidth") == size[0]
     assert until("return document.documentElement.scrollWidth") <= size[0]
     paper = until("return getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
     boxes = until(
-        "return [...document.querySelectorAll('.run > path.line')].map("
+        "return [...document.querySelectorAll('.run:not(.own) > path.line')].map("
         "p => [p.getBoundingClientRect().width, p.getBoundingClientRect().height])"
     )
-    assert len(boxes) == 12 and np.min(boxes) > 5  # a fit and a learning curve each
+    count = {"six": 12, "sweep": 20, "forty": 40, "long": 5}[name]  # of six a fit and a curve each
+    assert len(boxes) == count and np.min(boxes) > 5
     small = until(
         "return Math.min(...[...document.querySelectorAll('body *')].filter(e => e.offsetHeight "
         "&& e.childElementCount == 0 && e.textContent.trim()).map("
@@ -217,6 +306,154 @@ def test_the_comparison_fits_its_window_and_reports_no_error(browser, six, size,
     )
     assert small >= 12
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+@pytest.mark.parametrize("name", ["sweep", "forty", "long"])
+def test_no_name_is_cut(browser, made_up, name, size):
+    opened(browser, (made_up / f"{name}.html").as_uri(), size)
+    chips = browser.execute_script(
+        "return [...document.querySelectorAll('.chip')].map(chip => {"
+        "  const name = chip.querySelector('.name'), box = chip.getBoundingClientRect();"
+        "  const parts = [...name.getClientRects()];"
+        "  return [name.textContent, getComputedStyle(name).textOverflow,"
+        "    [chip, ...chip.children].every(e => e.scrollWidth <= e.clientWidth + 1"
+        "      && e.scrollHeight <= e.clientHeight + 1),"
+        "    parts.every(r => r.left >= box.left && r.right <= box.right"
+        "      && r.top >= box.top && r.bottom <= box.bottom)]})"
+    )
+    heads = browser.execute_script(
+        "return [...document.querySelectorAll('.of-groups tbody th')].filter(e => e.offsetHeight)"
+        ".filter(e => e.querySelector('.who')).map(e => [e.querySelector('.name').textContent,"
+        " [...e.querySelector('.name').getClientRects()].every("
+        "   r => r.right <= e.getBoundingClientRect().right)])"
+    )
+    said = {"sweep": "rate 0.001 · momentum 0", "long": f"{LONG}0"}.get(name, "rate 0.001")
+    assert chips[0][0].startswith(said)
+    for text, overflow, has_room, is_inside in chips:
+        assert overflow == "clip" and has_room and is_inside and "…" not in text
+    assert len({text for text, *_ in chips}) == len(chips)
+    assert [text for text, _ in heads] == 2 * [text for text, *_ in chips]
+    assert all(is_inside for _, is_inside in heads)
+
+
+def is_seen(browser, pattern: str) -> bool:
+    """Whether all that a pattern finds is drawn, or none of it is."""
+    script = (
+        "return [...document.querySelectorAll(arguments[0])].map("
+        "e => getComputedStyle(e).display !== 'none')"
+    )
+    [seen] = set(browser.execute_script(script, pattern))
+    return seen
+
+
+def shown(browser) -> list[int]:
+    """The groups whose curves are drawn."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('.chart g.run:not(.own)')].filter("
+        "g => getComputedStyle(g).display !== 'none').map(g => Number(/ r(\\d+)/.exec("
+        "' ' + g.className.baseVal)[1]))"
+    )
+
+
+def test_on_a_phone_each_of_forty_names_can_be_reached(browser, made_up):
+    opened(browser, (made_up / "forty.html").as_uri(), PHONE)
+    bar = browser.find_element("css selector", "nav")
+    assert bar.size["height"] < 0.25 * PHONE[1]
+    browser.execute_script("document.querySelector('.charts').scrollIntoView()")
+    for k in (39, 0, 20):
+        browser.find_element("id", f"c{k}").click()  # which scrolls within the bar
+        assert not is_seen(browser, f"g.r{k}")
+        inside = browser.execute_script(
+            "const a = document.querySelector('.chips').getBoundingClientRect(),"
+            f" b = document.getElementById('c{k}').getBoundingClientRect();"
+            "const middle = (b.top + b.bottom) / 2; return a.top < middle && middle < a.bottom"
+        )
+        assert inside
+    before = browser.execute_script("return document.querySelector('.chips').clientHeight")
+    browser.find_element("css selector", ".fold").click()
+    after = browser.execute_script("return document.querySelector('.chips').clientHeight")
+    assert after > 3 * before and bar.size["height"] < PHONE[1]
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+def test_a_group_opens_into_its_runs_and_closes(browser, made_up, size):
+    opened(browser, (made_up / "sweep.html").as_uri(), size)
+    assert not is_seen(browser, ".own")
+    browser.find_element("css selector", "#k0 .open").click()
+    assert is_seen(browser, "g.w0") and is_seen(browser, "tr.w0") and not is_seen(browser, ".w1")
+    browser.find_element("id", "c0").click()
+    assert not is_seen(browser, "g.w0") and is_seen(browser, "tr.w0")
+    browser.find_element("id", "c0").click()
+    browser.find_element("css selector", ".the-runs .open").click()  # the same, in a table
+    assert not is_seen(browser, ".own")
+    browser.find_element("id", "each").click()
+    assert is_seen(browser, ".own")
+    assert browser.get_log("browser") == []
+
+
+def tap(browser, element) -> None:
+    """Click on it where it is not under the bar."""
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+
+
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+def test_a_tap_on_a_combination_shows_its_curves_alone_and_another_all(browser, made_up, size):
+    until = opened(browser, (made_up / "sweep.html").as_uri(), size)
+    cells = browser.find_elements("css selector", ".heat .pick")
+    assert len(cells) == 40 and [cell.get_attribute("role") for cell in cells[:2]] == ["button"] * 2
+    tap(browser, cells[7])
+    assert shown(browser) == [7]
+    top = until("return document.querySelector('#curves h2').getBoundingClientRect().top")
+    bar = until("return document.querySelector('nav').getBoundingClientRect().bottom")
+    assert bar <= top < bar + 60  # not under the bar
+    pressed = [c.get_attribute("data-group") for c in cells if "picked" in c.get_attribute("class")]
+    assert pressed == ["7", "7"]  # in both panels
+    tap(browser, cells[7])
+    assert shown(browser) == list(range(20))
+    cells[3].send_keys(Keys.ENTER)
+    assert shown(browser) == [3]
+    cells[3].send_keys(Keys.SPACE)
+    assert shown(browser) == list(range(20))
+    tap(browser, browser.find_elements("css selector", ".combinations tbody td")[9])  # fifth row
+    assert shown(browser) == [4]
+    assert browser.get_log("browser") == []
+
+
+def test_the_label_of_curves_that_end_together_speaks_of_those_that_are_ticked(browser, tmp_path):
+    x = np.linspace(0, 1, 5)
+    found = comparison([f"rate {k}" for k in range(4)], 1, is_sweep=False)
+    together = Chart("t", ("x", "y"), [Curve(k, x, x) for k in range(4)])
+    file = tmp_path / "together.html"
+    file.write_text(page.render(found._replace(charts=[together])), encoding="utf-8")
+    opened(browser, file.as_uri())
+    label = browser.find_element("css selector", ".end.shared")
+    assert (label.text, label.get_attribute("title")) == ("1-4", "1, 2, 3, 4")
+    browser.find_element("id", "c0").click()
+    assert (label.text, label.get_attribute("title")) == ("2 +2", "2, 3, 4")
+    browser.find_element("id", "c1").click()
+    browser.find_element("id", "c2").click()
+    key = browser.find_element("css selector", "#k3 i").value_of_css_property("background-color")
+    line = label.value_of_css_property("border-bottom-color").replace("rgb(", "rgba(")
+    assert label.text == "4" and line.rstrip(")") in key.replace("rgb(", "rgba(")  # its own colour
+    browser.find_element("id", "all").click()
+    assert label.text == "1-4"
+    browser.find_element("id", "all").click()
+    assert not label.is_displayed()
+
+
+def test_without_its_script_the_boxes_still_work(browser, made_up):
+    text = (made_up / "sweep.html").read_text(encoding="utf-8")
+    bare = made_up / "bare.html"
+    bare.write_text(re.sub("script-src '[^']*'", "script-src 'none'", text), encoding="utf-8")
+    opened(browser, bare.as_uri())
+    assert not browser.find_element("id", "all").is_displayed()
+    browser.find_element("css selector", ".heat .pick").click()
+    assert not is_seen(browser, "g.r0")
+    browser.find_element("css selector", "#k1 .open").click()
+    assert is_seen(browser, "g.w1")
 
 
 def test_a_box_takes_its_run_out_of_the_charts_and_a_pointer_reads_the_others(browser, six):
@@ -227,17 +464,38 @@ def test_a_box_takes_its_run_out_of_the_charts_and_a_pointer_reads_the_others(br
     assert until(hidden)
     plot = browser.find_element("css selector", ".chart .plot")
     ActionChains(browser).move_to_element(plot).perform()
-    said = until("const tip = document.querySelector('.tip:not([hidden])'); "
-                 "return tip && [...tip.children].map(line => line.textContent)")  # fmt: skip
-    assert [line.partition(":")[0] for line in said] == ["truth", "1", "2", "4", "5", "6"]
-    x = until("return parseFloat(document.querySelector('.tip').textContent.slice(3))")
-    truth = float(said[0].partition(":")[2])
+    said = until(TOLD_LINES)
+    assert [line[0] or line[2] for line in said] == ["truth", "1", "2", "4", "5", "6"]
+    x = float(until("return document.querySelector('.tip .at').textContent")[3:])
+    truth = float(said[0][1])
     assert np.isclose(truth, 0.9 + 0.5 * x + 3 * x**2 + 2.4 * x**3, rtol=1e-4)
     browser.find_element("id", "all").click()  # not all are on, so all come on
     assert not browser.execute_script(hidden)
     browser.find_element("id", "all").click()
     assert browser.execute_script(hidden)
     assert browser.get_log("browser") == []
+
+
+TOLD_LINES = (
+    "const tip = document.querySelector('.tip:not([hidden])');"
+    "return tip && [...tip.querySelectorAll('.told')].map(line => "
+    "['number', 'value', 'name'].map(part => line.querySelector('.' + part).textContent))"
+)
+
+
+@pytest.mark.parametrize("size", [PHONE, WIDE])
+def test_a_pointer_reads_groups_by_number_and_name_not_each_run(browser, made_up, size):
+    until = opened(browser, (made_up / "long.html").as_uri(), size)
+    browser.find_element("id", "each").click()
+    browser.find_element("id", "c1").click()
+    plot = browser.find_element("css selector", ".chart .plot")
+    ActionChains(browser).move_to_element(plot).perform()
+    said = until(TOLD_LINES)
+    assert [line[0] for line in said] == ["", "1", "3", "4", "5"]
+    assert [line[2] for line in said] == ["truth", *(f"{LONG}{k}" for k in (0, 2, 3, 4))]
+    x = float(until("return document.querySelector('.tip .at').textContent")[3:])
+    assert np.isclose(float(said[2][1].split()[0]), x + 2, rtol=1e-4)
+    assert until("return document.documentElement.scrollWidth") <= size[0]
 
 
 def test_an_error_in_a_script_would_be_seen(browser, tmp_path):

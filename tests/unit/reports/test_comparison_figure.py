@@ -117,7 +117,7 @@ def test_the_key_says_how_many_seeds_a_group_has_and_which_did_not_finish():
 def test_what_all_share_and_the_warnings_stand_above_the_key():
     found = side_by_side(1)._replace(shared="noise 1", warnings=[Warned("other tables")])
     named = [text.get_text() for text in comparison(found).texts]
-    assert named == ["Comparison", "All have noise 1", "Warning: other tables", "1  run 0 $x_{1}$"]
+    assert named == ["Comparison", "All: noise 1", "Warning: other tables", "1  run 0 $x_{1}$"]
 
 
 def test_the_runs_of_a_group_are_its_band_and_not_drawn_each():

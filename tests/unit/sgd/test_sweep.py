@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from polyreg.config import TrainConfig
+from polyreg.config import SweepConfig, TrainConfig
 from polyreg.sgd import descend, sweep
 from polyreg.sgd.training import Training
 
@@ -91,3 +91,15 @@ def test_quartiles_go_on_until_more_than_half_of_the_runs_have_ended():
     lost = np.full_like(gaps[0], np.inf)
     found = sweep.quartiles(np.stack([gaps[0], lost, lost]), (10, 1, 1), 100)
     assert found.steps.tolist() == [1] and found.median.tolist() == found.high.tolist() == [np.inf]
+
+
+def test_rows_are_in_the_order_of_the_plan_whoever_came_first():
+    config = SweepConfig(degrees=(2, 3), learning_rates=("auto",), seeds=2)
+    tried = config.combinations()
+    runs = [run for varied in tried for run in config.runs(varied)]
+    rows = {run: sweep.Row(run.name, run, True, 10, 0.1, 5e-4, np.zeros(3)) for run in runs}
+    late = {run: rows[run] for run in reversed(runs)}
+    ordered = sweep.in_order(config, late, tried)
+    assert list(ordered) == runs and ordered == late
+    assert sweep.best(ordered.values()) is sweep.best(rows.values())  # the first of equal scores
+    assert list(sweep.in_order(config, late, tried[:1])) == [*runs[:2], *reversed(runs[2:])]

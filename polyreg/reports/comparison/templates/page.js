@@ -24,6 +24,7 @@ const update = () => {
     const numbers = shown.map(k => Number(k) + 1);
     label.hidden = !shown.length;
     label.title = numbers.join(", ");
+    label.className = shown.length === 1 ? `end lone s${shown[0]}` : "end shared";
     label.textContent = shown.length === groups.length ? label.dataset.whole
       : `${numbers[0]}${shown.length > 1 ? ` +${shown.length - 1}` : ""}`;
   }
@@ -109,7 +110,8 @@ for (const plot of every(".chart .plot")) {
     rule.hidden = tip.hidden = near === null;
     if (near === null) return;
     rule.style.left = `${100 * to(near)}%`;
-    tip.replaceChildren(`at ${digits(near)}`);
+    tip.replaceChildren();
+    make("at", tip).textContent = `at ${digits(near)}`;
     for (const [group, y, a, b, x] of lines.slice(0, limit())) {
       const line = make("told", tip);
       line.append(one(group === null ? ".truth-key" : `#k${group} .key`).cloneNode(true));

@@ -1,6 +1,6 @@
 """One side of benchmarks.fit's reading of a file, in a process of its own.
 
-    python -m benchmarks.reading dataset|read_table|polyreg FILE
+    python -m benchmarks.peers.reading dataset|read_table|polyreg FILE
 
 Imports first, then times the work; prints seconds, and the peak memory of the process in bytes.
 """
