@@ -516,6 +516,19 @@ def test_a_run_named_beside_its_sweep_is_there_once(store):
     assert not found.sweeps and found.seen[0].row is None
 
 
+def test_the_run_of_a_comparison_names_its_sweeps_and_the_page_shows_them(store):
+    alone, parent = trained("--max-steps", "50"), swept()
+    result = compared("--last", "2")
+    assert result.exit_code == 0, result.output
+    run = mlflow.get_run(re.search(r"^run +(\w{32})$", result.output, re.MULTILINE)[1])
+    assert run.info.run_name == "comparison · 1 sweep, 1 run"
+    assert run.data.tags["compared"] == f"{parent},{alone}"
+    found = Reader((store / "comparison.html").read_text(encoding="utf-8"))
+    listed = shown(found, "The runs")
+    assert len(listed["group"]) == 5 and listed["name in MLflow"][1:] == ["2 runs"] * 4
+    assert listed["status"].count("2 of 2 FAILED") == 2
+
+
 def test_sweeps_and_runs_side_by_side_leave_each_other_room(store, monkeypatch):
     alone = trained("--max-steps", "50")
     few = ("--learning-rates", "auto", "--max-steps", "40", "--coefficients", "1,2")

@@ -196,7 +196,8 @@ class Search:
             self._keep(past)
             self._look_up({one.parent for one in past} - self._is_sweep.keys())
             alone = [one for one in past if not self._is_sweep[one.parent]]
-            if len(alone) < len(past) and len(sweeps) < tracking.BESIDES:
+            in_the_way = {one.parent for one in past} - {one.parent for one in alone}
+            if in_the_way - {*sweeps} and len(sweeps) < tracking.BESIDES:
                 continue  # without the runs of these sweeps, which may be thousands
             enough = sum(map(self._may_be_compared, alone)) >= wanted
             if enough or len(past) < asked or asked >= SEARCHED:
