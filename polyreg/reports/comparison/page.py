@@ -83,7 +83,7 @@ def _tenths(tenths: int) -> str:
 
 def axis(scale: Scale, most: int) -> list[tuple[float, str]]:
     """What is written where: parts of the axis, and numbers."""
-    return [(float(scale.at(tick)), number(tick)) for tick in scale.ticks(most)]
+    return [(float(scale.at(tick)), number(tick, 1e6)) for tick in scale.ticks(most)]
 
 
 def grid(across: Iterable[float], up: Iterable[float] = ()) -> str:
