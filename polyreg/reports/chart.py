@@ -46,6 +46,7 @@ MARKS = (
 )
 BANDS = 12  # curves up to which their bands are drawn
 NUMBERED = 24  # curves up to which a number stands at the end of each
+WIDE, HIGH = 0.12, 0.055  # of such a label, as parts of a chart
 
 
 class Dot(NamedTuple):
@@ -355,9 +356,9 @@ def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[End]:
             found.append((curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
     found.sort(key=lambda end: end[1])
     while found:  # those that end in one place share a column
-        column = [end for end in found if end[1] < found[0][1] + 0.06]
+        column = [end for end in found if end[1] < found[0][1] + WIDE]
         found = found[len(column) :]
-        for together, height in _shared(column, 0.055):
+        for together, height in _shared(column, HIGH):
             together = sorted(together)
             tips = [(left, top) for _, left, top in together]
             yield End([group for group, _, _ in together], tips, max(tips)[0], height)
