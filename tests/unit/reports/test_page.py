@@ -603,6 +603,11 @@ def test_a_cell_and_a_row_of_a_sweep_are_labels_of_their_groups_box():
     assert found.tables["Combinations"][1:] == [["1", "0.1", "9"], ["–", "0.2", "?"]]
 
 
+def test_a_column_of_numbers_stands_to_the_right_whatever_else_is_in_it():
+    rows = [["auto", "sgd", "1,408"], ["0.1", "adam", "-"], ["0.5 ± 0.1", "", "2 of 5"]]
+    assert page.numeric_columns(rows) == {0, 2}
+
+
 def test_numbers_stand_out_from_every_colour_of_a_heat_map():
     mean = np.geomspace(1, 1e6, 256).reshape(16, 16)
     blank = [[""] * 16] * 16
