@@ -126,7 +126,9 @@ def _heat_map(axes: Any, shown: Map) -> None:
         return
     for i, row in enumerate(squares):
         for j, square in enumerate(row):
-            text = short(square.said, letters) if square.mean is None else brief(square.mean)
+            text = short(square.said, letters)
+            if square.mean is not None:
+                text = f"{brief(square.mean)}\n{text}".rstrip()
             axes.text(j, i, text, color=square.ink or INK, ha="center", va="center", **plain)
 
 

@@ -392,6 +392,27 @@ def test_a_group_opens_into_its_runs_and_closes(browser, made_up, size):
     assert browser.get_log("browser") == []
 
 
+def test_heat_maps_that_have_room_are_whole(browser, tmp_path):
+    found = comparison([f"rate {rate}" for rate in RATES], 5, is_sweep=False)
+    one = np.arange(2)[None]
+    names = ("", "rate"), [""], RATES[:2]
+    panels = [
+        Panel(metric, title, *names, one + 1.0, one * 0.1, [["", ""]], one)
+        for metric in ("steps to converge", "distance")
+        for title in ("noise 0.5", "noise 1")
+    ]
+    swept = Sweep("Sweep of rate", panels, ["rate"], [["0.1"]], [0])
+    file = tmp_path / "narrow.html"
+    file.write_text(page.render(found._replace(sweeps=[swept])), encoding="utf-8")
+    for size in (PHONE, WIDE):
+        opened(browser, file.as_uri(), size)
+        hidden = browser.execute_script(
+            "return [...document.querySelectorAll('.map .scroll')].map("
+            "e => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight])"
+        )
+        assert len(hidden) == 2 and np.max(hidden) <= 1
+
+
 def tap(browser, element) -> None:
     """Click on it where it is not under the bar."""
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
