@@ -112,7 +112,7 @@ def test_pyproject_declares_every_direct_import():
 
 
 PAGES = {
-    "speed.md": ["speed", "fit", "descent", "sweeping", "cluster"],
+    "speed.md": ["speed", "fit", "descent", "sweeping", "comparing", "cluster"],
     "reliability.md": ["reliability"],
     "your-file.md": ["dialects", "formats"],
 }
