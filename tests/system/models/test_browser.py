@@ -424,8 +424,10 @@ def test_a_tap_on_a_combination_shows_its_curves_alone_and_another_all(browser, 
     until = opened(browser, (made_up / "sweep.html").as_uri(), size)
     cells = browser.find_elements("css selector", ".heat .pick")
     assert len(cells) == 40 and [cell.get_attribute("role") for cell in cells[:2]] == ["button"] * 2
+    band = "return getComputedStyle(document.querySelector('g.r7 .band')).display !== 'none'"
+    assert not browser.execute_script(band)  # of 20, no band could be told from the others
     tap(browser, cells[7])
-    assert shown(browser) == [7]
+    assert shown(browser) == [7] and until(band)
     top = until("return document.querySelector('#curves h2').getBoundingClientRect().top")
     bar = until("return document.querySelector('nav').getBoundingClientRect().bottom")
     assert bar <= top < bar + 60  # not under the bar

@@ -247,9 +247,11 @@ def test_a_log_axis_has_equal_steps_for_equal_factors():
 def test_bands_are_drawn_while_they_can_be_told_apart():
     def bands(count):
         curves = [Curve(k, X, X, X - 1, X + 1) for k in range(count)]
-        return len(read(whole([group()] * count, charts=[chart(*curves)])).of("band"))
+        found = read(whole([group()] * count, charts=[chart(*curves)]))
+        return len(found.of("band")), len(found.of("alone"))
 
-    assert (bands(1), bands(12), bands(13)) == (1, 12, 0)
+    assert (bands(1), bands(12), bands(25)) == ((1, 0), (12, 0), (0, 0))
+    assert bands(13) == (13, 13)  # seen of one that is shown alone
 
 
 def test_a_band_that_is_not_finite_is_left_out_and_a_curve_breaks_there():
