@@ -46,6 +46,7 @@ MARKS = (
 )
 BANDS = 12  # curves up to which their bands are drawn
 NUMBERED = 24  # curves up to which a number stands at the end of each
+WIDE, HIGH = 0.12, 0.055  # of such a label, as parts of a chart
 
 
 class Dot(NamedTuple):
@@ -355,10 +356,14 @@ def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[End]:
         if curve.group is not None and curve.run is None and seen.size:
             found.append((curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
     found.sort(key=lambda end: end[1])
-    while found:  # those that end in one place share a column
-        column = [end for end in found if end[1] < found[0][1] + 0.06]
-        found = found[len(column) :]
-        for together, height in _shared(column, 0.055):
+    columns: list[list[tuple]] = []  # of those whose labels could lie on one another
+    for end in found:
+        if columns and end[1] < min(columns[-1][-1][1] + WIDE, columns[-1][0][1] + 3 * WIDE):
+            columns[-1].append(end)
+        else:
+            columns.append([end])
+    for column in columns:
+        for together, height in _shared(column, HIGH):
             together = sorted(together)
             tips = [(left, top) for _, left, top in together]
             yield End([group for group, _, _ in together], tips, max(tips)[0], height)

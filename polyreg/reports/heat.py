@@ -20,7 +20,7 @@ class Square(NamedTuple):
 
     mean: float | None
     spread: float  # nan: not written
-    said: str  # where there is no mean
+    said: str  # where there is no mean, why; else what is to be said of it, as `3 of 5`
     colour: str  # empty: there is no mean
     ink: str
     group: int  # of the comparison's; -1: none
@@ -59,7 +59,9 @@ def _squares(panel: Panel, scale: Scale | None) -> list[list[Square]]:
             mean, group = float(panel.mean[i, j]), int(panel.at[i, j])
             if math.isfinite(mean):
                 colour = VIRIDIS[128 if scale is None else round(255 * float(scale.at(mean)))]
-                row.append(Square(mean, float(panel.spread[i, j]), "", colour, _ink(colour), group))
+                row.append(
+                    Square(mean, float(panel.spread[i, j]), text, colour, _ink(colour), group)
+                )
             else:
                 row.append(Square(None, math.nan, text, "", "", group))
         rows.append(row)

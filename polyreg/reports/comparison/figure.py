@@ -40,7 +40,7 @@ def _side_by_side(axes: Any, chart: Chart) -> None:
             getattr(axes, f"set_{name}scale")("log")
             axes.minorticks_off()
             ticks = scale.ticks()
-            getattr(axes, f"set_{name}ticks")(ticks, [number(tick) for tick in ticks])
+            getattr(axes, f"set_{name}ticks")(ticks, [number(tick, 1e6) for tick in ticks])
     if chart.diagonal:
         axes.plot([up.low, up.high], [up.low, up.high], color=QUIET, lw=1)
     for points in chart.points:
@@ -100,7 +100,7 @@ def _beside_truth(axes: Any, term: Term, target: str) -> None:
     few = shown[:: -(-len(shown) // 12) or 1]
     axes.set_yticks([shown.index(e) for e in few], [str(e.group + 1) for e in few], fontsize=7)
     ticks = scale.ticks(3)
-    axes.set_xticks(ticks, [number(tick) for tick in ticks], fontsize=7.5)
+    axes.set_xticks(ticks, [number(tick, 1e6) for tick in ticks], fontsize=7.5)
 
 
 def _heat_map(axes: Any, shown: Map) -> None:
@@ -126,7 +126,9 @@ def _heat_map(axes: Any, shown: Map) -> None:
         return
     for i, row in enumerate(squares):
         for j, square in enumerate(row):
-            text = short(square.said, letters) if square.mean is None else brief(square.mean)
+            text = short(square.said, letters)
+            if square.mean is not None:
+                text = f"{brief(square.mean)}\n{text}".rstrip()
             axes.text(j, i, text, color=square.ink or INK, ha="center", va="center", **plain)
 
 

@@ -8,7 +8,7 @@ is escaped, and the page's own policy runs no script but page.js; without it the
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -64,8 +64,8 @@ def _template() -> Template:
     environment.globals |= looks | {"nan": math.nan, "NUMBERED": NUMBERED}
     environment.tests["finite"] = math.isfinite
     drawing = (
-        about, axis, band, by_metric, ends, estimates, grid, is_number, line, notes, own, points,
-        scales, spread, told, truths,
+        about, axis, band, by_metric, ends, estimates, grid, is_number, line, notes,
+        numeric_columns, own, points, scales, spread, told, truths,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in drawing}
     return environment.get_template("page.html")
@@ -83,7 +83,7 @@ def _tenths(tenths: int) -> str:
 
 def axis(scale: Scale, most: int) -> list[tuple[float, str]]:
     """What is written where: parts of the axis, and numbers."""
-    return [(float(scale.at(tick)), number(tick)) for tick in scale.ticks(most)]
+    return [(float(scale.at(tick)), number(tick, 1e6)) for tick in scale.ticks(most)]
 
 
 def grid(across: Iterable[float], up: Iterable[float] = ()) -> str:
@@ -181,10 +181,15 @@ def spread(column: Column, group: int) -> float:
 def is_number(text: str) -> bool:
     """Whether a cell begins with a number, and stands to the right of its column."""
     try:
-        float(text.split()[0].rstrip("%"))
+        float(text.split()[0].rstrip("%").replace(",", ""))
     except (IndexError, ValueError):
         return False
     return True
+
+
+def numeric_columns(rows: Sequence[Sequence[str]]) -> set[int]:
+    """Which columns of a table hold numbers: in one row at least, as `auto` may be in others."""
+    return {k for row in rows for k, text in enumerate(row) if is_number(text)}
 
 
 def about(chart: Chart) -> str:

@@ -271,9 +271,8 @@ def test_mlflow_opens_the_comparison_and_its_script_runs_there(browser, six, ui)
     try:
         until("return document.querySelectorAll('path.line').length > 12")
         assert until("return document.querySelector('h1').textContent") == "Comparison of 6 runs"
-        assert (
-            until("return getComputedStyle(document.querySelector('.scripted')).display") == "block"
-        )
+        shown = "return getComputedStyle(document.querySelector('.scripted')).display"
+        assert until(shown) == "flex"  # which is none without the script
     finally:
         browser.switch_to.default_content()
     assert [e for e in browser.get_log("browser") if "blob:" in e["message"]] == []
@@ -393,6 +392,27 @@ def test_a_group_opens_into_its_runs_and_closes(browser, made_up, size):
     assert browser.get_log("browser") == []
 
 
+def test_heat_maps_that_have_room_are_whole(browser, tmp_path):
+    found = comparison([f"rate {rate}" for rate in RATES], 5, is_sweep=False)
+    one = np.arange(2)[None]
+    names = ("", "rate"), [""], RATES[:2]
+    panels = [
+        Panel(metric, title, *names, one + 1.0, one * 0.1, [["", ""]], one)
+        for metric in ("steps to converge", "distance")
+        for title in ("noise 0.5", "noise 1")
+    ]
+    swept = Sweep("Sweep of rate", panels, ["rate"], [["0.1"]], [0])
+    file = tmp_path / "narrow.html"
+    file.write_text(page.render(found._replace(sweeps=[swept])), encoding="utf-8")
+    for size in (PHONE, WIDE):
+        opened(browser, file.as_uri(), size)
+        hidden = browser.execute_script(
+            "return [...document.querySelectorAll('.map .scroll')].map("
+            "e => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight])"
+        )
+        assert len(hidden) == 2 and np.max(hidden) <= 1
+
+
 def tap(browser, element) -> None:
     """Click on it where it is not under the bar."""
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
@@ -404,8 +424,10 @@ def test_a_tap_on_a_combination_shows_its_curves_alone_and_another_all(browser, 
     until = opened(browser, (made_up / "sweep.html").as_uri(), size)
     cells = browser.find_elements("css selector", ".heat .pick")
     assert len(cells) == 40 and [cell.get_attribute("role") for cell in cells[:2]] == ["button"] * 2
+    band = "return getComputedStyle(document.querySelector('g.r7 .band')).display !== 'none'"
+    assert not browser.execute_script(band)  # of 20, no band could be told from the others
     tap(browser, cells[7])
-    assert shown(browser) == [7]
+    assert shown(browser) == [7] and until(band)
     top = until("return document.querySelector('#curves h2').getBoundingClientRect().top")
     bar = until("return document.querySelector('nav').getBoundingClientRect().bottom")
     assert bar <= top < bar + 60  # not under the bar

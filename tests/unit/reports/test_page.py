@@ -247,9 +247,11 @@ def test_a_log_axis_has_equal_steps_for_equal_factors():
 def test_bands_are_drawn_while_they_can_be_told_apart():
     def bands(count):
         curves = [Curve(k, X, X, X - 1, X + 1) for k in range(count)]
-        return len(read(whole([group()] * count, charts=[chart(*curves)])).of("band"))
+        found = read(whole([group()] * count, charts=[chart(*curves)]))
+        return len(found.of("band")), len(found.of("alone"))
 
-    assert (bands(1), bands(12), bands(13)) == (1, 12, 0)
+    assert (bands(1), bands(12), bands(25)) == ((1, 0), (12, 0), (0, 0))
+    assert bands(13) == (13, 13)  # seen of one that is shown alone
 
 
 def test_a_band_that_is_not_finite_is_left_out_and_a_curve_breaks_there():
@@ -334,6 +336,17 @@ def test_no_label_stands_further_from_its_curves_than_its_height():
 
 def test_labels_that_have_room_keep_their_own():
     assert [label.text for label in labels_of(0.2, 0.4, 0.43, 0.9)] == ["4", "3", "2", "1"]
+
+
+def test_labels_of_curves_that_end_side_by_side_do_not_lie_on_one_another():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        lasts = np.sort(random.uniform(-0.2, 0.05, 12))
+        curves = [Curve(k, np.array([-1, x]), np.array([0, 0.5])) for k, x in enumerate(lasts)]
+        found = list(ends(chart(*curves), Scale(-1, 1), Scale(0, 1)))
+        assert sorted(k for label in found for k in label.groups) == list(range(12))
+        for a, b in itertools.combinations(found, 2):
+            assert abs(a.left - b.left) > 0.1 or abs(a.height - b.height) > 0.054
 
 
 def test_the_title_of_a_shared_label_has_all_its_numbers():
@@ -540,11 +553,12 @@ def heated(mean, **more):
 def test_a_heat_map_has_its_numbers_its_colours_and_what_it_says_instead():
     mean = np.array([[10.0, 1000.0], [np.nan, np.nan]])
     spread = np.array([[1.5, np.nan], [np.nan, np.nan]])
-    found = read(whole([group()] * 3, sweeps=[heated(mean, spread=spread)]))
+    said = [["", "3 of 5"], ["diverged", "not tried"]]
+    found = read(whole([group()] * 3, sweeps=[heated(mean, spread=spread, said=said)]))
     assert found.tables["noise 1"] == [
         ["", "rate"],
         ["momentum", "0.1", "0.2"],
-        ["0", "10± 1.5", "1000"],
+        ["0", "10± 1.5", "10003 of 5"],
         ["0.9", "diverged", "not tried"],
     ]
     styles = [a["style"] for a in of_kind(found, "td") if "style" in a]
@@ -589,6 +603,11 @@ def test_a_cell_and_a_row_of_a_sweep_are_labels_of_their_groups_box():
     rows = [a.get("data-group") for tag, a in found.elements if tag == "tr"]
     assert [row for row in rows if row] == ["0"]
     assert found.tables["Combinations"][1:] == [["1", "0.1", "9"], ["–", "0.2", "?"]]
+
+
+def test_a_column_of_numbers_stands_to_the_right_whatever_else_is_in_it():
+    rows = [["auto", "sgd", "1,408"], ["0.1", "adam", "-"], ["0.5 ± 0.1", "", "2 of 5"]]
+    assert page.numeric_columns(rows) == {0, 2}
 
 
 def test_numbers_stand_out_from_every_colour_of_a_heat_map():

@@ -29,6 +29,7 @@ const update = () => {
       : `${numbers[0]}${shown.length > 1 ? ` +${shown.length - 1}` : ""}`;
   }
   const alone = all.filter(box => box.checked).length === 1 ? all.findIndex(box => box.checked) : -1;
+  document.body.classList.toggle("alone", alone >= 0);
   for (const pick of every("[data-group]")) {
     const isPicked = Number(pick.dataset.group) === alone;
     pick.classList.toggle("picked", isPicked);
