@@ -452,7 +452,7 @@ def test_a_sweep_counts_as_one_of_the_newest_wherever_its_runs_stand_in_time(sto
     assert chosen(last=3) == [first, parent, last]
 
 
-def test_a_training_in_somebodys_own_run_is_one_of_the_newest(store):
+def test_a_training_in_somebodys_own_run_is_one_of_the_newest(store, monkeypatch):
     first = trained("--max-steps", "50")
     other = made({"lr": "1"})
     inner, parent = made(parent=other), swept()
@@ -462,6 +462,8 @@ def test_a_training_in_somebodys_own_run_is_one_of_the_newest(store):
     assert choice.chosen(CompareConfig(last=3))[1] == []
     left_out = "Left out of the newest runs: 1 run of another kind."
     assert choice.chosen(CompareConfig())[1] == [left_out]
+    monkeypatch.setattr(choice, "SEARCHED", 3)  # fewer than the sweep has runs
+    assert chosen(last=4) == [first, inner, parent, again]
 
 
 def test_a_filter_leaves_a_sweep_those_of_its_runs_that_meet_it(store):
@@ -552,6 +554,7 @@ def test_sweeps_and_runs_side_by_side_leave_each_other_room(store, monkeypatch):
     worst = max(found.sweeps[0].found, key=lambda one: one.score)
     beside = read(CompareConfig(runs=f"{ids},{worst.rows[1].id}"))
     assert worst.rows[1].id in [one.past.id for one in beside.seen]
+    assert beside.sweeps[0].notes == ["The best 2 of 6 combinations have curves here."]
     monkeypatch.setattr(runs, "MAX_COMPARED", 2)
     [one] = read(CompareConfig(runs=large)).sweeps
     assert one.notes[1] == "Of each combination at most 2 of 3 seeds have curves here."
