@@ -103,7 +103,9 @@ def fitted(groups: Sequence[Together], which: Sequence[int], letters: dict) -> I
     if any(len(groups[k]) > 1 for k in which):
         notes.append(QUARTILES)
     if sum(curve.low is not None for curve in curves) > chart.BANDS:
-        notes.append(f"Bands are drawn for up to {chart.BANDS} curves; point at one for its numbers.")
+        notes.append(
+            f"Bands are drawn for up to {chart.BANDS} curves; point at one for its numbers."
+        )
     bare = [k for k in which if sample(groups[k]) is None]
     if bare:
         notes.append(f"No sample of the data of {numbers(bare)}: the curve only.")
