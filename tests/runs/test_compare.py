@@ -557,7 +557,13 @@ def test_sweeps_and_runs_side_by_side_leave_each_other_room(store, monkeypatch):
     assert beside.sweeps[0].notes == found.sweeps[0].notes and beside.sweeps[1].notes == []
     monkeypatch.setattr(runs, "MAX_COMPARED", 2)
     [one] = read(CompareConfig(runs=large)).sweeps
-    assert one.notes[1] == "Of each combination at most 2 of 3 seeds have curves here."
+    assert one.notes[1] == (
+        "Curves and numbers of a group are of 2 of 3 seeds; "
+        "the heat map and the combinations have all."
+    )
+    monkeypatch.setattr(runs, "MAX_COMPARED", 50)
+    monkeypatch.setattr(runs, "CURVES", 12)
+    assert len(read(CompareConfig(runs=large)).seen) == 18  # five seeds each, whatever CURVES
 
 
 def test_a_sweep_without_runs_is_refused_where_it_is_named_and_else_left_out(store):

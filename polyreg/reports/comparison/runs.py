@@ -26,6 +26,7 @@ from polyreg.text import plural
 from polyreg.tracking.history import Past
 
 SAMPLE = 400  # points of a training's data
+CURVES = 400  # of a sweep, each of which is a call to the store, or two
 LOST = "its artifacts are not where MLflow expects them, in"
 
 
@@ -363,13 +364,16 @@ def shown(
     if len(kept) < len(sweep.found):
         of = f"{len(kept)} of {len(sweep.found):,}"
         sweep.notes.append(f"The best {of} combinations have curves here.")
+    seeds = min(MAX_COMPARED, max(CURVES // len(kept), 5))
     most = max(len(one.rows) for one in kept)
-    if most > MAX_COMPARED:
-        of = f"{MAX_COMPARED} of {most:,}"
-        sweep.notes.append(f"Of each combination at most {of} seeds have curves here.")
+    if most > seeds:
+        sweep.notes.append(
+            f"Curves and numbers of a group are of {seeds} of {most:,} seeds; the heat map and the "
+            "combinations have all."
+        )
     rows = []
     for one in kept:
-        first = sorted(one.rows, key=lambda row: row.id not in named)[:MAX_COMPARED]
+        first = sorted(one.rows, key=lambda row: row.id not in named)[:seeds]
         rows += sorted(first, key=lambda row: row.config.seed)
     return [
         Seen.of_row(own[row.config], row, number)
