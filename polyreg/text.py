@@ -44,8 +44,8 @@ def plus_minus(value: float, spread: float) -> str:
     """A mean as far as its spread leaves it digits: 115 ± 52, 0.0996 ± 2.0e-4; nan: no spread."""
     if not math.isfinite(spread) or not math.isfinite(value):
         return number(value)
-    if spread <= 1e-9 * abs(value):
-        return f"{number(value)} ± 0"
+    if spread <= 1e-9 * abs(value):  # of rounding
+        return number(value)
     last = math.floor(math.log10(spread)) - 1  # the place of the second digit of the spread
     digits = min(max(math.floor(math.log10(abs(value))) - last + 1, 2), 15) if value else 1
     return f"{number(value, digits=digits)} ± {brief(spread)}"
@@ -54,6 +54,18 @@ def plus_minus(value: float, spread: float) -> str:
 def plural(count: int, what: str) -> str:
     """`1 run`, `1,000 runs`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Increasing numbers, those in a row as one: `1-17, 20`."""
+    parts: list[list[int]] = []
+    for value in numbers:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1].append(value)
+        else:
+            parts.append([value])
+    joined = (map(str, one) if len(one) < 3 else (f"{one[0]}-{one[-1]}",) for one in parts)
+    return ", ".join(text for one in joined for text in one)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -140,7 +140,7 @@ def test_log_result_leaves_what_the_command_leaves(table, options):
     model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     served = model.predict(x, params={"interval": "confidence"})
     np.testing.assert_allclose(served["prediction"], result.predict(x), rtol=1e-12)
-    assert polyreg.compare([run.info.run_id, result]).table().splitlines()[1].split()[0] == "1"
+    assert str(polyreg.compare([run.info.run_id, result])).splitlines()[2].split()[0] == "1"
 
 
 def test_a_frame_leaves_the_numbers_of_its_file_and_says_which_data_it_was(table):

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from polyreg.reports import chart
-from polyreg.reports.comparison.groups import Together, saw
+from polyreg.reports.comparison.groups import Together, has_diverged, saw
 from polyreg.reports.comparison.runs import SAMPLE, Seen
 from polyreg.sgd.sweep import quartiles, sampled
-from polyreg.text import INFINITE, plural
+from polyreg.text import INFINITE, plural, ranges
 from polyreg.tracking import thinned
 
 GRID = 241  # points of a curve over a chart: more than the pixels between two of them tell
@@ -27,8 +27,8 @@ QUARTILES = "Of several seeds: the median and the quartiles."
 
 
 def numbers(groups: Sequence[int]) -> str:
-    """`run 1`, `runs 1, 3`: as the page numbers them."""
-    return f"run{'s' if len(groups) > 1 else ''} {', '.join(str(k + 1) for k in groups)}"
+    """`run 1`, `runs 1-4, 7`: as the page numbers them."""
+    return f"run{'s' if len(groups) > 1 else ''} {ranges([k + 1 for k in groups])}"
 
 
 def drawn(group: Together) -> list[Seen]:
@@ -235,10 +235,6 @@ def learned_together(k: int, group: Together, found: dict, by_degree: bool) -> I
         yield chart.Curve(k, at[kept].astype(float), median[kept], low[kept], high[kept])
 
 
-def has_diverged(one: Seen) -> bool:
-    return one.past.tags.get("error", "").startswith("diverged")
-
-
 def coefficients(groups: Sequence[Together], which: Sequence[int]) -> chart.Coefficients:
     """Each term that any of these groups has, low degrees first, with what is known of it."""
     known: dict[tuple, list[int]] = {}
@@ -258,7 +254,8 @@ def coefficients(groups: Sequence[Together], which: Sequence[int]) -> chart.Coef
             found.setdefault(term, [])
     order = sorted(found, key=lambda t: (sum(exponents[t]), [-e for e in exponents[t]]))
     terms = [
-        chart.Term(term, truths_of(exponents[term], known), found[term]) for term in order[:TERMS]
+        chart.Term(term, truths_of(exponents[term], known, len(which)), found[term])
+        for term in order[:TERMS]
     ]
     first = drawn(groups[which[0]])[0]
     return chart.Coefficients(
@@ -287,10 +284,13 @@ def estimates(k: int, runs: Sequence[Seen]) -> Iterator[tuple[str, tuple, chart.
         yield term, powers, chart.Estimate(k, value, value - one, value + one, one)
 
 
-def truths_of(powers: tuple[int, ...], known: dict[tuple, list[int]]) -> list[tuple[str, float]]:
+def truths_of(
+    powers: tuple[int, ...], known: dict[tuple, list[int]], groups: int
+) -> list[tuple[str, float]]:
+    """What each truth is called, and its coefficient: of those groups that have one."""
     return [
         (
-            "truth" if len(known) == 1 else f"truth of {numbers(of)}",
+            "truth" if len(of) == groups else f"truth of {numbers(of)}",
             truth[powers[0]] if powers[0] < len(truth) else 0.0,
         )
         for truth, of in known.items()

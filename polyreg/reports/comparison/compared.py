@@ -73,7 +73,7 @@ def lines(together: Sequence[Together], letters: dict[tuple, str]) -> list[str]:
 def in_words(data: tuple[str, ...], group: Together) -> str:
     if data[0] == "table":
         name = last_part(group[0].past.params.get("data", "")) or "a table"
-        return f"{name} (sha256 {data[1][:12]})"
+        return f"{data[2]} of {name} (sha256 {data[1][:12]})"
     _, coefficients, inputs, noise = data
     return f"truth {coefficients}, {inputs} inputs, noise {noise}"
 

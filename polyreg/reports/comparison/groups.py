@@ -62,9 +62,14 @@ def source(data: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def values(group: Together, name: str) -> list[float]:
-    """A metric of those runs of a group that have it."""
-    found = (metric(one, name) for one in group)
+    """A metric of those runs of a group that have it; of several, that have not diverged."""
+    kept = [one for one in group if len(group) == 1 or not has_diverged(one)]
+    found = (metric(one, name) for one in kept)
     return [value for value in found if value is not None]
+
+
+def has_diverged(one: Seen) -> bool:
+    return one.past.tags.get("error", "").startswith("diverged")
 
 
 DISTANCE = "distance to the truth"
@@ -97,7 +102,9 @@ def mean(found: Sequence[float]) -> float:
 def spread(found: Sequence[float]) -> float:
     """The standard deviation over the runs of a group; nan for fewer than two."""
     finite = [value for value in found if abs(value) < INFINITE]
-    return float(np.std(finite, ddof=1)) if len(finite) > 1 else math.nan
+    if len(finite) < 2:
+        return math.nan
+    return 0.0 if len(set(finite)) == 1 else float(np.std(finite, ddof=1))
 
 
 def converged(group: Together) -> int:

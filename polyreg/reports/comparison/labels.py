@@ -20,6 +20,8 @@ WORDS = {
     "max_degree": "degree to {}",
     "intercept": "intercept {}",
 }
+EVERYWHERE = ("kind", "name", "degree", "data", EXPLAINED)  # compared between kinds, too
+FEW = 3  # options in a name up to which defaults are among them
 ROOM = 40  # characters of a value, unless they differ beyond
 
 
@@ -35,19 +37,9 @@ class Labels(NamedTuple):
 def labels(groups: Sequence[Together]) -> Labels:
     """What tells the groups apart, in few words, and what they share."""
     told = [described(group) for group in groups]
+    usual = defaults(groups)
     columns = {name: [one.get(name, "") for one in told] for name in differing(groups, told)}
-    if not columns and len(groups) == 1:
-        names = [groups[0][0].past.name]
-    else:
-        shown = [told_apart(values, ROOM) for values in columns.values()]
-        names = [
-            " · ".join(
-                word(name, short[values[k]])
-                for (name, values), short in zip(columns.items(), shown, strict=True)
-                if values[k]
-            )
-            for k in range(len(groups))
-        ]
+    names = names_of(groups, told, columns, usual)
     for tell in (seeds_of, sweep_of, given_name, first_start, first_id):
         names = apart(names, [tell(group) for group in groups])
     names = apart(names, [f"no. {k + 1}" for k in range(len(groups))])
@@ -55,13 +47,35 @@ def labels(groups: Sequence[Together]) -> Labels:
         [f"seed {options(one)['seed']}" for one in group] if len(group) > 1 else [name]
         for group, name in zip(groups, names, strict=True)
     ]
-    return Labels(columns, names, runs, shared(groups, told))
+    return Labels(columns, names, runs, shared(groups, told, usual))
+
+
+def names_of(
+    groups: Sequence[Together],
+    told: Sequence[dict[str, str]],
+    columns: dict[str, list[str]],
+    usual: dict[str, str],
+) -> list[str]:
+    """The options that differ, in words: of many, those that are none of the defaults."""
+    if len(groups) == 1:
+        [group] = groups
+        several = " · ".join(word(*one) for one in notable(told[0], usual))
+        return [several if len(group) > 1 else group[0].past.name]
+    short = {name: told_apart(values, ROOM) for name, values in columns.items()}
+    names = []
+    for k in range(len(groups)):
+        own = [(name, short[name][values[k]]) for name, values in columns.items() if values[k]]
+        if len(own) > FEW:
+            given = [(name, value) for name, value in own if value != usual.get(name)]
+            own = given or own[:1]
+        names.append(" · ".join(word(name, value) for name, value in own))
+    return names
 
 
 def described(group: Together) -> dict[str, str]:
     """A group's options as they are shown, in the order of a run's name."""
-    first = group[0]
-    found = {"kind": first.kind, "name": own_name(first)} | options(first)
+    first, given = group[0], {own_name(one) for one in group}
+    found = {"kind": first.kind, "name": given.pop() if len(given) == 1 else ""} | options(first)
     if len(group) > 1:
         del found["seed"]
     if first.polynomial is not None and {"target", "features"} <= found.keys():
@@ -73,6 +87,16 @@ def described(group: Together) -> dict[str, str]:
         found["data"] = last_part(found["data"])
     order = [name for name in WORDS if name in found]
     return {name: found[name] for name in [*order, *(n for n in found if n not in WORDS)]}
+
+
+def defaults(groups: Sequence[Together]) -> dict[str, str]:
+    """What options are where nobody gives them."""
+    return {
+        f.name: text(f.default)
+        for group in groups
+        if group[0].config is not None
+        for f in fields(group[0].config)
+    }
 
 
 def own_name(one: Seen) -> str:
@@ -87,39 +111,45 @@ def own_name(one: Seen) -> str:
 
 
 def differing(groups: Sequence[Together], told: Sequence[dict[str, str]]) -> list[str]:
-    """Options that two groups have differently, or that one of a kind has and another has not."""
+    """Options that two groups of a kind have differently; of some, that any two groups have.
+
+    Of a run whose options are not this version's, also those that it has not and another has.
+    """
     found = []
     for name in dict.fromkeys(name for one in told for name in one):
-        having = [k for k, one in enumerate(told) if name in one]
-        kinds = {groups[k][0].kind for k in having}
-        lacking = any(
-            name not in one and group[0].kind in kinds and name != "seed"
+        having = [(k, one[name]) for k, one in enumerate(told) if name in one]
+        kinds = {groups[k][0].kind for k, _ in having}
+        among = [{v for k, v in having if groups[k][0].kind == kind} for kind in kinds]
+        if name in EVERYWHERE:
+            among = [set.union(*among)]
+        lacking = name not in ("seed", EXPLAINED, "target", "features") and any(
+            name not in one and group[0].kind in kinds and group[0].config is None
             for one, group in zip(told, groups, strict=True)
         )
-        if len({told[k][name] for k in having}) > 1 or lacking:
+        if lacking or max(map(len, among)) > 1:
             found.append(name)
     return found
 
 
-def shared(groups: Sequence[Together], told: Sequence[dict[str, str]]) -> str:
+def shared(
+    groups: Sequence[Together], told: Sequence[dict[str, str]], usual: dict[str, str]
+) -> str:
     """What they have in common: `trainings · degree 3 · noise 1`, besides defaults."""
     kinds = dict.fromkeys(group[0].kind for group in groups)
-    own = {"degree", "data", EXPLAINED}
-    defaults = {
-        f.name: text(f.default)
-        for group in groups
-        if group[0].config is not None
-        for f in fields(group[0].config)
-    }
-    found = [
-        word(name, value)
-        for name, value in told[0].items()
-        if name not in ("kind", "name") and value
-        if name in own or value != defaults.get(name)
-        if all(one.get(name) == value for one in told)
-    ]
+    common = {n: v for n, v in told[0].items() if all(one.get(n) == v for one in told)}
+    found = [word(name, value) for name, value in notable(common, usual)]
     rest = "; options not named have their defaults" if all(g[0].config for g in groups) else ""
     return " · ".join([" and ".join(f"{kind}s" for kind in kinds), *found]) + rest
+
+
+def notable(one: dict[str, str], usual: dict[str, str]) -> list[tuple[str, str]]:
+    """Options that are none of the defaults, and what is always said."""
+    own = {"degree", "data", EXPLAINED}
+    return [
+        (name, value)
+        for name, value in one.items()
+        if name not in ("kind", "name") and value and (name in own or value != usual.get(name))
+    ]
 
 
 def word(name: str, value: str) -> str:
@@ -131,11 +161,13 @@ def word(name: str, value: str) -> str:
 
 
 def apart(names: Sequence[str], more: Sequence[str]) -> list[str]:
-    """The names, with one word more for those that are alike."""
-    alike = {name for name in names if names.count(name) > 1 or not name}
+    """The names, with one word more for those that are alike, where that tells them apart."""
+    words: dict[str, set[str]] = {}
+    for name, one in zip(names, more, strict=True):
+        words.setdefault(name, set()).add(one)
     return [
-        " · ".join(filter(None, (name, word_))) if name in alike else name
-        for name, word_ in zip(names, more, strict=True)
+        " · ".join(filter(None, (name, one))) if len(words[name]) > 1 or not name else name
+        for name, one in zip(names, more, strict=True)
     ]
 
 
