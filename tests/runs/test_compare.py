@@ -240,7 +240,7 @@ def test_runs_of_different_data_are_warned_of_and_the_best_is_of_the_same_data(s
     lines = [
         "A: truth 1,2, normal inputs, noise 0, runs 1, 2",
         "B: truth 3,4, normal inputs, noise 0, run 3",
-        f"C: table.csv (sha256 {sha256[:12]}), run 4",
+        f"C: y of table.csv (sha256 {sha256[:12]}), run 4",
     ]
     assert [text for text in found.texts["li"] if text in lines] == lines
     assert "warning: These runs saw different tables or truths" in result.stderr

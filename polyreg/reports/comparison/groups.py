@@ -85,12 +85,17 @@ def distance(one: Seen) -> float | None:
 
     That is its gap, and what the best polynomial of its degree leaves.
     """
-    if one.row is not None:
-        return None if one.row.diverged else one.row.error
-    gap = one.past.metrics.get("loss/gap")
-    if not one.is_drawn or one.config is None or one.polynomial is None or gap is None:
+    gap, left = one.past.metrics.get("loss/gap"), misfit(one)
+    if left is None or gap is None or has_diverged(one):
         return None
-    return gap + Optimum.of(one.config).residual_variance - one.config.noise**2
+    return gap + left
+
+
+def misfit(one: Seen) -> float | None:
+    """The distance to the truth of the best polynomial of a training's degree."""
+    if not one.is_drawn or one.config is None:
+        return None
+    return Optimum.of(one.config).residual_variance - one.config.noise**2
 
 
 def mean(found: Sequence[float]) -> float:

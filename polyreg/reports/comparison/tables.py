@@ -1,6 +1,8 @@
 """Tables of a comparison, as plain data: a row a group, a column an option or a metric."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from polyreg.polynomials.summary import UNCENTRED
 from polyreg.reports.chart import Cell, Column, Table
@@ -8,9 +10,10 @@ from polyreg.reports.comparison.groups import (
     DISTANCE,
     Together,
     converged,
-    distance,
     mean,
     metric,
+    misfit,
+    options,
     rounded,
     saw,
     spread,
@@ -30,8 +33,8 @@ CURVES = ("cv/mse", "cv/std_error", "cv/aic", "cv/bic")  # whose last value is n
 # Where a best exists, and what it means; of the others nobody can say. The lowest, but for speed.
 BEST = {
     "steps": "fewest steps to converge",
-    DISTANCE: "nearest the truth; alike within the tolerance",
-    "coef_error/max": "coefficients nearest the truth; alike within the tolerance",
+    DISTANCE: "nearest the truth, but for what the stop rule left",
+    "coef_error/max": "coefficients nearest the truth, but for what the stop rule left",
     "loss/gap": "nearest the optimum; none has converged",
     "cv/chosen_mse": "least cross-validated error",
     "aic": "lowest AIC",
@@ -124,25 +127,60 @@ def meaning(groups: Sequence[Together], name: str) -> str:
 
 
 def bests(groups: Sequence[Together], name: str, cells: Sequence[Cell]) -> frozenset[int]:
-    """The groups with the best value on each data, where there is a best and two differ."""
+    """The groups with the best value among those that it compares with, where two differ.
+
+    What differs in the seeds alone is alike, and has the value of the most runs.
+    """
     if name not in BEST:
         return frozenset()
     rivals: dict[tuple, dict[int, float]] = {}
     for k, (group, value) in enumerate(zip(groups, cells, strict=True)):
         if isinstance(value, float) and abs(value) < INFINITE and competes(name, group):
-            rivals.setdefault((saw(group), group[0].target), {})[k] = rounded(value)
+            rivals.setdefault(rivalry(name, group), {})[k] = rounded(value)
     best: set[int] = set()
     for those in rivals.values():
         if name == "loss/gap" and any(converged(groups[k]) for k in those):
             continue  # the stop rule ended those, and set their gap
-        if name in (DISTANCE, "coef_error/max"):
-            alike = [k for k in those if is_at_the_truth(groups[k])]
-            those |= dict.fromkeys(alike, min((those[k] for k in alike), default=0.0))
-        least, most = min(those.values()), max(those.values())
-        if least < most:
-            one = most if name == "steps_per_s" else least
+        if name == DISTANCE:
+            those |= {k: floor(groups[k], value) for k, value in those.items()}
+        if name == "coef_error/max":
+            for alike in together(those, lambda k: floor(groups[k], math.nan)):
+                those |= dict.fromkeys(alike, min(those[k] for k in alike))
+        for alike in together(those, lambda k: sorted(without_seed(groups[k]).items())):
+            most = max(alike, key=lambda k: len(groups[k]))
+            those |= dict.fromkeys(alike, those[most])
+        least, most_ = min(those.values()), max(those.values())
+        if least < most_:
+            one = most_ if name == "steps_per_s" else least
             best |= {k for k, value in those.items() if value == one}
     return frozenset(best)
+
+
+def together(those: Iterable[int], key: Callable[[int], Any]) -> Iterator[list[int]]:
+    """The groups of equal keys; nan is equal to none."""
+    found: dict[str, list[int]] = {}
+    for k in those:
+        of = key(k)
+        found.setdefault(f"{k}: nan" if of != of else repr(of), []).append(k)
+    return iter(list(found.values()))
+
+
+def rivalry(name: str, group: Together) -> tuple:
+    """What two groups must share for one to be better: data and target, and for some more.
+
+    Steps: the stop rule. Criteria: the rows and their weights.
+    """
+    shared = saw(group), group[0].target
+    given = options(group[0])
+    if name == "steps":
+        return *shared, given.get("stop"), given.get("tolerance")
+    if name in ("aic", "bic", "cv/chosen_mse"):
+        return *shared, given.get("weights"), group[0].past.metrics.get("rows")
+    return shared
+
+
+def without_seed(group: Together) -> dict[str, str]:
+    return {name: value for name, value in options(group[0]).items() if name != "seed"}
 
 
 def competes(name: str, group: Together) -> bool:
@@ -153,12 +191,14 @@ def competes(name: str, group: Together) -> bool:
     return name != "steps_per_s" or not nested
 
 
-def is_at_the_truth(group: Together) -> bool:
-    """Whether the stop rule ended every run within the tolerance of the truth.
+def floor(group: Together, value: float) -> float:
+    """The distance to the truth, as far as the stop rule did not set it by chance.
 
-    How far within, chance has set: such groups are alike.
+    Where every run has converged, to a gap within the tolerance: what the best polynomial of its
+    degree leaves, and the tolerance. Else the value.
     """
-    own = [distance(one) for one in group]
-    return converged(group) == len(group) and all(
-        off is not None and off <= one.config.tolerance for off, one in zip(own, group, strict=True)
-    )
+    left, gaps = misfit(group[0]), values(group, "loss/gap")
+    if left is None or converged(group) < len(group) or not gaps:
+        return value
+    tolerance = group[0].config.tolerance
+    return rounded(left + tolerance) if max(gaps) <= tolerance else value

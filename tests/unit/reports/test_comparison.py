@@ -16,7 +16,7 @@ from polyreg.reports.comparison.groups import groups, saw
 from polyreg.reports.comparison.labels import labels
 from polyreg.reports.comparison.runs import Read, Seen
 from polyreg.reports.comparison.terminal import report
-from polyreg.text import plus_minus, told_apart
+from polyreg.text import plus_minus, ranges, told_apart
 from polyreg.tracking.history import Past
 
 IDS = map("{:032}".format, itertools.count())
@@ -247,6 +247,73 @@ def test_within_the_tolerance_of_the_truth_all_are_alike():
     distance = column(found, "distance to the truth")
     assert distance.best == {1, 2} and distance.cells[0] > 30
     assert column(found, "coef_error/max").best == {1, 2}
+
+
+def test_what_the_stop_rule_left_makes_no_best():
+    found = comparison(trained(gap=9e-4, degree=1), trained(gap=1e-4, degree=1, learning_rate=0.01))
+    assert column(found, "distance to the truth").best == frozenset()
+
+
+def test_a_smaller_tolerance_is_nearer_and_no_slower():
+    seen = [trained(steps=n, gap=g, tolerance=g) for n, g in ((30, 1e-3), (60, 1e-9))]
+    found = comparison(*seen)
+    assert column(found, "distance to the truth").best == {1}
+    assert column(found, "steps").best == frozenset()
+
+
+def test_a_criterion_on_other_rows_is_no_rival():
+    few, many = ({"aic": a, "rows": n} for a, n in ((121.0, 40.0), (191.0, 60.0)))
+    seen = [fitted(metrics=few, degree=1), fitted(metrics=many, degree=2)]
+    assert column(comparison(*seen), "aic").best == frozenset()
+
+
+def test_fewer_seeds_of_the_same_options_are_no_better():
+    seen = [trained(steps=n, seed=s) for n, s in ((30, 0), (20, 1), (30, 0))]
+    assert [len(group) for group in groups(seen)] == [2, 1]
+    assert column(comparison(*seen), "steps").best == frozenset()
+    found = comparison(*seen, trained(steps=99, degree=4))
+    assert column(found, "steps").best == {0, 1}
+
+
+def test_what_diverged_is_not_in_the_mean():
+    lost = trained(steps=3, gap=1e9, converged=False, status="FAILED", seed=1)
+    lost.past.tags["error"] = "diverged at step 3"
+    found = comparison(trained(steps=10), lost)
+    assert column(found, "steps").cells == [10] and column(found, "loss/gap").cells == [5e-4]
+    assert column(found, "steps").runs == [[10, 3]]
+
+
+def test_of_many_options_those_that_are_defaults_are_not_named():
+    seen = [
+        trained(), trained(degree=4), trained(noise=1.0), trained(momentum=0.5),
+        trained(batch_size=8, degree=5), trained(learning_rate=0.1),
+    ]  # fmt: skip
+    assert named(*seen) == ["degree 3", "degree 4", "noise 1", "momentum 0.5",
+                            "degree 5 · batch 8", "rate 0.1"]  # fmt: skip
+
+
+def test_one_group_of_seeds_has_the_name_of_its_options():
+    assert named(*(trained(noise=1.0, seed=k, name=f"mine {k}") for k in range(3))) == [
+        "degree 3 · noise 1"
+    ]
+
+
+def test_options_that_another_kind_lacks_are_no_difference():
+    told = labels(groups([trained(), fitted(missing="drop"), fitted(missing="drop", degree=2)]))
+    assert list(told.columns) == ["kind", "degree"]
+
+
+def test_a_truth_is_called_that_of_the_runs_that_have_it():
+    fit = Seen.of_result(polyreg.fit([0.0, 1, 2, 3], [1.0, 2, 5, 9], degree=1), "")
+    found = comparison(*real(1, 2, max_steps=20), fit)
+    assert found.coefficients[0].truths == ["truth of runs 1, 2"]
+
+
+@pytest.mark.parametrize(
+    "numbers, text", [([1], "1"), ([1, 2, 4], "1, 2, 4"), ([1, 2, 3, 5, 7, 8, 9], "1-3, 5, 7-9")]
+)
+def test_numbers_in_a_row_are_a_range(numbers, text):
+    assert ranges(numbers) == text
 
 
 def test_the_curve_of_a_group_is_its_median_with_its_quartiles():
