@@ -32,12 +32,12 @@ def report(read: Read, comparison: Comparison) -> tuple[list[str], list[str]]:
     options = {c.name: shortened(c.cells) for c in columns if c.is_option}
     if len(set(zip(*options.values(), strict=True))) < len(groups):  # they do not tell them apart
         cells["name"] = shortened([group.name for group in groups])
-    cells |= options
+    cells |= {name: texts for name, texts in options.items() if name not in cells}
     if any(len(group.runs) > 1 for group in groups):
         cells["runs"] = [str(len(group.runs)) for group in groups]
     cells |= {name: shown(column) for name, column in named.items()}
     if len({group.data for group in groups}) > 1:
-        cells["data"] = [group.data or "-" for group in groups]
+        cells["dataset" if "data" in cells else "data"] = [group.data or "-" for group in groups]
     cells["status"] = [group.mark or "FINISHED" for group in groups]
     lines = [f"all: {clean(comparison.shared)}"] if comparison.shared else []
     lines.append(aligned(list(cells), list(zip(*cells.values(), strict=True))))

@@ -347,5 +347,15 @@ def test_a_group_shows_those_of_its_runs_that_have_a_polynomial():
     assert column(found, "converged").cells == ["2 of 3"]
 
 
+def test_the_terminal_tells_alike_rows_apart_and_says_which_data():
+    seen = [fitted(), fitted(), fitted(data="/t/b.csv", sha256="b" * 64), fitted(name="mine")]
+    lines, warnings = report(Read([], [], []), comparison(*seen))
+    head, *rows = [line.split("  ") for line in lines[1].splitlines()]
+    assert {"name", "data", "dataset"} <= {word.strip() for word in head}
+    assert len({tuple(row[1:]) for row in rows}) == 4
+    assert "b.csv" in lines[1] and "mine" in lines[1]
+    assert any("y of b.csv" in line for line in warnings)
+
+
 def test_data_of_the_same_truth_are_one():
     assert saw([trained(seed=1)]) == saw([trained(seed=2, degree=7)]) != saw([trained(noise=1.0)])
