@@ -257,9 +257,9 @@ class Sweep:
     def to_frame(self) -> Any:
         """All runs as a pandas DataFrame, a row a run, in the order in which they were trained.
 
-        A column an option that the sweep varies, and seed; then converged, diverged (bool), steps,
-        rate (the first step's), gap, and error, the distance to the truth E (p - q)^2; gap and
-        error of a run that diverged are nan.
+        A column for each option that a sweep can vary, and the seed; then converged, diverged
+        (bool), steps, rate (the first step's), gap, and error, the distance to the truth
+        E (p - q)^2; gap and error of a run that diverged are nan.
 
         >>> import polyreg
         >>> found = polyreg.sweep(degrees=(2, 3), learning_rates=("auto",), seeds=2)
@@ -268,9 +268,8 @@ class Sweep:
         """
         import pandas
 
-        lists = self.config.lists()
-        varied = [option for option, values in lists.items() if len(values) > 1]
-        columns = {name: [getattr(r.config, name) for r in self.runs] for name in [*varied, "seed"]}
+        options = [*self.config.lists(), "seed"]
+        columns = {name: [getattr(row.config, name) for row in self.runs] for name in options}
         for name in ("converged", "diverged", "steps", "rate", "gap", "error"):
             columns[name] = [getattr(row, name) for row in self.runs]
         return pandas.DataFrame(columns)

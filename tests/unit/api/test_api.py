@@ -323,20 +323,26 @@ def test_what_diverges_is_a_run_without_coefficients():
 # Comparisons
 
 
-def test_a_sweep_is_a_frame_with_a_row_a_run_and_a_column_an_option_that_varies(swept):
+def test_a_sweep_is_a_frame_with_a_row_a_run_and_a_column_an_option(swept):
     frame = swept.to_frame()
-    assert [*frame] == [
-        "degree", "seed", "converged", "diverged", "steps", "rate", "gap", "error"
-    ]  # fmt: skip
-    kinds = [frame[name].dtype.kind for name in frame]
-    assert "".join(kinds) == "iibbifff"
+    results = {
+        "converged": "b",
+        "diverged": "b",
+        "steps": "i",
+        "rate": "f",
+        "gap": "f",
+        "error": "f",
+    }
+    assert [*frame] == [*swept.config.lists(), "seed", *results]
+    kinds = {"degree": "i", "batch_size": "i", "noise": "f", "seed": "i"} | results
+    assert all(frame[name].dtype.kind == kind for name, kind in kinds.items())
     for (_, row), run in zip(frame.iterrows(), swept.runs, strict=True):
         assert (row["degree"], row["seed"]) == (run.config.degree, run.config.seed)
         for name in ("converged", "diverged", "steps", "rate", "gap", "error"):
             assert row[name] == getattr(run, name)
     few = dict(degrees=(1,), seeds=1, max_steps=5)
     mixed = polyreg.sweep(learning_rates=("auto", 0.01), **few).to_frame()
-    assert mixed["learning_rate"].tolist() == ["auto", 0.01] and "degree" not in mixed
+    assert mixed["learning_rate"].tolist() == ["auto", 0.01]
     rates = polyreg.sweep(learning_rates=(0.02, 0.01), noises=(0, 0.5), **few).to_frame()
     assert rates["learning_rate"].dtype.kind == rates["noise"].dtype.kind == "f"
 
