@@ -19,6 +19,7 @@ from polyreg.options import params as options
 from polyreg.polynomials.result import Result
 from polyreg.reports.comparison import choice, page, runs
 from polyreg.reports.comparison.runs import read
+from polyreg.reports.panels import panels
 from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text
 from tests.conftest import ROOT, artifact
@@ -482,6 +483,14 @@ def test_a_filter_leaves_a_sweep_those_of_its_runs_that_meet_it(store):
     assert chosen(filter="params.max_steps < 60 and params.degree > 1") == [alone]
 
 
+def test_what_a_filter_leaves_out_of_a_search_is_not_said_to_be_untried(store):
+    few = ("--learning-rates", "auto", "--seeds", "1", "--max-steps", "40")
+    swept("--degrees", "1,2,3", "--trials", "3", *few)
+    [one] = read(CompareConfig(filter="params.degree > 1")).sweeps
+    [panel, *_] = panels(one.config, one.found)
+    assert panel.columns == ["2", "3"] and not panel.blank
+
+
 def test_what_there_is_of_a_sweep_that_was_interrupted_is_shown_and_the_rest_counted(store):
     parent = swept("--degrees", "1,2", "--learning-rates", "auto", "--seeds", "3")
     client = mlflow.MlflowClient()
@@ -628,6 +637,11 @@ def test_a_run_named_twice_is_one(store):
     run_id = trained("--max-steps", "50")
     found = page_of(store, "--runs", f"{run_id}, {run_id},")
     assert len(found.tables["The runs"]) == 2 and "Options that differ" not in found.tables
+
+
+def test_a_page_may_have_the_longest_name_there_is(store):
+    name = "n" * 250 + ".html"
+    page_of(store, "--runs", trained("--max-steps", "50"), "--out", name, out=name)
 
 
 @pytest.mark.parametrize(
