@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from experiments.console import say, say_abandoned
 from experiments.lifecycle import exit_codes, patience, to_artifacts
@@ -25,6 +26,10 @@ from polyreg.options import command, params
 
 @command(CompareConfig, help=__doc__)
 def main(config: CompareConfig) -> None:
+    if is_given_empty("runs", config.runs):  # as by a variable of a shell that is not set
+        raise click.UsageError(
+            "--runs is empty; name runs or sweeps by their ids, or leave it out for the newest"
+        )
     with exit_codes() as stop:
         # Here, so that --help and a wrong option need not wait for torch.
         with stop.interruptible_imports():
@@ -59,13 +64,20 @@ def main(config: CompareConfig) -> None:
         click.echo(f"open    {run.how_to_open()}")
 
 
+def is_given_empty(option: str, value: str) -> bool:
+    """Whether somebody gave this option nothing. `mlflow run` itself gives what is not given."""
+    source = click.get_current_context().get_parameter_source(option)
+    given = source is ParameterSource.COMMANDLINE and "MLFLOW_RUN_ID" not in os.environ
+    return given and not value
+
+
 @contextmanager
 def written(out: Path | None, content: str) -> Iterator[None]:
     """Write a page, seen in its place once all is done; None writes none."""
     if out is None:
         yield
         return
-    part = out.with_name(f".{out.name}.{os.getpid()}")  # so that no half of it is ever there
+    part = out.with_name(f".{out.name[:50]}.{os.getpid()}")  # so that no half of it is ever there
     try:
         part.write_text(content, encoding="utf-8")
         yield
@@ -80,10 +92,13 @@ def writable(name: str) -> Path:
     """The path to write to, refused before anything is read where that cannot be."""
     out = Path(name).expanduser()
     folder = out.parent
-    if not folder.is_dir():
-        raise click.UsageError(f"--out {name}: there is no folder {folder}; make it first")
-    if out.is_dir():
-        raise click.UsageError(f"--out {name} is a folder; name a file in it")
+    try:
+        if not folder.is_dir():
+            raise click.UsageError(f"--out {name}: there is no folder {folder}; make it first")
+        if out.is_dir():
+            raise click.UsageError(f"--out {name} is a folder; name a file in it")
+    except OSError as error:  # a name that is too long
+        raise click.UsageError(f"--out {name} cannot be written: {error.strerror}") from error
     if not os.access(out if out.exists() else folder, os.W_OK):
         raise click.UsageError(f"--out {name} cannot be written; choose another folder")
     return out

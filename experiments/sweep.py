@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from experiments.console import progress_bar, say, say_abandoned, say_opened
+from experiments.console import progress_bar, say, say_abandoned
 from experiments.lifecycle import Stop, exit_codes, patience
 from polyreg.config import SweepConfig
 from polyreg.errors import Unreachable
@@ -63,7 +63,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
                 stop.hint += f" --tracking-uri {tracking_uri}"
             say_abandoned()
             click.echo(f"run     {run.id}")
-            say_opened(run)
+            click.echo(f"open    {run.how_to_open()}")
             rows: dict = {}
             gather(run, rows)
             trainer = Trainer(engine, device, stop)
@@ -77,7 +77,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
             best = sweep.best(rows.values())
             with clock("report"):
                 whole = not stop
-                record(run, config, rows.values(), found, whole)
+                drawn = record(run, config, rows.values(), found, whole)
             if best and not stop:
                 with clock("model"):  # trained again, which gives the same weights
                     for training in trainer.train([best.config]):
@@ -87,13 +87,15 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
             if not whole:
                 click.echo("plots   come when all runs are there", err=True)
             stop.check()
-            say(report(config, found))
+            say([*report(config, found), ""])
+            if drawn:  # where nothing varies, or all diverged, there may be none
+                click.echo(f"plots   {run.where('plots')}")
             if not best:
                 raise click.ClickException(
                     "every run diverged; lower --learning-rates, or use auto"
                 )
         name = run_name(config, best.config)
-        click.echo(f"\nbest    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
+        click.echo(f"best    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
         say(run.news)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyreg.api.arguments import as_arguments, in_python
 from polyreg.api.functions import Sweep
-from polyreg.errors import Refused
+from polyreg.errors import PolyregError, Refused
 from polyreg.polynomials.inputs import is_frame
 from polyreg.polynomials.result import Result
 from polyreg.sgd import Training
@@ -35,13 +36,19 @@ class Comparison:
         self._read, self._data = read, compared(read)
 
     def to_html(self, path: str | PathLike | None = None) -> str:
-        """The page, which needs no network and runs no script but its own; written to `path`."""
+        """The page, which needs no network and runs no script but its own; written to `path`.
+
+        Raises PolyregError where that cannot be written.
+        """
         from polyreg.reports.comparison import page
 
         content = page.render(self._data)
         if path is not None:
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(content)
+            try:
+                Path(path).write_text(content, encoding="utf-8")
+            except OSError as error:
+                told = f"the page cannot be written to {path}: {error.strerror}"
+                raise PolyregError(f"{told}; name a file in a folder that is there") from error
         return content
 
     def figure(self) -> Any:

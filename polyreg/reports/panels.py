@@ -1,7 +1,7 @@
 """What a sweep came to on its grid, as plain data, which heat map and page both draw."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,21 +59,33 @@ ERROR = Metric("distance to the truth, E (p - q)^2", _errors, lambda s: "diverge
 GAP = Metric("gap to the optimum", _gaps, lambda s: "converged" if s.converged else "diverged")
 
 
+def rising(values: Iterable[Any]) -> list[Any]:
+    """These, each once: numbers rise, "auto" comes before them; other text as it is listed."""
+    listed = list(dict.fromkeys(values))
+    if any(isinstance(value, str) and value != "auto" for value in listed):
+        return listed
+    return sorted(listed, key=lambda value: -np.inf if value == "auto" else value)
+
+
 class Grid(NamedTuple):
     """Which of the options that vary are columns, rows, and what becomes panels."""
 
     columns: str  # empty: there is one column
     rows: str
     panels: tuple[str, ...]
-    values: dict[str, list[Any]]  # of each option those that were tried
+    values: dict[str, list[Any]]  # of each option those that were tried; of a search, all
 
     @classmethod
     def of(cls, config: SweepConfig, found: Sequence[Summary]) -> "Grid":
-        tried = {option: {s.varied[option] for s in found} for option in config.lists()}
-        values = {
-            option: [v for v in dict.fromkeys(listed) if v in tried[option]]
-            for option, listed in config.lists().items()
-        }
+        every = {option: rising(listed) for option, listed in config.lists().items()}
+        grid = cls.over(every)
+        if config.trials and grid.fits:
+            return grid
+        tried = {option: {s.varied[option] for s in found} for option in every}
+        return cls.over({o: [v for v in every[o] if v in tried[o]] for o in every})
+
+    @classmethod
+    def over(cls, values: dict[str, list[Any]]) -> "Grid":
         varied = [option for option in values if len(values[option]) > 1]
         usual = [option for option in ("degree", "learning_rate") if option in varied]
         others = [option for option in varied if option not in usual]

@@ -9,12 +9,12 @@ from matplotlib.patches import Rectangle
 
 from polyreg.reports.chart import Scale
 from polyreg.reports.figures import INK, PLAIN, Figure
-from polyreg.reports.sweep_figures import SCALE, colour_bar, headed, log_norm, wrapped
+from polyreg.reports.panels import rising
+from polyreg.reports.sweep_figures import SCALE, WHITE, colour_bar, headed, log_norm, wrapped
 from polyreg.text import number, short
 
 LEVELS = 24  # of a setting's values, that have a tick
 LOW = -0.13  # where runs end that diverged
-BAND = "#f5f5f5"
 HEAD: dict[str, Any] = PLAIN | {"zorder": 4, "va": "bottom", "ha": "center", "fontsize": 9}
 
 
@@ -23,25 +23,9 @@ def spelled(value: Any) -> str:
     return value if isinstance(value, str) else number(value, plain_below=1e5)
 
 
-def _rank(value: str | float) -> float:
-    """Where a value comes among numbers: "auto" first; nan: it is other text."""
-    try:
-        return float(value)
-    except ValueError:
-        return -np.inf if value == "auto" else np.nan
-
-
 def _levels(values: Sequence[str | float]) -> tuple[np.ndarray, dict[float, str], float]:
-    """Of a setting: heights (N,) in [0, 1], what to write where, the width of jitter.
-
-    Numbers in their order, "auto" before them; other text in order of appearance.
-    """
-    ranks = {value: _rank(value) for value in values}
-    levels = (
-        list(ranks)
-        if np.isnan(list(ranks.values())).any()
-        else sorted(ranks, key=lambda v: ranks[v])
-    )
+    """Of a setting: heights (N,) in [0, 1], what to write where, the width of jitter."""
+    levels = rising(values)
     n = len(levels)
     place = {level: i / (n - 1) if n > 1 else 0.5 for i, level in enumerate(levels)}
     written = {place[level]: spelled(level) for level in levels[:: -(-n // LEVELS)]}
@@ -120,7 +104,10 @@ def parallel(
     apart = max(apart, (6.4 - left - right) / (len(axes) - 1))
     at = left + apart * np.arange(len(axes))
     foot, top = (0.75, 4.15) if lost.any() else (0.35, 3.75)
-    heads = [wrapped(axis.name, (apart - 0.1) / 0.085) for axis in axes]
+    widths = [apart - 0.1] * len(axes)  # of what is written above them
+    bar = right - 0.78  # from the last axis to the middle of the colour bar
+    widths[-1] = min(widths[-1], 2 * (bar - 0.1) - 0.085 * len(label))
+    heads = [wrapped(axis.name, width / 0.085) for axis, width in zip(axes, widths, strict=True)]
     height = top + 0.4 + 0.16 * max(map(len, heads))
     figure, _ = headed(at[-1] + right, height, title, note)
     canvas = figure.add_axes((0, 0, 1, 1))
@@ -134,7 +121,7 @@ def parallel(
         lines[:, 2 * i : 2 * i + 2, 1] = foot + (top - foot) * axis.heights[:, None]
         if edge < at[i]:
             band = Rectangle((edge, 0.05), at[i] - edge, top + 0.25, lw=0, zorder=2.5)
-            band.set_facecolor(BAND)
+            band.set_facecolor(WHITE)  # as paper
             canvas.add_patch(band)
         _axis(canvas, axis, at[i], (foot, top), 1 if last else -1)
         canvas.text(at[i], top + 0.35, "\n".join(heads[i]), **HEAD)
@@ -144,13 +131,12 @@ def parallel(
     paint = SCALE(norm(np.where(lost, 1, colour)), alpha=alpha)
     paint[lost, :3] = 0.65
     order = np.lexsort((n * 0.754878 % 1, ~lost))  # the diverged below, the others shuffled
-    widths = np.where(lost, 0.5, 1.0)[order]
-    runs = LineCollection(list(lines[order]), colors=paint[order], linewidths=widths)
+    thin = np.where(lost, 0.5, 1.0)[order]
+    runs = LineCollection(list(lines[order]), colors=paint[order], linewidths=thin)
     canvas.add_collection(runs, autolim=False)
     if len(np.unique(colour[~lost])) > 1:
-        bar = at[-1] + right - 0.85
-        colour_bar(figure, (bar, foot, 0.14, top - foot), norm)
-        canvas.text(bar + 0.07, top + 0.35, label, **HEAD)
+        colour_bar(figure, (at[-1] + bar - 0.07, foot, 0.14, top - foot), norm)
+        canvas.text(at[-1] + bar, top + 0.35, label, **HEAD)
     return figure
 
 

@@ -22,14 +22,17 @@ LOST = 6  # combinations that diverged, by name
 
 def record(
     run: Run, config: SweepConfig, rows: Iterable[Row], found: Sequence[Summary], whole: bool = True
-) -> None:
-    """Log the table of a sweep's runs, and its figures where it is whole.
+) -> list[str]:
+    """Log the table of a sweep's runs, and its figures where it is whole; the figures' names.
 
     An interrupted one has none: it would keep those that the whole one has not.
     """
     run.table(runs_table(rows), "runs")
+    drawn = []
     for name, figure in figures(config, found) if whole else ():
         run.figure(figure, name)
+        drawn.append(name)
+    return drawn
 
 
 def record_best(run: Run, config: SweepConfig, rows: Iterable[Row], training: Training) -> None:

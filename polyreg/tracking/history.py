@@ -163,6 +163,7 @@ def search(
 
     Unreachable where there is no such experiment.
     """
+    given = condition
     if nested is not None:
         condition = _both(condition, f"{PARENT} IS {'NOT ' if nested else ''}NULL")
     if since:
@@ -175,9 +176,12 @@ def search(
             raise Unreachable(f"no experiment {experiment!r} in {mlflow.get_tracking_uri()}")
         require_active(found, "name another by --experiment")
         newest = ["attributes.start_time DESC"]
-        runs = client.search_runs(
-            [found.experiment_id], condition, max_results=last, order_by=newest
-        )
+        where = [found.experiment_id]
+        try:
+            runs = client.search_runs(where, condition, max_results=last, order_by=newest)
+        except MlflowException:
+            client.search_runs(where, given, max_results=1)  # complains of what was given alone
+            raise
         return [Past.of(run) for run in reversed(runs)]
 
 

@@ -19,6 +19,7 @@ from polyreg.options import params as options
 from polyreg.polynomials.result import Result
 from polyreg.reports.comparison import choice, page, runs
 from polyreg.reports.comparison.runs import read
+from polyreg.reports.panels import panels
 from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text
 from tests.conftest import ROOT, artifact
@@ -482,6 +483,14 @@ def test_a_filter_leaves_a_sweep_those_of_its_runs_that_meet_it(store):
     assert chosen(filter="params.max_steps < 60 and params.degree > 1") == [alone]
 
 
+def test_what_a_filter_leaves_out_of_a_search_is_not_said_to_be_untried(store):
+    few = ("--learning-rates", "auto", "--seeds", "1", "--max-steps", "40")
+    swept("--degrees", "1,2,3", "--trials", "3", *few)
+    [one] = read(CompareConfig(filter="params.degree > 1")).sweeps
+    [panel, *_] = panels(one.config, one.found)
+    assert panel.columns == ["2", "3"] and not panel.blank
+
+
 def test_what_there_is_of_a_sweep_that_was_interrupted_is_shown_and_the_rest_counted(store):
     parent = swept("--degrees", "1,2", "--learning-rates", "auto", "--seeds", "3")
     client = mlflow.MlflowClient()
@@ -496,14 +505,25 @@ def test_what_there_is_of_a_sweep_that_was_interrupted_is_shown_and_the_rest_cou
     made(again.params, parent, again.tags | {"mlflow.parentRunId": parent},
          **{key.replace("/", "__"): value for key, value in again.metrics.items()})  # fmt: skip
     client.set_terminated(parent, "KILLED")
-    [one] = read(CompareConfig(runs=parent)).sweeps
+    found = read(CompareConfig(runs=parent))
+    [one] = found.sweeps
     seeds = [(s.varied["degree"], row.config.seed) for s in one.found for row in s.rows]
     assert seeds == [(1, 1), (1, 2), (2, 0), (2, 2)]
     assert one.notes == [
-        "Killed: shown with what it has.",
+        "Killed: 4 of 6 runs are there.",
         "4 runs left out: half-written, or no run of its grid.",
         "1 run left out: written twice.",
     ]
+    told = f"The sweep {parent} is KILLED: 4 of 6 runs are there."
+    assert found.notes == [told]
+    result = compared("--runs", parent)
+    assert f"note: {told}" in result.stderr.splitlines()
+    # With a filter it is not known how many of its runs would meet it.
+    found = read(CompareConfig(filter="params.degree = '2'"))
+    assert found.sweeps[0].notes[0].startswith("Killed: only the ")
+    assert found.notes[0].startswith(f"The sweep {parent} is KILLED: only the ")
+    client.set_terminated(parent, "FINISHED")
+    assert read(CompareConfig(runs=parent)).sweeps[0].notes[0] == "4 of 6 runs are there."
 
 
 def test_a_run_named_beside_its_sweep_is_there_once(store):
@@ -581,6 +601,9 @@ def test_a_sweep_without_runs_is_refused_where_it_is_named_and_else_left_out(sto
     found, notes = choice.chosen(CompareConfig(last=1))
     assert [item.past.id for item in found] == [run_id]
     assert notes == ["Left out of the newest runs: 1 sweep without runs to compare."]
+    found = read(CompareConfig(last=5))  # with the one that was killed in its first run
+    assert found.ids == [run_id]
+    assert found.notes == ["Left out of the newest runs: 2 sweeps without runs to compare."]
 
 
 def test_a_sweep_of_an_option_that_is_none_of_this_version_is_a_run_with_its_reason(store):
@@ -596,6 +619,8 @@ def test_a_deleted_run_is_shown_with_what_it_has(store):
     [one] = read(CompareConfig(runs=run_id)).seen
     assert one.notes == ["deleted: shown with what it has"]
     assert one.polynomial is not None and len(one.learning["loss/gap"][0]) > 1
+    result = compared("--runs", run_id)
+    assert f"note: Deleted, and shown with what is left: {run_id}." in result.stderr.splitlines()
 
 
 def test_a_text_is_the_same_from_a_folder_of_this_machine_and_from_mlflow(store, monkeypatch):
@@ -614,10 +639,16 @@ def test_a_run_named_twice_is_one(store):
     assert len(found.tables["The runs"]) == 2 and "Options that differ" not in found.tables
 
 
+def test_a_page_may_have_the_longest_name_there_is(store):
+    name = "n" * 250 + ".html"
+    page_of(store, "--runs", trained("--max-steps", "50"), "--out", name, out=name)
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [
         (["--runs", "0" * 32], f"Run with id={'0' * 32} not found"),
+        (["--runs", ""], "--runs is empty; name runs or sweeps by their ids, or leave it out"),
         (["--runs", ","], "--runs must be a comma list of run ids; got ','"),
         (["--runs", "a", "--last", "3"], "leave out --last 3"),
         (["--runs", "a", "--filter", "x", "--experiment", "e"], "--experiment e and --filter x"),
@@ -627,12 +658,15 @@ def test_a_run_named_twice_is_one(store):
         (["--experiment", ""], "--experiment must name an experiment"),
         (["--experiment", "none such"], "no experiment 'none such'"),
         (["--filter", "params.degree >> 2"], "--filter params.degree >> 2: "),
+        (["--filter", "nonsense !!"], "Invalid clause(s) in filter string: 'nonsense', '!!'"),
         (["--filter", "params.basis > 'auto'"], "'auto' is no number"),
         (["--filter", "params.degree > '98'"], "has no training, fit or sweep that meets"),
         (["--filter", "params.degree = '99'"], "has no training, fit or sweep that meets"),
         (["--out", "page.txt"], "--out must end in .html; got 'page.txt'"),
         (["--out", "none/page.html"], "there is no folder none"),
         (["--out", "folder.html"], "--out folder.html is a folder"),
+        (["--out", "n" * 260 + ".html"], ".html cannot be written: File name too long"),
+        (["--out", "n" * 260 + "/page.html"], ".html cannot be written: File name too long"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_in_one_line(store, arguments, said):
@@ -642,6 +676,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(store, arguments, said):
     result = compared(*arguments)
     assert result.exit_code == 2, result.output
     assert said in result.stderr and len(result.stderr.strip().splitlines()) == 1
+    assert "mlflow.parentRunId" not in result.stderr  # a condition of ours
     assert sorted(f.name for f in store.rglob("*.html")) == before
     assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
 

@@ -125,6 +125,18 @@ def test_what_diverged_is_failed_said_and_left_out_of_the_means(store):
     assert outcomes.count("diverged") == 2
 
 
+def test_the_folder_of_plots_is_said_where_there_are_plots(store):
+    whole = run_sweep(*FEW)
+    [folder] = re.findall(r"^plots +(.*)$", whole.output, re.M)
+    assert sorted(f.name for f in (store / folder).iterdir()) == ["heat_map.png", "parallel.png"]
+    few = ("--learning-rates", "auto", "--seeds", "1", "--max-steps", "30")
+    for arguments in (("--degrees", "3", *few), ("--degrees", "0", *few)):
+        result = run_sweep(*arguments)
+        assert result.exit_code == 0 and "\nplots" not in result.output, result.output
+    lost = run_sweep("--degrees", "8", "--learning-rates", "1,10", "--seeds", "2")
+    assert lost.exit_code == 1 and "\nplots" not in lost.output
+
+
 def test_a_sweep_in_which_all_diverged_says_so_and_fails(store):
     result = run_sweep("--degrees", "8", "--learning-rates", "1,10", "--seeds", "2")
     assert result.exit_code == 1, result.output
@@ -366,7 +378,8 @@ def test_a_resumed_sweep_has_the_table_and_the_plots_of_one_that_was_not_interru
         patched.setattr(reports, "track", track)
         patched.setattr(sweep, "BLOCK", 1)  # few are under way
         cut = run_sweep(*options)
-    assert cut.exit_code == 130 and "plots   come when all runs are there" in cut.output
+    assert cut.exit_code == 130 and cut.output.count("\nplots ") == 1
+    assert "plots   come when all runs are there" in cut.output
     [other] = id_of.findall(cut.output)
     config = SweepConfig(
         degrees=(3,), learning_rates=(0.02,), noises=(0.5, 0.0), seeds=12,

@@ -3,16 +3,17 @@
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, NamedTuple
 
 from polyreg import tracking
-from polyreg.config import FitConfig, SweepConfig, TrainConfig
+from polyreg.config import LISTS, FitConfig, SweepConfig, TrainConfig
 from polyreg.config_reading import CompareConfig
 from polyreg.errors import Refused
 from polyreg.options import from_params
+from polyreg.sgd.sweep import Row
 from polyreg.text import plural, text
 from polyreg.tracking.history import Past
 
@@ -32,7 +33,42 @@ class Item(NamedTuple):
     past: Past
     config: SweepConfig | None = None  # of a sweep
     nested: Sequence[Past] = ()
-    notes: Sequence[str] = ()
+    filtered: bool = False  # only those of its runs that meet a filter are here
+
+    def rows(self) -> Iterator[tuple[Past, Row | None]]:
+        """Of a sweep its nested runs, and each as a run of its grid; None of what is none."""
+        assert self.config
+        tried = {tuple(one.values()) for one in self.config.combinations()}
+        for past in self.nested:
+            row = row_of(past)
+            yield past, row if row and values_of(row) in tried else None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a sweep has a run that can be read."""
+        return any(row for _, row in self.rows())
+
+    def ended(self, rows: int) -> str:
+        """How a sweep ended, and how many of its runs are there; empty: it is whole."""
+        how, there = how_ended(self.past), self.there(rows)
+        return ": ".join([*how, there])
+
+    def told(self, rows: int) -> str:
+        """That in a sentence that names it; empty where it is whole, but for a filter."""
+        is_whole = not how_ended(self.past) and (self.filtered or not self.there(rows))
+        state = self.past.status + (" and deleted" if self.past.deleted else "")
+        return "" if is_whole else f"The sweep {self.past.id} is {state}: {self.there(rows)}."
+
+    def there(self, rows: int) -> str:
+        """How many of a sweep's runs are there; empty: all, and it has FINISHED."""
+        assert self.config
+        if self.filtered:
+            return f"only the {plural(len(self.nested), 'run')} that meet the filter"
+        planned = len({tuple(one.values()) for one in self.config.combinations()})
+        planned = self.config.seeds * min(self.config.trials or planned, planned)
+        if rows == planned and not how_ended(self.past):
+            return ""
+        return f"{rows:,} of {plural(planned, 'run')} are there"
 
 
 def kind_of(params: Mapping[str, str]) -> tuple[str, Any]:
@@ -48,6 +84,34 @@ def kind_of(params: Mapping[str, str]) -> tuple[str, Any]:
 
 def is_kind(kind: str, params: Mapping[str, str]) -> bool:
     return all(name in params for name in KINDS[kind][1])
+
+
+def state(past: Past) -> list[str]:
+    """What has to be said of how a run ended, or has not."""
+    return [f"{how}: shown with what it has" for how in how_ended(past)]
+
+
+def how_ended(past: Past) -> list[str]:
+    """How a run ended, or has not, where that was not as it should."""
+    found = [] if past.status == "FINISHED" else [past.status.lower()]
+    found += ["deleted"] if past.deleted else []
+    return [" and ".join(found)] if found else []
+
+
+def values_of(row: Row) -> tuple:
+    """What a run has of the options that a sweep may vary."""
+    return tuple(getattr(row.config, name) for name in LISTS)
+
+
+def row_of(past: Past) -> Row | None:
+    """A nested run as its sweep has it; None of one that is half-written, or no such training."""
+    try:
+        if past.whole and is_kind("training", past.params) and not past.params.get("data"):
+            given = defaults(TrainConfig) | dict(past.params)
+            return Row.from_run(past.id, given, past.metrics, past.tags)
+    except (KeyError, ValueError, OverflowError):
+        pass
+    return None
 
 
 @cache
@@ -152,13 +216,10 @@ class Search:
             return Item(past)
         nested = tracking.children(past.id, past.experiment, self.condition)
         nested = [one for one in nested if self._holds(one)]
-        if not (self.condition or self.bounds):
-            return Item(past, config, nested) if nested else None
-        if nested:
-            note = f"only the {plural(len(nested), 'run')} that meet the filter"
-            return Item(past, config, nested, [note])
-        nested = tracking.children(past.id, past.experiment) if past.id in self._met else []
-        return Item(past, config, nested) if nested else None
+        found = Item(past, config, nested, filtered=bool(self.condition or self.bounds))
+        if found.filtered and not nested and past.id in self._met:
+            found = Item(past, config, tracking.children(past.id, past.experiment))
+        return found if found.comparable else None
 
     def newest(self, wanted: int) -> tuple[list[Past], bool]:
         """The newest, oldest first, at least so many that may be compared; whether that is all.

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from polyreg.least_squares import Origin
 from polyreg.options import params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit, training
-from polyreg.reports.comparison.choice import Item, chosen, defaults, is_kind, kind_of, shares
+from polyreg.reports.comparison.choice import Item, chosen, kind_of, shares, state, values_of
 from polyreg.sgd import Training, stream
 from polyreg.sgd.optimum import TrainingTable
 from polyreg.sgd.sweep import Row, Summary
@@ -191,13 +192,6 @@ def started(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M")
 
 
-def state(past: Past) -> list[str]:
-    """What has to be said of how a run ended, or has not."""
-    found = [] if past.status == "FINISHED" else [past.status.lower()]
-    found += ["deleted"] if past.deleted else []
-    return [f"{' and '.join(found)}: shown with what it has"] if found else []
-
-
 def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     """Those that a run would log."""
     return {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
@@ -210,6 +204,7 @@ class ReadSweep(NamedTuple):
     config: SweepConfig
     found: list[Summary]
     notes: list[str]
+    state: str = ""  # in a sentence that names it, where it is not whole
 
 
 class Read(NamedTuple):
@@ -280,7 +275,11 @@ def read_all(items: Iterable[Item | Swept | Seen], notes: Sequence[str] = ()) ->
             seen += shown(sweeps[number], number, left[number], room[number], named)
             number += 1
     with_curves(seen)
-    return Read(seen, sweeps, list(notes))
+    partial = [sweep.state for sweep in sweeps if sweep.state]
+    deleted = [one.past.id for one in seen if one.past.deleted]
+    if deleted:
+        partial.append(f"Deleted, and shown with what is left: {', '.join(deleted)}.")
+    return Read(seen, sweeps, [*notes, *partial])
 
 
 def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
@@ -289,13 +288,11 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
     Refused where none of its runs can be read.
     """
     assert item.config
-    tried = {tuple(one.values()) for one in item.config.combinations()}
     rows: list[Row] = []
     own: dict[TrainConfig, Past] = {}
     unread = again = 0
-    for past in item.nested:
-        row = row_of(past)
-        if row is None or values_of(row) not in tried:
+    for past, row in item.rows():
+        if row is None:
             unread += 1
         elif row.config in own:  # written again by a task whose worker died after the first time
             again += 1
@@ -307,29 +304,16 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
             f"the sweep {item.past.id} has {plural(unread, 'run')}, none of which is a whole "
             "training that can be read; leave it out"
         )
-    notes = [*state(item.past), *item.notes]
+    notes = [item.ended(len(rows))]
     if unread:
         notes.append(f"{plural(unread, 'run')} left out: half-written, or no run of its grid")
     if again:
         notes.append(f"{plural(again, 'run')} left out: written twice")
-    notes = [f"{note[0].upper()}{note[1:]}." for note in notes]
-    return ReadSweep(item.past, item.config, combinations(item.config, rows), notes), own
-
-
-def values_of(row: Row) -> tuple:
-    """What a run has of the options that a sweep may vary."""
-    return tuple(getattr(row.config, name) for name in LISTS)
-
-
-def row_of(past: Past) -> Row | None:
-    """A nested run as its sweep has it; None of one that is half-written, or no such training."""
-    try:
-        if past.whole and is_kind("training", past.params) and not past.params.get("data"):
-            given = defaults(TrainConfig) | dict(past.params)
-            return Row.from_run(past.id, given, past.metrics, past.tags)
-    except (KeyError, ValueError, OverflowError):
-        pass
-    return None
+    notes = [f"{note[0].upper()}{note[1:]}." for note in notes if note]
+    # What a filter left out was tried: a search is not blank there.
+    config = replace(item.config, trials=0) if item.filtered else item.config
+    found = combinations(config, rows)
+    return ReadSweep(item.past, config, found, notes, item.told(len(rows))), own
 
 
 def of_trainings(swept: Swept) -> tuple[ReadSweep, dict[TrainConfig, Training]]:

@@ -413,6 +413,9 @@ def test_a_comparison_takes_any_mixture(swept, tmp_path):
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page == found.to_html()
     assert page.lstrip().lower().startswith("<!doctype html>") and "http://" not in page
     assert isinstance(found.figure(), matplotlib.figure.Figure) and found.figure().axes
+    for path, why in (("/nonexistent/a.html", "No such file"), (tmp_path, "Is a directory")):
+        with pytest.raises(polyreg.PolyregError, match=rf"to {path}: {why}.*; name a file"):
+            found.to_html(path)
 
 
 def test_a_notebook_shows_a_comparison_as_a_table_with_every_name_escaped():

@@ -118,7 +118,7 @@ def test_a_cell_without_a_number_says_why():
     assert np.isnan(steps.mean).tolist() == [[False, True, True, False]]
 
 
-def test_of_a_search_only_what_was_tried_has_a_place():
+def test_what_a_search_has_not_tried_is_blank():
     def tried(all_):
         return [v for v in all_ if v["degree"] == 3 or v["learning_rate"] == 0.1][:-1]
 
@@ -126,10 +126,31 @@ def test_of_a_search_only_what_was_tried_has_a_place():
         tried=tried, degrees=(1, 2, 3), learning_rates=("auto", 0.1, 0.2), trials=4
     )
     [panel, _] = panels(config, found)
-    assert (panel.rows, panel.columns) == (["auto", "0.1"], ["1", "2", "3"])
-    assert panel.said == [["not tried", "not tried", ""], ["", "", ""]]
-    assert (panel.at >= 0).tolist() == [[False, False, True], [True, True, True]]
+    assert (panel.rows, panel.columns) == (["auto", "0.1", "0.2"], ["1", "2", "3"])
+    assert panel.said == [["not tried", "not tried", ""], ["", "", ""], ["not tried"] * 3]
+    assert (panel.at >= 0).tolist() == [[False, False, True], [True, True, True], [False] * 3]
     assert panel.blank
+    # Where all are more than can be read, only what was tried has a place.
+    many = tuple(k / 1000 for k in range(1, 61))
+    config, found = swept(tried=lambda all_: all_[:4], learning_rates=many, trials=4)
+    assert panels(config, found)[0].columns == ["0.001", "0.002", "0.003", "0.004"]
+
+
+def test_a_setting_has_one_order_in_heat_map_and_parallel_coordinates():
+    def outcome(varied, seed):
+        return {"steps": 10 + seed}
+
+    rates, bases = (0.1, "auto", 0.001, 0.01), ("monomial", "auto", "hermite")
+    config, found = swept(outcome, degrees=(3, 1, 2), learning_rates=rates, bases=bases)
+    drawn = panels(config, found)[0]
+    figure = dict(figures(config, found))["parallel"]
+    texts = [text for text in figure.axes[0].texts if text.get_fontsize() == 8]
+    texts.sort(key=lambda text: text.get_position())
+    said = [text.get_text() for text in texts]
+    assert said[:3] == drawn.columns == ["1", "2", "3"]
+    assert said[3:7] == drawn.rows == ["auto", "0.001", "0.01", "0.1"]
+    assert said[7:10] == list(bases)
+    assert [p.title for p in panels(config, found)[:3]] == [f"basis {basis}" for basis in bases]
 
 
 def test_of_more_panels_than_can_be_drawn_the_first_are_and_the_others_counted():

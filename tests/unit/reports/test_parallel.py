@@ -111,6 +111,7 @@ def test_what_is_written_at_an_axis_lies_on_no_line(lost):
             assert band.get_zorder() > found.lines.get_zorder()  # it covers the lines
             assert text.get_zorder() > band.get_zorder()
     for band in found.bands:
+        assert band.get_facecolor()[:3] == (1, 1, 1)  # paper: no bar between the lines
         top, y = band.get_y() + band.get_height(), np.array(found.lines.get_segments())[:, :, 1]
         assert band.get_y() < y.min() and y.max() < top
     boxes = [t.get_window_extent() for t in (*found.labels, *found.heads, *found.figure.texts)]
@@ -118,6 +119,16 @@ def test_what_is_written_at_an_axis_lies_on_no_line(lost):
     width, height = found.figure.get_size_inches() * found.figure.dpi
     assert min(b.x0 for b in boxes) > 0 and max(b.x1 for b in boxes) < width
     assert min(b.y0 for b in boxes) > 0 and max(b.y1 for b in boxes) < height
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": ["sgd", "adam"] * 2}])
+def test_the_heads_of_the_last_axis_and_of_the_colours_are_apart(settings):
+    values = [5e-4, 6e-4, 7e-4, 9e-4]
+    results = {"steps": [37, 38, 39, 40], "gap to the optimum": values}
+    found = drawn(settings, results, [30, 40, 50, 60])
+    assert found.names == [*settings, *results, "score"]
+    boxes = [text.get_window_extent() for text in found.heads]
+    assert boxes[-1].x0 - boxes[-2].x1 > 5  # pixels: a space that is seen
 
 
 def test_runs_that_diverged_are_thin_and_grey_below_the_others(tmp_path):
