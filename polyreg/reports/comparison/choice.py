@@ -48,13 +48,11 @@ class Item(NamedTuple):
         """Whether a sweep has a run that can be read."""
         return any(row for _, row in self.rows())
 
-    def ended(self, rows: int) -> str:
-        """How a sweep ended, and how many of its runs are there; empty: it is whole."""
-        how, there = how_ended(self.past), self.there(rows)
-        return ": ".join([*how, there])
-
     def told(self, rows: int) -> str:
-        """That in a sentence that names it; empty where it is whole, but for a filter."""
+        """How a sweep ended, and how many of its runs are there; empty where it is whole.
+
+        What a filter alone left out is no matter of how it ended.
+        """
         is_whole = not how_ended(self.past) and (self.filtered or not self.there(rows))
         state = self.past.status + (" and deleted" if self.past.deleted else "")
         return "" if is_whole else f"The sweep {self.past.id} is {state}: {self.there(rows)}."

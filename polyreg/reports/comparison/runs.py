@@ -304,7 +304,8 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
             f"the sweep {item.past.id} has {plural(unread, 'run')}, none of which is a whole "
             "training that can be read; leave it out"
         )
-    notes = [item.ended(len(rows))]
+    told = item.told(len(rows))  # at the top of all
+    notes = [] if told else [item.there(len(rows))]
     if unread:
         notes.append(f"{plural(unread, 'run')} left out: half-written, or no run of its grid")
     if again:
@@ -313,7 +314,7 @@ def of_runs(item: Item) -> tuple[ReadSweep, dict[TrainConfig, Past]]:
     # What a filter left out was tried: a search is not blank there.
     config = replace(item.config, trials=0) if item.filtered else item.config
     found = combinations(config, rows)
-    return ReadSweep(item.past, config, found, notes, item.told(len(rows))), own
+    return ReadSweep(item.past, config, found, notes, told), own
 
 
 def of_trainings(swept: Swept) -> tuple[ReadSweep, dict[TrainConfig, Training]]:
