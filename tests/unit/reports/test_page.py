@@ -338,15 +338,29 @@ def test_labels_that_have_room_keep_their_own():
     assert [label.text for label in labels_of(0.2, 0.4, 0.43, 0.9)] == ["4", "3", "2", "1"]
 
 
-def test_labels_of_curves_that_end_side_by_side_do_not_lie_on_one_another():
+@pytest.mark.parametrize("width, high", [(0.25, 0), (1, 0), (2, 0), (2, 0.3)])
+def test_labels_of_curves_that_end_side_by_side_do_not_lie_on_one_another(width, high):
+    """On a phone, where a letter is 7.5 of 262 pixels wide and a label 15 of 270 high."""
     random = np.random.default_rng(0)
+    letter = 7.5 / 262
     for _ in range(50):
-        lasts = np.sort(random.uniform(-0.2, 0.05, 12))
-        curves = [Curve(k, np.array([-1, x]), np.array([0, 0.5])) for k, x in enumerate(lasts)]
+        lasts = np.sort(random.uniform(1 - width, 1, 12))
+        tops = random.permutation(0.5 + high * random.uniform(-1, 1, 12))
+        curves = [
+            Curve(k, np.array([-1, x]), np.array([0, top]))
+            for k, (x, top) in enumerate(zip(lasts, tops, strict=True))
+        ]
         found = list(ends(chart(*curves), Scale(-1, 1), Scale(0, 1)))
         assert sorted(k for label in found for k in label.groups) == list(range(12))
-        for a, b in itertools.combinations(found, 2):
-            assert abs(a.left - b.left) > 0.1 or abs(a.height - b.height) > 0.054
+        for a, b in itertools.combinations(sorted(found, key=lambda label: label.left), 2):
+            apart = b.left - a.left >= letter * len(a.text)
+            assert apart or abs(a.height - b.height) > 0.054
+
+
+def test_curves_that_end_far_from_one_another_at_one_height_have_labels_of_their_own():
+    curves = [Curve(k, np.array([-1, x]), X[:2] * 0 + 0.5) for k, x in enumerate((-0.9, -0.7, 0.9))]
+    found = list(ends(chart(*curves), Scale(-1, 1), Scale(0, 1)))
+    assert [(label.text, label.height) for label in found] == [("1", 0.5), ("2", 0.5), ("3", 0.5)]
 
 
 def test_the_title_of_a_shared_label_has_all_its_numbers():
