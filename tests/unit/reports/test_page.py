@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from polyreg.reports import panels
 from polyreg.reports.chart import (
     DARK,
     DASHES,
@@ -544,7 +545,9 @@ def test_what_did_not_finish_is_marked_at_its_chip_with_the_reason():
 def test_names_are_whole_however_long():
     name = "columns " + "very_long_name, " * 20 + "last"
     found = read(whole([group(name)], tables=[Table("Metrics", [Column("steps", [1.0])])]))
-    assert found.texts["span"].count(name) == 3  # chip, table, table of runs
+    assert found.texts["span"].count(name) == 2  # chip, table
+    [row] = found.tables["The runs"][1:]
+    assert row[:2] == ["1", f"{name} in MLflow"]  # whose name there is MLflow's
 
 
 def test_what_all_have_in_common_is_said_at_the_top():
@@ -578,7 +581,7 @@ def test_a_heat_map_has_its_numbers_its_colours_and_what_it_says_instead():
     styles = [a["style"] for a in of_kind(found, "td") if "style" in a]
     assert styles == ["background:#440154;color:#ffffff", "background:#fde725;color:#000000"]
     heads = [text for text in found.texts["figcaption"] if "steps to converge" in text]
-    assert heads == ["steps to converge 10  1000"]
+    assert heads == ["steps to converge over the seeds that converged 10  1000"]
     assert found.texts["h2"][0] == "Sweep of rate"
 
 
@@ -619,9 +622,23 @@ def test_a_cell_and_a_row_of_a_sweep_are_labels_of_their_groups_box():
     assert found.tables["Combinations"][1:] == [["1", "0.1", "9"], ["–", "0.2", "?"]]
 
 
-def test_a_column_of_numbers_stands_to_the_right_whatever_else_is_in_it():
-    rows = [["auto", "sgd", "1,408"], ["0.1", "adam", "-"], ["0.5 ± 0.1", "", "2 of 5"]]
-    assert page.numeric_columns(rows) == {0, 2}
+def test_a_heat_map_says_over_which_seeds_its_means_are_and_the_table_over_which():
+    sweep = heated(np.ones((2, 2)))
+    metrics = (panels.STEPS, panels.ERROR, panels.GAP)
+    parts = [sweep.panels[0]._replace(metric=metric.name) for metric in metrics]
+    found = read(whole([group()] * 3, sweeps=[sweep._replace(panels=parts)]))
+    assert [" ".join(text.split()) for text in found.texts["figcaption"]] == [
+        "steps to converge over the seeds that converged",
+        "distance to the truth, E (p - q)^2 over the seeds that did not diverge",
+        "gap to the optimum over the seeds that neither converged nor diverged",
+    ]
+    assert any("means over all the seeds that did not diverge" in p for p in found.texts["p"])
+
+
+def test_several_sweeps_are_numbered():
+    sweep = heated(np.ones((2, 2)))
+    found = read(whole([group()] * 3, sweeps=[sweep, sweep]))
+    assert found.texts["h2"][:2] == ["Sweep 1: Sweep of rate", "Sweep 2: Sweep of rate"]
 
 
 def test_numbers_stand_out_from_every_colour_of_a_heat_map():
