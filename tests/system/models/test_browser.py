@@ -434,19 +434,27 @@ def test_heat_maps_of_several_panels_are_whole_below_one_another(browser, tmp_pa
     assert len(hidden) == 2 and np.max(hidden) <= 1
 
 
-def test_cells_of_combinations_stand_to_the_right_and_names_of_runs_have_room(browser, made_up):
-    opened(browser, (made_up / "sweep.html").as_uri(), WIDE)
+def test_all_cells_of_combinations_stand_to_the_right(browser, tmp_path):
+    found = comparison([f"rate {rate}" for rate in RATES], 5, is_sweep=False)
+    rows = [["auto", "sgd", "-", "12"], ["0.1", "adam", "-", "-"]]
+    swept = Sweep("Sweep", [], ["rate", "optimizer", "diverged", "steps"], rows, [0, 1])
+    file = tmp_path / "rows.html"
+    file.write_text(page.render(found._replace(sweeps=[swept])), encoding="utf-8")
+    opened(browser, file.as_uri())
     aligned = browser.execute_script(
         "return [...document.querySelectorAll('.combinations :is(td, thead th + th)')].map("
         "e => getComputedStyle(e).textAlign)"
     )
-    assert len(aligned) > 40 and set(aligned) == {"right"}
+    assert aligned == ["right"] * 12
+
+
+def test_names_of_runs_have_room(browser, made_up):
     opened(browser, (made_up / "long.html").as_uri(), (1400, 900))
     browser.find_element("id", "each").click()
     high = browser.execute_script(
         "return [...document.querySelectorAll('.the-runs td.title')].map(e => e.offsetHeight)"
     )
-    assert len(high) == 30 and max(high) <= 14 * 22  # of 300 letters
+    assert len(high) == 30 and max(high) <= 14 * 22  # of 310 letters
 
 
 def tap(browser, element) -> None:
