@@ -581,7 +581,7 @@ def test_a_heat_map_has_its_numbers_its_colours_and_what_it_says_instead():
     styles = [a["style"] for a in of_kind(found, "td") if "style" in a]
     assert styles == ["background:#440154;color:#ffffff", "background:#fde725;color:#000000"]
     heads = [text for text in found.texts["figcaption"] if "steps to converge" in text]
-    assert heads == ["steps to converge over the seeds that converged 10  1000"]
+    assert heads == ["steps to converge 10  1000 over the seeds that converged"]
     assert found.texts["h2"][0] == "Sweep of rate"
 
 
