@@ -46,7 +46,7 @@ MARKS = (
 )
 BANDS = 12  # curves up to which their bands are drawn
 NUMBERED = 24  # curves up to which a number stands at the end of each
-WIDE, HIGH = 0.12, 0.055  # of such a label, as parts of a chart
+LETTER, HIGH = 0.028, 0.055  # of such a label, as parts of a chart on a phone
 
 
 class Dot(NamedTuple):
@@ -308,18 +308,6 @@ def scales(chart: Chart) -> tuple[Scale, Scale]:
     return across, Scale.over(np.concatenate([y, seen]), chart.log[1])
 
 
-def _spread(wanted: Sequence[float], apart: float) -> list[float]:
-    """Heights near the wanted ones, at least so far apart, within [0, 1]."""
-    order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    placed = list(wanted)
-    for before, k in zip([None, *order], order, strict=False):
-        if before is not None:
-            placed[k] = max(placed[k], placed[before] + apart)
-    for after, k in zip([None, *order[::-1]], order[::-1], strict=False):
-        placed[k] = min(placed[k], 1 if after is None else placed[after] - apart)
-    return placed
-
-
 class End(NamedTuple):
     """A label at the ends of curves: places are parts of the box, from its left and its top."""
 
@@ -341,49 +329,72 @@ class End(NamedTuple):
         text = f"{first}-{last}" if is_range else self.numbers
         return text if len(text) <= 5 else f"{first} +{count - 1}"
 
+    @property
+    def wide(self) -> float:
+        """With what keeps it from the next one."""
+        return LETTER * (len(self.text) + 1)
+
 
 def ends(chart: Chart, across: Scale, up: Scale) -> Iterator[End]:
     """The labels at the ends of the groups' curves; none where they are too many to number.
 
-    A label that would have to move by more than its height is shared with the one next to it.
+    No two lie on one another. A label that would have to move by more than its height is shared
+    with the one next to it.
     """
     if len(chart.groups) > NUMBERED:
         return
-    found = []
+    together: list[list[tuple]] = []  # group, left, top
+    for tip in sorted(_tips(chart, across, up), key=lambda tip: tip[2]):
+        near = [t for t in together if math.dist(tip[1:], t[0][1:]) < HIGH / 3]
+        if near:  # in one place, as far as eyes tell
+            near[0].append(tip)
+        else:
+            together.append([tip])
+    while together:
+        together.sort(key=_height)
+        labels = [_label(tips) for tips in together]
+        heights = _spread(labels)
+        moved = [abs(height - end.height) for height, end in zip(heights, labels, strict=True)]
+        k = int(np.argmax(moved))
+        if moved[k] <= HIGH:
+            yield from (e._replace(height=at) for e, at in zip(labels, heights, strict=True))
+            return
+        beside = [i for i, end in enumerate(labels) if i != k and _is_beside(end, labels[k])]
+        places = [(end.left, end.height) for end in labels]
+        i = min(beside, key=lambda i: math.dist(places[i], places[k]))
+        together[k].extend(together[i])
+        del together[i]
+
+
+def _tips(chart: Chart, across: Scale, up: Scale) -> Iterator[tuple]:
     for curve in chart.curves:
         x, y = across.at(curve.x), up.at(curve.y)
         seen = np.flatnonzero(np.isfinite(x) & (y >= 0) & (y <= 1))
         if curve.group is not None and curve.run is None and seen.size:
-            found.append((curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])))
-    found.sort(key=lambda end: end[1])
-    columns: list[list[tuple]] = []  # of those whose labels could lie on one another
-    for end in found:
-        if columns and end[1] < min(columns[-1][-1][1] + WIDE, columns[-1][0][1] + 3 * WIDE):
-            columns[-1].append(end)
-        else:
-            columns.append([end])
-    for column in columns:
-        for together, height in _shared(column, HIGH):
-            together = sorted(together)
-            tips = [(left, top) for _, left, top in together]
-            yield End([group for group, _, _ in together], tips, max(tips)[0], height)
+            yield curve.group, float(x[seen[-1]]), 1 - float(y[seen[-1]])
 
 
-def _shared(column: Sequence[tuple], apart: float) -> list[tuple[list[tuple], float]]:
-    """Ends of curves, by what label they share, with its height: all at least so far apart."""
-    labels: list[list[tuple]] = []
-    for end in sorted(column, key=lambda end: end[2]):
-        if labels and end[2] < labels[-1][0][2] + apart / 3:  # in one place, as far as eyes tell
-            labels[-1].append(end)
-        else:
-            labels.append([end])
-    while True:
-        wanted = [sum(end[2] for end in label) / len(label) for label in labels]
-        heights = _spread(wanted, apart)
-        moved = [abs(height - at) for height, at in zip(heights, wanted, strict=True)]
-        k = int(np.argmax(moved))
-        if moved[k] <= apart or len(labels) == 1:
-            return list(zip(labels, heights, strict=True))
-        gaps = {i: wanted[i + 1] - wanted[i] for i in (k - 1, k) if 0 <= i < len(labels) - 1}
-        i = min(gaps, key=gaps.__getitem__)
-        labels[i : i + 2] = [[*labels[i], *labels[i + 1]]]
+def _height(tips: Sequence[tuple]) -> float:
+    return sum(top for *_, top in tips) / len(tips)
+
+
+def _label(tips: Sequence[tuple]) -> End:
+    groups, *places = zip(*sorted(tips), strict=True)
+    return End(groups, list(zip(*places, strict=True)), max(places[0]), _height(tips))
+
+
+def _is_beside(a: End, b: End) -> bool:
+    """Whether they would lie on one another at one height."""
+    return a.left < b.left + b.wide and b.left < a.left + a.wide
+
+
+def _spread(labels: Sequence[End]) -> list[float]:
+    """Heights near the wanted ones, within [0, 1]: of two side by side HIGH apart."""
+    placed = [label.height for label in labels]
+    for k, a in enumerate(labels):
+        above = [placed[i] + HIGH for i, b in enumerate(labels[:k]) if _is_beside(a, b)]
+        placed[k] = max(placed[k], *above, 0)
+    for k, a in reversed([*enumerate(labels)]):
+        below = [placed[i] - HIGH for i, b in enumerate(labels) if i > k and _is_beside(a, b)]
+        placed[k] = min(placed[k], *below, 1)
+    return placed

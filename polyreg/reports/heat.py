@@ -10,8 +10,13 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from polyreg.reports.chart import Scale
-from polyreg.reports.panels import Panel
+from polyreg.reports.panels import ERROR, GAP, STEPS, Panel
 
+OVER = {  # which seeds of a combination a metric's mean is over
+    STEPS.name: "over the seeds that converged",
+    ERROR.name: "over the seeds that did not diverge",
+    GAP.name: "over the seeds that neither converged nor diverged",
+}
 VIRIDIS = [to_hex(colour) for colour in colormaps["viridis"](range(256))]
 
 
@@ -34,6 +39,11 @@ class Map(NamedTuple):
     low: float  # nan: there is no number
     high: float
     has_spread: bool  # in some cell
+
+    @property
+    def over(self) -> str:
+        """Which seeds its means are over; empty: not known."""
+        return OVER.get(self.metric, "")
 
 
 def by_metric(panels: Sequence[Panel]) -> list[Map]:

@@ -39,8 +39,12 @@ def _side_by_side(axes: Any, chart: Chart) -> None:
         if log:
             getattr(axes, f"set_{name}scale")("log")
             axes.minorticks_off()
-            ticks = scale.ticks()
-            getattr(axes, f"set_{name}ticks")(ticks, [number(tick, 1e6) for tick in ticks])
+        ticks = scale.ticks()
+        texts = [number(tick, 1e6) for tick in ticks]
+        if len(set(texts)) == len(texts):  # else matplotlib's, with an offset
+            getattr(axes, f"set_{name}ticks")(ticks, texts)
+    axes.tick_params(labelsize=8.5)
+    axes.yaxis.set_label_coords(-0.13, 0.5)  # left of the widest numbers, within the figure
     if chart.diagonal:
         axes.plot([up.low, up.high], [up.low, up.high], color=QUIET, lw=1)
     for points in chart.points:
@@ -63,7 +67,8 @@ def _side_by_side(axes: Any, chart: Chart) -> None:
         colour, dash = _look(curve.group)
         if curve.low is not None and curve.high is not None and chart.banded:
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, lw=0)
-        alone = {"marker": "_"} if len(curve.x) == 1 else {}
+        single = {"marker": _mark(curve.group), "ms": 6, "mew": 0.5, "clip_on": False}
+        alone = single if len(curve.x) == 1 else {}
         axes.plot(curve.x, curve.y, color=colour, lw=1.5, ls=dash, **alone)
     for end in ends(chart, across, up):
         axes.text(
@@ -107,7 +112,8 @@ def _heat_map(axes: Any, shown: Map) -> None:
     """The first panel of a metric; numbers where they have room."""
     panel, squares = shown.panels[0]
     title = f"{shown.metric} · {panel.title}" if panel.title else shown.metric
-    axes.set_title(short(title, 66), loc="left", fontsize=9.5, **PLAIN)
+    lines = [short(title, 66), shown.over] if shown.over else [short(title, 66)]
+    axes.set_title("\n".join(lines), loc="left", fontsize=9.5, **PLAIN)
     axes.imshow(
         [[to_rgb(square.colour or "#e4e7eb") for square in row] for row in squares], aspect="auto"
     )

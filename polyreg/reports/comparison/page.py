@@ -8,7 +8,7 @@ is escaped, and the page's own policy runs no script but page.js; without it the
 import base64
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def _template() -> Template:
     environment.tests["finite"] = math.isfinite
     drawing = (
         about, axis, band, by_metric, ends, estimates, grid, is_number, line, notes,
-        numeric_columns, own, points, scales, spread, told, truths,
+        own, points, scales, spread, told, truths,
     )  # fmt: skip
     environment.globals |= {function.__name__: function for function in drawing}
     return environment.get_template("page.html")
@@ -187,18 +187,13 @@ def is_number(text: str) -> bool:
     return True
 
 
-def numeric_columns(rows: Sequence[Sequence[str]]) -> set[int]:
-    """Which columns of a table hold numbers: in one row at least, as `auto` may be in others."""
-    return {k for row in rows for k, text in enumerate(row) if is_number(text)}
-
-
 def about(chart: Chart) -> str:
     """A chart in words, for those who do not see it."""
     groups = ", ".join(str(group + 1) for group in chart.groups) or "none"
     return f"{chart.title}: {chart.names[1]} against {chart.names[0]}; curves of {groups}"
 
 
-def told(chart: Chart, across: Scale) -> dict[str, list]:
+def told(chart: Chart, across: Scale, up: Scale) -> dict[str, list]:
     """What a pointer shows: the groups' numbers, to six digits; curves on one grid share it.
 
     Of so many curves that the page would be too large, some of their points, the ends among them.
@@ -215,6 +210,7 @@ def told(chart: Chart, across: Scale) -> dict[str, list]:
     order = {key: k for k, key in enumerate(grids)}
     return {
         "x": [across.low, across.high, across.log],
+        "y": [up.low, up.high, up.log],
         "grids": [rounded(x) for x in grids.values()],
         "curves": [
             [c.group, order[c.x.tobytes()]]

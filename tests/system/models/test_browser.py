@@ -413,6 +413,50 @@ def test_heat_maps_that_have_room_are_whole(browser, tmp_path):
         assert len(hidden) == 2 and np.max(hidden) <= 1
 
 
+@pytest.mark.parametrize("size", [PHONE, (700, 844), (1400, 900)])
+def test_heat_maps_of_several_panels_are_whole_below_one_another(browser, tmp_path, size):
+    found = comparison([f"rate {rate}" for rate in RATES], 5, is_sweep=False)
+    at = np.full((4, 3), -1)
+    panels = [
+        Panel(metric, f"noise {noise}", ("rate", "degree"), RATES[:4], ["1", "2", "3"],
+              at + 100.0, at + 2.0, [["not converged"] * 3] * 4, at)
+        for metric in ("steps to converge", "distance")
+        for noise in (0, 0.5, 1, 2)
+    ]  # fmt: skip
+    swept = Sweep("Sweep of rate", panels, ["rate"], [["0.1"]], [0])
+    file = tmp_path / "panels.html"
+    file.write_text(page.render(found._replace(sweeps=[swept])), encoding="utf-8")
+    opened(browser, file.as_uri(), size)
+    hidden = browser.execute_script(
+        "return [...document.querySelectorAll('.map .scroll')].map("
+        "e => [e.scrollWidth - e.clientWidth, e.scrollHeight - e.clientHeight])"
+    )
+    assert len(hidden) == 2 and np.max(hidden) <= 1
+
+
+def test_all_cells_of_combinations_stand_to_the_right(browser, tmp_path):
+    found = comparison([f"rate {rate}" for rate in RATES], 5, is_sweep=False)
+    rows = [["auto", "sgd", "-", "12"], ["0.1", "adam", "-", "-"]]
+    swept = Sweep("Sweep", [], ["rate", "optimizer", "diverged", "steps"], rows, [0, 1])
+    file = tmp_path / "rows.html"
+    file.write_text(page.render(found._replace(sweeps=[swept])), encoding="utf-8")
+    opened(browser, file.as_uri())
+    aligned = browser.execute_script(
+        "return [...document.querySelectorAll('.combinations :is(td, thead th + th)')].map("
+        "e => getComputedStyle(e).textAlign)"
+    )
+    assert aligned == ["right"] * 12
+
+
+def test_names_of_runs_have_room(browser, made_up):
+    opened(browser, (made_up / "long.html").as_uri(), (1400, 900))
+    browser.find_element("id", "each").click()
+    high = browser.execute_script(
+        "return [...document.querySelectorAll('.the-runs td.title')].map(e => e.offsetHeight)"
+    )
+    assert len(high) == 30 and max(high) <= 14 * 22  # of 310 letters
+
+
 def tap(browser, element) -> None:
     """Click on it where it is not under the bar."""
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
@@ -518,6 +562,34 @@ def test_a_pointer_reads_groups_by_number_and_name_not_each_run(browser, made_up
     x = float(until("return document.querySelector('.tip .at').textContent")[3:])
     assert np.isclose(float(said[2][1].split()[0]), x + 2, rtol=1e-4)
     assert until("return document.documentElement.scrollWidth") <= size[0]
+
+
+@pytest.mark.parametrize("size", [PHONE, (1400, 700)])
+@pytest.mark.parametrize("block", ["start", "center", "end"])
+def test_of_many_curves_a_pointer_reads_the_nearest_within_the_window(
+    browser, made_up, size, block
+):
+    until = opened(browser, (made_up / "forty.html").as_uri(), size)
+    plot = browser.find_element("css selector", ".chart .plot")
+    browser.execute_script(f"arguments[0].scrollIntoView({{block: '{block}'}})", plot)
+    x, y = (
+        f"const b = document.querySelector('.chart .plot').getBoundingClientRect(); return {part}"
+        for part in ("b.x + 0.7 * b.width", "b.y + 0.75 * b.height")
+    )
+    event = {"type": "mouseMoved", "x": until(x), "y": until(y)}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+    said = until(TOLD_LINES)
+    assert len(said) == (8 if size == PHONE else 12)
+    values = [float(value.split()[0]) for _, value, _ in said]
+    scale = page.scales(comparison(["n"] * 40, 1, is_sweep=False).charts[0])[1]
+    off = np.abs(scale.at(np.array(values)) - 0.25)
+    assert np.all(np.diff(off) > -1e-3) and off[0] < 0.02
+    left, top, right, bottom = until(
+        "const b = document.querySelector('.tip:not([hidden])').getBoundingClientRect();"
+        "return [b.left, b.top, b.right, b.bottom]"
+    )
+    bar = until("return document.querySelector('nav').getBoundingClientRect().bottom")
+    assert left >= 0 and right <= size[0] and max(bar, 0) <= top and bottom <= size[1]
 
 
 def test_an_error_in_a_script_would_be_seen(browser, tmp_path):

@@ -139,10 +139,11 @@ def test_the_first_heat_map_of_a_sweep_is_drawn_with_its_numbers():
     mean = np.array([[10.0, 1000.0], [np.nan, np.nan]])
     said = [["", ""], ["diverged", "not tried"]]
     names = ("momentum", "rate"), ["0", "0.9"], ["0.1", "0.2"]
-    panel = Panel("steps", "noise 1", *names, mean, mean, said, np.full((2, 2), -1))
+    panel = Panel("steps to converge", "noise 1", *names, mean, mean, said, np.full((2, 2), -1))
     found = side_by_side(2)._replace(sweeps=[Sweep("Sweep", [panel, panel], [], [], [])])
     heat, *charts = comparison(found).axes
-    assert heat.get_title(loc="left") == "steps · noise 1" and len(charts) == 5
+    title = "steps to converge · noise 1\nover the seeds that converged"
+    assert heat.get_title(loc="left") == title and len(charts) == 5
     assert texts(heat) == ["10", "1000", "diverged", "not tried"]
     [image] = heat.get_images()
     assert [to_hex(c) for c in image.get_array()[0]] == ["#440154", "#fde725"]
@@ -163,6 +164,32 @@ def test_a_heat_map_of_any_size_is_drawn(tmp_path, rows, columns):
     assert apart([label.get_window_extent() for label in heat.get_xticklabels()])
     assert apart([axes.get_tightbbox() for axes in figure.axes])
     assert heat.get_tightbbox().x0 > 0
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.2345e-4, 1, 12345, 999999, 1.5e12])
+@pytest.mark.parametrize("log", [False, True])
+def test_names_and_numbers_of_an_axis_are_whole_and_apart(tmp_path, scale, log):
+    y = np.geomspace(1e-9, 1e9, 50) * scale if log else X * scale
+    chart = Chart("t", ("step", "gap"), [Curve(0, X, y)], log=(False, log))
+    figure = comparison(side_by_side(1)._replace(charts=[chart, chart]))
+    figure.savefig(tmp_path / "axis.png")
+    for axes in figure.axes[:2]:
+        name, *ticks = [axes.yaxis.label, *axes.get_yticklabels()]
+        shown = [text.get_window_extent() for text in ticks if text.get_text()]
+        ends = axes.get_window_extent()
+        kept = [box for box in shown if ends.y0 - 9 <= (box.y0 + box.y1) / 2 <= ends.y1 + 9]
+        assert name.get_window_extent().x1 <= min(box.x0 for box in kept)
+        assert name.get_window_extent().x0 >= 0
+    left, right = figure.axes[:2]
+    assert left.get_tightbbox().x1 < right.get_tightbbox().x0
+
+
+def test_a_curve_of_one_step_is_seen_at_the_edge_of_its_chart():
+    curves = [Curve(0, np.array([1.0]), np.array([5.0])), Curve(1, X + 2, X + 6)]
+    found = side_by_side(2)._replace(charts=[Chart("t", ("x", "y"), curves)])
+    alone, _ = comparison(found).axes[0].get_lines()
+    assert alone.get_marker() == MARKS[0].marker and not alone.get_clip_on()
+    assert alone.get_markersize() >= 5
 
 
 def test_points_of_a_group_have_its_mark():

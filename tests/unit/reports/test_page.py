@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from polyreg.reports import panels
 from polyreg.reports.chart import (
     DARK,
     DASHES,
@@ -338,15 +339,29 @@ def test_labels_that_have_room_keep_their_own():
     assert [label.text for label in labels_of(0.2, 0.4, 0.43, 0.9)] == ["4", "3", "2", "1"]
 
 
-def test_labels_of_curves_that_end_side_by_side_do_not_lie_on_one_another():
+@pytest.mark.parametrize("width, high", [(0.25, 0), (1, 0), (2, 0), (2, 0.3)])
+def test_labels_of_curves_that_end_side_by_side_do_not_lie_on_one_another(width, high):
+    """On a phone, where a letter is 7.5 of 262 pixels wide and a label 15 of 270 high."""
     random = np.random.default_rng(0)
+    letter = 7.5 / 262
     for _ in range(50):
-        lasts = np.sort(random.uniform(-0.2, 0.05, 12))
-        curves = [Curve(k, np.array([-1, x]), np.array([0, 0.5])) for k, x in enumerate(lasts)]
+        lasts = np.sort(random.uniform(1 - width, 1, 12))
+        tops = random.permutation(0.5 + high * random.uniform(-1, 1, 12))
+        curves = [
+            Curve(k, np.array([-1, x]), np.array([0, top]))
+            for k, (x, top) in enumerate(zip(lasts, tops, strict=True))
+        ]
         found = list(ends(chart(*curves), Scale(-1, 1), Scale(0, 1)))
         assert sorted(k for label in found for k in label.groups) == list(range(12))
-        for a, b in itertools.combinations(found, 2):
-            assert abs(a.left - b.left) > 0.1 or abs(a.height - b.height) > 0.054
+        for a, b in itertools.combinations(sorted(found, key=lambda label: label.left), 2):
+            apart = b.left - a.left >= letter * len(a.text)
+            assert apart or abs(a.height - b.height) > 0.054
+
+
+def test_curves_that_end_far_from_one_another_at_one_height_have_labels_of_their_own():
+    curves = [Curve(k, np.array([-1, x]), X[:2] * 0 + 0.5) for k, x in enumerate((-0.9, -0.7, 0.9))]
+    found = list(ends(chart(*curves), Scale(-1, 1), Scale(0, 1)))
+    assert [(label.text, label.height) for label in found] == [("1", 0.5), ("2", 0.5), ("3", 0.5)]
 
 
 def test_the_title_of_a_shared_label_has_all_its_numbers():
@@ -530,7 +545,9 @@ def test_what_did_not_finish_is_marked_at_its_chip_with_the_reason():
 def test_names_are_whole_however_long():
     name = "columns " + "very_long_name, " * 20 + "last"
     found = read(whole([group(name)], tables=[Table("Metrics", [Column("steps", [1.0])])]))
-    assert found.texts["span"].count(name) == 3  # chip, table, table of runs
+    assert found.texts["span"].count(name) == 2  # chip, table
+    [row] = found.tables["The runs"][1:]
+    assert row[:2] == ["1", f"{name} in MLflow"]  # whose name there is MLflow's
 
 
 def test_what_all_have_in_common_is_said_at_the_top():
@@ -564,7 +581,7 @@ def test_a_heat_map_has_its_numbers_its_colours_and_what_it_says_instead():
     styles = [a["style"] for a in of_kind(found, "td") if "style" in a]
     assert styles == ["background:#440154;color:#ffffff", "background:#fde725;color:#000000"]
     heads = [text for text in found.texts["figcaption"] if "steps to converge" in text]
-    assert heads == ["steps to converge 10  1000"]
+    assert heads == ["steps to converge 10  1000 over the seeds that converged"]
     assert found.texts["h2"][0] == "Sweep of rate"
 
 
@@ -605,9 +622,23 @@ def test_a_cell_and_a_row_of_a_sweep_are_labels_of_their_groups_box():
     assert found.tables["Combinations"][1:] == [["1", "0.1", "9"], ["–", "0.2", "?"]]
 
 
-def test_a_column_of_numbers_stands_to_the_right_whatever_else_is_in_it():
-    rows = [["auto", "sgd", "1,408"], ["0.1", "adam", "-"], ["0.5 ± 0.1", "", "2 of 5"]]
-    assert page.numeric_columns(rows) == {0, 2}
+def test_a_heat_map_says_over_which_seeds_its_means_are_and_the_table_over_which():
+    sweep = heated(np.ones((2, 2)))
+    metrics = (panels.STEPS, panels.ERROR, panels.GAP)
+    parts = [sweep.panels[0]._replace(metric=metric.name) for metric in metrics]
+    found = read(whole([group()] * 3, sweeps=[sweep._replace(panels=parts)]))
+    assert [" ".join(text.split()) for text in found.texts["figcaption"]] == [
+        "steps to converge over the seeds that converged",
+        "distance to the truth, E (p - q)^2 over the seeds that did not diverge",
+        "gap to the optimum over the seeds that neither converged nor diverged",
+    ]
+    assert any("means over all the seeds that did not diverge" in p for p in found.texts["p"])
+
+
+def test_several_sweeps_are_numbered():
+    sweep = heated(np.ones((2, 2)))
+    found = read(whole([group()] * 3, sweeps=[sweep, sweep]))
+    assert found.texts["h2"][:2] == ["Sweep 1: Sweep of rate", "Sweep 2: Sweep of rate"]
 
 
 def test_numbers_stand_out_from_every_colour_of_a_heat_map():

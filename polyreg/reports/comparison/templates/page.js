@@ -87,15 +87,19 @@ const measure = () => {
 new ResizeObserver(measure).observe(bar);
 if (fold) fold.addEventListener("change", measure);
 
-const limit = () => (innerWidth < 600 ? 8 : 16);
+// What a pointer reads: few lines, of many curves the nearest ones, inside the window.
+const ceiling = () => Math.max(0, bar.getBoundingClientRect().bottom) + 4;
+const limit = () => Math.max(3, Math.min(innerWidth < 600 ? 8 : 12, (innerHeight - ceiling() - 60) / 20 | 0));
 for (const plot of every(".chart .plot")) {
-  const {x: [low, high, log], grids, curves} = JSON.parse(plot.querySelector("script").textContent);
+  const {x: [low, high, log], y: [bottom, top, isLog], grids, curves} = JSON.parse(plot.querySelector("script").textContent);
   if (!curves.length) continue;
   const rule = make("rule", plot), tip = make("tip", plot);
   const hide = () => { rule.hidden = tip.hidden = true; };
   hide();
-  let at = 0.5;
-  const to = v => log ? Math.log(v / low) / Math.log(high / low) : (v - low) / (high - low);
+  let at = 0.5, height = null;
+  const along = (v, a, b, log) => log ? Math.log(v / a) / Math.log(b / a) : (v - a) / (b - a);
+  const to = v => along(v, low, high, log);
+  const away = line => Math.abs(along(line[1], bottom, top, isLog) - height);
   const show = () => {
     const lines = [];
     let near = null;
@@ -113,6 +117,8 @@ for (const plot of every(".chart .plot")) {
     rule.style.left = `${100 * to(near)}%`;
     tip.replaceChildren();
     make("at", tip).textContent = `at ${digits(near)}`;
+    if (lines.length > limit() && height !== null) lines.sort((a, b) => away(a) - away(b));
+    tip.classList.toggle("many", lines.length > 4);
     for (const [group, y, a, b, x] of lines.slice(0, limit())) {
       const line = make("told", tip);
       line.append(one(group === null ? ".truth-key" : `#k${group} .key`).cloneNode(true));
@@ -128,10 +134,16 @@ for (const plot of every(".chart .plot")) {
     const right = to(near) < 0.5;
     tip.style.left = right ? "auto" : "2%";
     tip.style.right = right ? "2%" : "auto";
+    tip.style.top = "";
+    const box = tip.getBoundingClientRect(), lowest = innerHeight - 6 - box.height;
+    if (box.top > lowest || box.top < ceiling()) {
+      tip.style.top = `${Math.max(ceiling(), Math.min(box.top, lowest)) - plot.getBoundingClientRect().top}px`;
+    }
   };
   const point = event => {
     const box = plot.getBoundingClientRect();
     at = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+    height = 1 - (event.clientY - box.top) / box.height;
     show();
   };
   plot.addEventListener("pointermove", point);
