@@ -521,7 +521,8 @@ def test_what_there_is_of_a_sweep_that_was_interrupted_is_shown_and_the_rest_cou
     found = read(CompareConfig(filter="params.degree = '2'"))
     assert found.notes[0].startswith(f"The sweep {parent} is KILLED: only the ")
     client.set_terminated(parent, "FINISHED")
-    assert read(CompareConfig(runs=parent)).sweeps[0].notes[0] == "4 of 6 runs are there."
+    told = f"The sweep {parent} is FINISHED: 4 of 6 runs are there."
+    assert read(CompareConfig(runs=parent)).notes == [told]
 
 
 def test_a_run_named_beside_its_sweep_is_there_once(store):
