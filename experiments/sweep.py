@@ -20,6 +20,7 @@ from experiments.lifecycle import Stop, exit_codes, patience
 from polyreg.config import SweepConfig
 from polyreg.errors import Unreachable
 from polyreg.options import command, extra_option, params, same_options
+from polyreg.text import plural
 
 
 @command(SweepConfig, help=__doc__)
@@ -95,7 +96,7 @@ def main(config: SweepConfig, resume: str, tracking_uri: str) -> None:
                     "every run diverged; lower --learning-rates, or use auto"
                 )
         name = run_name(config, best.config)
-        click.echo(f"best    {run.id_of(best.id)}: {name}, {best.steps:,} steps")
+        click.echo(f"best    {run.id_of(best.id)}: {name}, {plural(best.steps, 'step')}")
         say(run.news)
 
 
