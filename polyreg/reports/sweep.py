@@ -128,7 +128,8 @@ def told(config: SweepConfig, rows: Iterable[Row], best: Row) -> str:
     )
     return (
         f"best of {plural(len(rows), 'run')}: {run_name(config, best.config)}, "
-        f"{plural(best.steps, 'step')}, expected loss {best.gap:.2g} above the optimum, run {best.id}; "
+        f"{plural(best.steps, 'step')}, expected loss {best.gap:.2g} above the optimum, "
+        f"run {best.id}; "
         f"{converged:,} converged, {diverged:,} diverged"
     )
 
