@@ -21,7 +21,7 @@ WORDS = {
     "intercept": "intercept {}",
 }
 EVERYWHERE = ("kind", "name", "degree", "data", EXPLAINED)  # compared between kinds, too
-FEW = 3  # options in a name up to which defaults are among them
+FEW = 4  # options in a name up to which defaults are among them
 ROOM = 40  # characters of a value, unless they differ beyond
 
 
@@ -56,7 +56,7 @@ def names_of(
     columns: dict[str, list[str]],
     usual: dict[str, str],
 ) -> list[str]:
-    """The options that differ, in words: of many, those that are none of the defaults."""
+    """The options that differ, in words: of many, the degree and those that are no defaults."""
     if len(groups) == 1:
         [group] = groups
         several = " · ".join(word(*one) for one in notable(told[0], usual))
@@ -66,8 +66,11 @@ def names_of(
     for k in range(len(groups)):
         own = [(name, short[name][values[k]]) for name, values in columns.items() if values[k]]
         if len(own) > FEW:
-            given = [(name, value) for name, value in own if value != usual.get(name)]
-            own = given or own[:1]
+            own = [
+                (name, value)
+                for name, value in own
+                if value != usual.get(name) or name in ("kind", "degree")
+            ] or own[:1]
         names.append(" · ".join(word(name, value) for name, value in own))
     return names
 

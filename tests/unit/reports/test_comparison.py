@@ -288,8 +288,10 @@ def test_of_many_options_those_that_are_defaults_are_not_named():
         trained(), trained(degree=4), trained(noise=1.0), trained(momentum=0.5),
         trained(batch_size=8, degree=5), trained(learning_rate=0.1),
     ]  # fmt: skip
-    assert named(*seen) == ["degree 3", "degree 4", "noise 1", "momentum 0.5",
-                            "degree 5 · batch 8", "rate 0.1"]  # fmt: skip
+    assert named(*seen) == [
+        "degree 3", "degree 4", "degree 3 · noise 1", "degree 3 · momentum 0.5",
+        "degree 5 · batch 8", "degree 3 · rate 0.1",
+    ]  # fmt: skip
 
 
 def test_one_group_of_seeds_has_the_name_of_its_options():
