@@ -40,15 +40,19 @@ def brief(value: float) -> str:
     return number(float(f"{value:.2g}"), plain_below=1e5)
 
 
-def plus_minus(value: float, spread: float) -> str:
-    """A mean as far as its spread leaves it digits: 115 ± 52, 0.0996 ± 2.0e-4; nan: no spread."""
-    if not math.isfinite(spread) or not math.isfinite(value):
+def precise(value: float, spread: float) -> str:
+    """A mean with the digits that its spread leaves it, to the second of the spread's own."""
+    if not (math.isfinite(spread) and math.isfinite(value)) or spread <= 1e-9 * abs(value):
         return number(value)
-    if spread <= 1e-9 * abs(value):  # of rounding
-        return number(value)
-    last = math.floor(math.log10(spread)) - 1  # the place of the second digit of the spread
+    last = math.floor(math.log10(spread)) - 1
     digits = min(max(math.floor(math.log10(abs(value))) - last + 1, 2), 15) if value else 1
-    return f"{number(value, digits=digits)} ± {brief(spread)}"
+    return number(value, digits=digits)
+
+
+def plus_minus(value: float, spread: float) -> str:
+    """A mean and its spread: 115 ± 52, 0.0996 ± 2e-4; one of rounding alone is left out."""
+    is_spread = math.isfinite(spread) and math.isfinite(value) and spread > 1e-9 * abs(value)
+    return precise(value, spread) + (f" ± {brief(spread)}" if is_spread else "")
 
 
 def plural(count: int, what: str) -> str:

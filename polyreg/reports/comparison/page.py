@@ -32,7 +32,7 @@ from polyreg.reports.chart import (
     scales,
 )
 from polyreg.reports.heat import VIRIDIS, by_metric
-from polyreg.text import brief, clean, number, plural, short
+from polyreg.text import brief, clean, number, plural, precise, short
 
 FOLDER = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
@@ -58,7 +58,14 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    texts = {"number": number, "brief": brief, "plural": plural, "short": short, "clean": clean}
+    texts = {
+        "number": number,
+        "precise": precise,
+        "brief": brief,
+        "plural": plural,
+        "short": short,
+        "clean": clean,
+    }
     environment.filters |= texts | {"place": place, "percent": "{:.2%}".format}
     looks = {"LIGHT": LIGHT, "DARK": DARK, "DASHES": DASHES, "MARKS": MARKS, "VIRIDIS": VIRIDIS}
     environment.globals |= looks | {"nan": math.nan, "NUMBERED": NUMBERED}
