@@ -254,6 +254,11 @@ def test_what_the_stop_rule_left_makes_no_best():
     assert column(found, "distance to the truth").best == frozenset()
 
 
+def test_a_run_that_ended_above_the_tolerance_is_not_as_near_as_one_within():
+    found = comparison(trained(gap=2e-3, stop="batch"), trained(gap=9e-4))
+    assert column(found, "distance to the truth").best == {1}
+
+
 def test_a_smaller_tolerance_is_nearer_and_no_slower():
     seen = [trained(steps=n, gap=g, tolerance=g) for n, g in ((30, 1e-3), (60, 1e-9))]
     found = comparison(*seen)
