@@ -1,7 +1,6 @@
 """Charts and tables of runs side by side as plain data, which page and figures both draw.
 
-What they must agree on is here: the looks of the runs, the axes with their ticks, and where the
-curves' numbers stand.
+What they must agree on is here: looks, axes with their ticks, and where curves' numbers stand.
 """
 
 import math
@@ -24,8 +23,7 @@ class Mark(NamedTuple):
 
 
 # Twelve colours apart for normal, red-blind and green-blind eyes (12 in CIELAB at least), at 3:1 on
-# their paper; seven dashes, each with its mark, so that 84 groups differ, and lines under others
-# show through.
+# their paper; seven dashes, each with its mark: 84 groups differ, lines under others show through.
 LIGHT = (
     "#1f5fbf", "#d35f00", "#00876c", "#c0489f", "#5b4a00", "#2b97c8",
     "#ac0c35", "#8d07ee", "#004264", "#f316fe", "#620e8f", "#0c02ba",
@@ -156,6 +154,8 @@ class Term(NamedTuple):
 
     @property
     def known(self) -> str:
+        if (count := len(self.truths)) > 2:
+            return f"{count} truths: the lines"
         return ", ".join(f"{name} {number(value)}" for name, value in self.truths)
 
     def scale(self) -> "Scale":

@@ -316,6 +316,13 @@ def test_a_truth_is_called_that_of_the_runs_that_have_it():
     assert found.coefficients[0].truths == ["truth of runs 1, 2"]
 
 
+def test_many_truths_are_lines_in_a_panel_and_named_in_the_table():
+    seen = [one for k in (1.0, 2.0, 3.0) for one in real(1, coefficients=(k, k), max_steps=5)]
+    [found] = comparison(*seen).coefficients
+    assert found.terms[0].known == "3 truths: the lines"
+    assert found.truths == ["truth of run 1", "truth of run 2", "truth of run 3"]
+
+
 @pytest.mark.parametrize(
     "numbers, text", [([1], "1"), ([1, 2, 4], "1, 2, 4"), ([1, 2, 3, 5, 7, 8, 9], "1-3, 5, 7-9")]
 )
