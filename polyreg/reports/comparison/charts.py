@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from polyreg.reports import chart
-from polyreg.reports.comparison.groups import Together, has_diverged, saw
+from polyreg.reports.comparison.groups import Together, saw
 from polyreg.reports.comparison.runs import SAMPLE, Seen
 from polyreg.sgd.sweep import quartiles, sampled
 from polyreg.text import INFINITE, plural, ranges
@@ -221,7 +221,7 @@ def learned_together(k: int, group: Together, found: dict, by_degree: bool) -> I
         at, parts = np.array(x), np.quantile(rows, (0.25, 0.5, 0.75), axis=0)
     else:
         taken = [int(steps[-1]) for steps, _ in curves]
-        lost = [has_diverged(group[i]) for i in found]
+        lost = [group[i].past.diverged for i in found]
         rows = [
             sampled(np.maximum(steps, 1), values, gone, max(taken))
             for (steps, values), gone in zip(curves, lost, strict=True)

@@ -1,6 +1,7 @@
 """Groups of runs: those that differ in the seed alone are repetitions of one."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ def groups(seen: Sequence[Seen]) -> list[list[Seen]]:
     A second run of the same seed is a group of its own, as are the runs of each sweep.
     """
     found: dict[tuple, list[Seen]] = {}
+    met: Counter[tuple] = Counter()  # how often each run of the same options and seed
     for number, one in enumerate(seen):
         given = options(one)
         seed = given.pop("seed", None)
@@ -36,10 +38,8 @@ def groups(seen: Sequence[Seen]) -> list[list[Seen]]:
             continue
         table = "" if one.is_drawn else one.past.tags.get("data.sha256", f"run {number}")
         same = one.kind, one.sweep, table, one.target, *sorted(given.items())
-        again = 0
-        while any(options(other)["seed"] == seed for other in found.get((same, again), [])):
-            again += 1
-        found.setdefault((same, again), []).append(one)
+        found.setdefault((same, met[same, seed]), []).append(one)
+        met[same, seed] += 1
     return list(found.values())
 
 
@@ -63,13 +63,9 @@ def source(data: tuple[str, ...]) -> tuple[str, ...]:
 
 def values(group: Together, name: str) -> list[float]:
     """A metric of those runs of a group that have it; of several, that have not diverged."""
-    kept = [one for one in group if len(group) == 1 or not has_diverged(one)]
+    kept = [one for one in group if len(group) == 1 or not one.past.diverged]
     found = (metric(one, name) for one in kept)
     return [value for value in found if value is not None]
-
-
-def has_diverged(one: Seen) -> bool:
-    return one.past.tags.get("error", "").startswith("diverged")
 
 
 DISTANCE = "distance to the truth"
@@ -86,7 +82,7 @@ def distance(one: Seen) -> float | None:
     That is its gap, and what the best polynomial of its degree leaves.
     """
     gap, left = one.past.metrics.get("loss/gap"), misfit(one)
-    if left is None or gap is None or has_diverged(one):
+    if left is None or gap is None or one.past.diverged:
         return None
     return gap + left
 
@@ -99,7 +95,7 @@ def misfit(one: Seen) -> float | None:
 
 
 def mean(found: Sequence[float]) -> float:
-    """The mean of those that are finite; nan where none is."""
+    """The mean of those that are finite; where none is, the first; nan of none."""
     finite = [value for value in found if abs(value) < INFINITE]
     return float(np.mean(finite)) if finite else found[0] if found else math.nan
 

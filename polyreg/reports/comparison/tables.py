@@ -1,8 +1,6 @@
 """Tables of a comparison, as plain data: a row a group, a column an option or a metric."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from polyreg.polynomials.summary import UNCENTRED
 from polyreg.reports.chart import Cell, Column, Table
@@ -142,27 +140,28 @@ def bests(groups: Sequence[Together], name: str, cells: Sequence[Cell]) -> froze
         if name == "loss/gap" and any(converged(groups[k]) for k in those):
             continue  # the stop rule ended those, and set their gap
         if name == DISTANCE:
-            those |= {k: floor(groups[k], value) for k, value in those.items()}
+            floors = {k: floor(groups[k]) for k in those}
+            those |= {k: least for k, least in floors.items() if least is not None}
         if name == "coef_error/max":
-            for alike in together(those, lambda k: floor(groups[k], math.nan)):
+            for alike in same(those, lambda k: floor(groups[k])):
                 those |= dict.fromkeys(alike, min(those[k] for k in alike))
-        for alike in together(those, lambda k: sorted(without_seed(groups[k]).items())):
-            most = max(alike, key=lambda k: len(groups[k]))
-            those |= dict.fromkeys(alike, those[most])
-        least, most_ = min(those.values()), max(those.values())
-        if least < most_:
-            one = most_ if name == "steps_per_s" else least
-            best |= {k for k, value in those.items() if value == one}
+        for alike in same(those, lambda k: without_seed(groups[k])):
+            largest = max(alike, key=lambda k: len(groups[k]))
+            those |= dict.fromkeys(alike, those[largest])
+        low, high = min(those.values()), max(those.values())
+        if low < high:
+            first = high if name == "steps_per_s" else low
+            best |= {k for k, value in those.items() if value == first}
     return frozenset(best)
 
 
-def together(those: Iterable[int], key: Callable[[int], Any]) -> Iterator[list[int]]:
-    """The groups of equal keys; nan is equal to none."""
-    found: dict[str, list[int]] = {}
+def same(those: Iterable[int], key: Callable[[int], Hashable]) -> list[list[int]]:
+    """Those of equal keys, together; one whose key is None is alike to none."""
+    found: dict[Hashable, list[int]] = {}
     for k in those:
-        of = key(k)
-        found.setdefault(f"{k}: nan" if of != of else repr(of), []).append(k)
-    return iter(list(found.values()))
+        if (of := key(k)) is not None:
+            found.setdefault(of, []).append(k)
+    return list(found.values())
 
 
 def rivalry(name: str, group: Together) -> tuple:
@@ -179,26 +178,26 @@ def rivalry(name: str, group: Together) -> tuple:
     return shared
 
 
-def without_seed(group: Together) -> dict[str, str]:
-    return {name: value for name, value in options(group[0]).items() if name != "seed"}
+def without_seed(group: Together) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in options(group[0]).items() if name != "seed")
 
 
 def competes(name: str, group: Together) -> bool:
     """Steps count where every run has converged, speed where none was trained in a sweep."""
     if name == "steps":
         return converged(group) == len(group)
-    nested = any("mlflow.parentRunId" in one.past.tags or one.sweep is not None for one in group)
+    nested = any(one.past.parent or one.sweep is not None for one in group)
     return name != "steps_per_s" or not nested
 
 
-def floor(group: Together, value: float) -> float:
-    """The distance to the truth, as far as the stop rule did not set it by chance.
+def floor(group: Together) -> float | None:
+    """The distance to the truth, without what the stop rule left of it by chance.
 
-    Where every run has converged, to a gap within the tolerance: what the best polynomial of its
-    degree leaves, and the tolerance. Else the value.
+    That is what the best polynomial of its degree leaves, and the tolerance; None unless every
+    run has converged, to a gap within the tolerance.
     """
     left, gaps = misfit(group[0]), values(group, "loss/gap")
     if left is None or converged(group) < len(group) or not gaps:
-        return value
+        return None
     tolerance = group[0].config.tolerance
-    return rounded(left + tolerance) if max(gaps) <= tolerance else value
+    return rounded(left + tolerance) if max(gaps) <= tolerance else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from polyreg.polynomials.summary import UNCENTRED
 from polyreg.reports.chart import Column, Comparison
 from polyreg.reports.comparison.charts import numbers
+from polyreg.reports.comparison.groups import DISTANCE
 from polyreg.reports.comparison.runs import LOST, Read
 from polyreg.text import aligned, clean, plus_minus, told_apart
 
@@ -13,7 +14,7 @@ SHOWN = {  # metrics, and what their columns are called
     "converged": "converged",
     "steps": "steps",
     "loss/gap": "gap",
-    "distance to the truth": "distance to the truth",
+    DISTANCE: DISTANCE,
     "r2": "r2",
     "residual_sd": "residual_sd",
     "aic": "aic",
