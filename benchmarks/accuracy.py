@@ -21,7 +21,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from statsmodels.regression.linear_model import WLS
 
 from polyreg.config import FitConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.tables.rows import InMemory
 from tests.support import oracle, problems
 

@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.peers.reading import peak_bytes
 from polyreg.cluster import connect, tasks
 from polyreg.config import FitConfig
-from polyreg.least_squares.problem import Passes, Problem, run
+from polyreg.least_squares.fitting import Passes, run
+from polyreg.least_squares.problem import Problem
 from polyreg.tables.parts import Part
 from polyreg.tables.table import Table
 

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 
 from benchmarks.peers.reading import peak_bytes
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.reports import figures
 from polyreg.sgd import kernel, loops, sweep
 from polyreg.sgd.descend import descend

@@ -34,7 +34,8 @@ from sklearn.preprocessing import PolynomialFeatures
 
 from polyreg.config import FitConfig
 from polyreg.least_squares import sums
-from polyreg.least_squares.problem import Passes, Problem, fit, run
+from polyreg.least_squares.fitting import Passes, fit, run
+from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.selection import Selection, labelled
 from polyreg.tables.rows import InMemory
 from tests.support.oracle import digits

@@ -43,7 +43,7 @@ def main(config: PredictConfig) -> None:
             reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
             rows, unknown = Table.open(config.data, None, answer.variables, **reading), ""
             if config.interval == "prediction" and answer.has_errors:
-                rows, unknown = with_weights(rows, config.data, answer.weighted_by, reading)
+                rows, unknown = with_weights(rows, config.data, answer, reading)
             out = Path(config.out)
             if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
                 raise Refused(f"--out {out} is the data itself; choose another name")
@@ -62,14 +62,15 @@ def main(config: PredictConfig) -> None:
         click.echo(f"note: {unknown}", err=True)
 
 
-def with_weights(rows: Any, data: str, name: str | None, reading: dict) -> tuple[Any, str]:
-    """The table with the column of the weights as its last, or why it has none, in words."""
-    from polyreg.polynomials.predictor import unknown_weights
+def with_weights(rows: Any, data: str, answer: Any, reading: dict) -> tuple[Any, str]:
+    """The table with the column of weights or sigma as its last, or why it has none, in words."""
+    from polyreg.polynomials.predictor import unknown_noise
 
+    name = answer.weighted_by
     if name is None:
         return rows, ""
     if not name or name not in dict(rows.schema):
-        return rows, unknown_weights(name).replace("are nan", "are empty")
+        return rows, unknown_noise(name, answer.is_known).replace("are nan", "are empty")
     return type(rows).open(data, None, (*rows.names, name), **reading), ""
 
 
@@ -128,8 +129,9 @@ def report(answer: Any, counts: dict, where: str) -> None:
         )
     if counts["unweighted"]:
         click.echo(
-            f"warning: {counts['unweighted']:,} without an interval, for lack of a weight above 0 "
-            f"in {answer.weighted_by}",
+            f"warning: {counts['unweighted']:,} without an interval, for lack of "
+            f"{'an uncertainty' if answer.is_known else 'a weight'} above 0 in "
+            f"{answer.weighted_by}",
             err=True,
         )
     for note in answer.notes:
@@ -157,7 +159,8 @@ def predicted(
         else:
             weighed = (np.isfinite(weights) & (weights > 0)).all(axis=1)
             known = np.where(weighed, weights[:, 0], 1.0) if weights.size else None
-            prediction, low, high = answer.predict(filled, interval, weights=known)
+            given = {"sigma" if answer.is_known else "weights": known}
+            prediction, low, high = answer.predict(filled, interval, **given)
             low, high = (np.where(weighed, bound, np.nan) for bound in (low, high))
             counts["unweighted"] += int((~weighed & ~missing).sum())
         missing |= ~np.isfinite(prediction)  # so far out that it overflows

@@ -34,6 +34,7 @@ from polyreg.fields import (
     Registered,
     Tabular,
 )
+from polyreg.measured import Measured
 from polyreg.naming import (
     FIT_WORDS,
     SWEEP_WORDS,
@@ -270,7 +271,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered, Tabular):
+class FitConfig(Registered, Clustered, Measured, Tabular):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig
@@ -278,12 +279,6 @@ class FitConfig(Registered, Clustered, Tabular):
     'calibration.csv · y ~ x · degree 2'
     """
 
-    weights: str = knob(
-        "",
-        "Column with the weight of each row (1/variance of its target); by default all weights are "
-        "equal.",
-        group="Data",
-    )
     skip_bad_files: bool = knob(
         False,
         "Leave out files that cannot be read; to find them, polyreg reads all files once more.",
@@ -355,6 +350,13 @@ class FitConfig(Registered, Clustered, Tabular):
         require(
             self.top_degree >= lowest, "degree", self.top_degree, "without intercept must be 1 up"
         )
+        require(
+            self.degree == "auto" or self.criterion == "cv",
+            "criterion",
+            self.criterion,
+            "chooses among degrees; give --degree auto",
+        )
+        require(not (self.ridge and self.sigma_x), "ridge", self.ridge, "must be 0 with --sigma-x")
 
     def named(self, features: Sequence[str], chosen: int | None = None) -> str:
         """As its run is called: file, features and degree, and what was given besides.

@@ -36,6 +36,11 @@ SWEEP_WORDS = {
 } | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
 FIT_WORDS = {
     "weights": "weights {}",
+    "sigma": "sigma {}",
+    "sigma_x": "sigma of x {}",
+    "swap": "swapped",
+    "loss": "{}",
+    "criterion": "by {}",
     "interaction_degree": "interactions to {}",
     "intercept": "intercept {}",
     "ridge": "ridge {}",

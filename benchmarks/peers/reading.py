@@ -31,7 +31,7 @@ def read_table() -> Callable[[str], int]:
 
 def polyreg() -> Callable[[str], int]:
     from polyreg.config import FitConfig
-    from polyreg.least_squares.problem import fit
+    from polyreg.least_squares.fitting import fit
     from polyreg.tables.table import Table
 
     def count(path: str) -> int:

@@ -58,6 +58,13 @@ def fit(
     comment: str = "auto",
     dates: str = "auto",
     sheet: str = "",
+    sigma: Any = None,
+    sigma_x: Any = None,
+    covariance: Any = None,
+    swap: bool = False,
+    loss: str = "squares",
+    criterion: str = "cv",
+    band: str = "pointwise",
 ) -> Result:
     """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
 
@@ -72,7 +79,16 @@ def fit(
     y: (N,); None where `target` names a column of x
     features: columns of x to use, by default all others of numbers or dates that are not in
         `exclude`; of arrays their names. Dates are days since the first: `Result.units`
-    weights: (N,), 1/variance of each y, or the column of x that holds them
+    weights: (N,), 1/variance of each y, or the column of x that holds them; or a function, "1/x",
+        "1/x^2", "1/y" or "1/y^2", of y as it is fitted
+    sigma: (N,), known standard uncertainty of each y, or a column of x, in place of weights:
+        errors are not scaled by the residuals, and Result.chi2 tests the polynomial
+    sigma_x, covariance: (N,), known standard uncertainty of each x, and covariance of x and y, or
+        columns: least squares in x and y, of one variable
+    swap: fit x as a function of y (ISO 6143)
+    loss: "squares", or robustly "huber", "bisquare" or "l1"
+    criterion: what chooses degree="auto": "cv", "aicc", "bic", "f" or "lack-of-fit"
+    band: "simultaneous" draws the band that holds the whole polynomial
     degree: total degree; "auto" takes the lowest within one standard error of the least
         cross-validated error, up to `max_degree`, by `folds` folds
     interaction_degree: variables in one product at most; 0 is no limit
@@ -122,17 +138,28 @@ def fit(
             "comment": comment,
             "dates": dates,
             "sheet": sheet,
+            "swap": swap,
+            "loss": loss,
+            "criterion": criterion,
+            "band": band,
+        }
+        measured = {
+            "weights": weights,
+            "sigma": sigma,
+            "sigma_x": sigma_x,
+            "covariance": covariance,
         }
         target = None if target is None else name_of(target)
         if is_address(x):
-            return _fit_files(str(x), y, target, features, weights, options)
+            return _fit_files(str(x), y, target, features, measured, options)
         if engine == "ray":
             raise Refused('engine="ray" reads files; give the path or address of a table as x')
         # Judged before the data are: a typing error is told before minutes of work.
-        config = config_of(
-            FitConfig,
-            options | {"data": "memory", "target": "y" if target is None else target},
-        )
+        named: dict[str, Any] = {"data": "memory", "target": "y" if target is None else target}
+        given = {what: _named(what, values) for what, values in measured.items()}
+        config = config_of(FitConfig, options | named | given)
+        if config.weight_function:
+            weights = None
         rows = in_memory(
             x,
             y,
@@ -142,13 +169,10 @@ def fit(
             missing=config.missing,
             exclude=config.exclude,
             codes=config.missing_values,
+            sigma=sigma,
+            more={"sigma_x": sigma_x, "covariance": covariance},
         )
-        named: dict[str, Any] = {
-            "target": rows.target,
-            "features": rows.names,
-            "weights": rows.weights or "",
-        }
-        config = replace(config, **named)
+        config = replace(config, target=str(rows.target), features=rows.names)
         return least_squares.fit(rows, config, device_of(config, "float64"))
 
 
@@ -158,19 +182,32 @@ def words_of(values: Any) -> tuple[str, ...]:
     return tuple(text(value) for value in given)
 
 
+def _named(what: str, values: Any) -> str:
+    """A column or a weight function by its name; of an array what it is, and "" of nothing."""
+    if isinstance(values, str):
+        return values
+    return "" if values is None else what
+
+
 def _fit_files(
-    data: str, y: Any, target: str | None, features: Any, weights: Any, options: dict[str, Any]
+    data: str,
+    y: Any,
+    target: str | None,
+    features: Any,
+    measured: dict[str, Any],
+    options: dict[str, Any],
 ) -> Result:
     from polyreg.cluster import cluster_of
 
-    if y is not None or not (weights is None or isinstance(weights, str)):
-        raise Refused(f"of the table {data}, y and weights are columns: name them, target='...'")
-    named = {
-        "data": data,
-        "target": target or "",
-        "features": names_of(features),
-        "weights": weights or "",
-    }
+    arrays = [w for w, given in measured.items() if not (given is None or isinstance(given, str))]
+    if y is not None or arrays:
+        what = arrays[0] if y is None else "y"
+        raise Refused(
+            f"of the table {data}, y and {what if arrays else 'weights'} are columns: name them, "
+            "target='...'"
+        )
+    named = {"data": data, "target": target or "", "features": names_of(features)}
+    named |= {what: name or "" for what, name in measured.items()}
     config = config_of(FitConfig, options | named)
     device = device_of(config, "float64")
     with cluster_of(config, device) as engine:

@@ -53,6 +53,8 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         precision: str = "auto",
         level: float = 0.95,
         seed: int = 0,
+        loss: str = "squares",
+        criterion: str = "cv",
     ):
         self.degree = degree
         self.max_degree = max_degree
@@ -63,6 +65,8 @@ class PolynomialRegressor(RegressorMixin, BaseEstimator):
         self.precision = precision
         self.level = level
         self.seed = seed
+        self.loss = loss
+        self.criterion = criterion
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "PolynomialRegressor":
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)

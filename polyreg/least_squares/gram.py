@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from polyreg.device import one
-from polyreg.least_squares import ozaki
+from polyreg.least_squares.integers import ozaki
 from polyreg.polynomials.design import Design
 from polyreg.tables.rows import Block
 

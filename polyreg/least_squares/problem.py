@@ -1,6 +1,6 @@
 """Exact least squares on a table, from one pass of sums.
 
-    survey -> Problem.of -> accumulate -> solve -> Result
+    survey -> Problem.of -> accumulate -> answer -> Result
 
 `fast` sums in float64 what a pilot fit to a sample leaves, which is a step of refinement, and
 factors by Cholesky. `certified` sums in integers and solves with hundreds of bits, so that each
@@ -9,29 +9,29 @@ in rationals.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 
 from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
-from polyreg.least_squares import notes, ozaki, solve_exact, solve_float
+from polyreg.inference.estimates import ESTIMATED, KNOWN
+from polyreg.least_squares import notes, solve_float
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
-from polyreg.least_squares.origin import originated
+from polyreg.least_squares.integers import ozaki, solve_exact
 from polyreg.least_squares.selection import cross_validate, labelled, require_folds, shuffle
 from polyreg.least_squares.solve_float import Normal, Solved, solve
 from polyreg.least_squares.sums import CompiledKernel, choose_compiled, fast_kernel
+from polyreg.least_squares.weighing import Weigher, of_x
 from polyreg.polynomials import terms
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.result import Result
-from polyreg.tables.rows import Block, InMemory, Survey
-from polyreg.tables.table import Table
+from polyreg.tables.rows import Block, Survey
 
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
 CERTIFIED_TERMS = 150  # 1.1 s at 126 terms and 2,000 rows, 4.7 s at 210: with the cube
@@ -59,12 +59,16 @@ class Problem:
     is_compiled: bool  # the sums, where there is numba
     notes: tuple[str, ...] = ()
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
+    weigher: Weigher | None = None  # weights of the rows, where no column has them
 
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
         size = term_count(names, config)
         _require_variation(survey, names, config)
+        weigher = of_x(config, names, survey)
+        if weigher:
+            survey = weigher.surveyed(survey)
         require_sizes(survey, names, config)
         if config.degree != "auto" and survey.rows < size:
             raise Refused(
@@ -92,6 +96,7 @@ class Problem:
             and choose_compiled(survey.rows, size),
             notes=() if precision == "certified" else _rounded(survey, names, config),
             few=_few(survey, names, config),
+            weigher=weigher,
         )
         return problem if precision == "certified" else problem._piloted(survey.sample)
 
@@ -101,6 +106,10 @@ class Problem:
             return replace(self, pilot=self._of_sample(sample).weights)
         except NearlySingular:
             return self
+
+    def reweighed(self, weigher: Weigher) -> "Problem":
+        """The same problem, its rows weighed by another rule."""
+        return replace(self, weigher=weigher, weight_unit=_power_of_two(weigher.largest))
 
     def in_integers(self, note: str) -> "Problem":
         """The same problem, summed in integers."""
@@ -127,6 +136,8 @@ class Problem:
         The rows are those that come after the table's first `before`.
         """
         kernel = self.kernel()
+        if self.weigher:
+            blocks = map(self.weigher, blocks)
         rows: Iterator[tuple[int, Block]] = ((0, block) for block in blocks)
         if self.config.degree == "auto":
             shuffler = compiled(shuffle) if isinstance(kernel, CompiledKernel) else None
@@ -178,6 +189,12 @@ class Problem:
         """The terms' values at 0, which a polynomial without intercept must cancel."""
         return None if self.config.intercept else self.design.powers.constants()
 
+    @property
+    def weighted_by(self) -> str | None:
+        """The column of the weights, or of sigma; None where the rows have none of their own."""
+        has_column = self.weight_unit is not None and self.weigher is None
+        return (self.config.weighed_by or "weights") if has_column else None
+
     def solve(self, moments: Moments, size: int | None = None) -> Result:
         """The fit of the first `size` terms, all of them by default.
 
@@ -201,7 +218,9 @@ class Problem:
             precision=self.precision,
             nobs=moments.count,
             log_weights=moments.log_weights,
-            weighted_by=None if self.weight_unit is None else self.config.weights or "weights",
+            weighted_by=self.weighted_by,
+            weight_function=self.config.weight_function,
+            uncertainties=KNOWN if self.config.sigma else ESTIMATED,
             low=self.low,
             high=self.high,
         )
@@ -219,89 +238,6 @@ class Problem:
     def solve_float(self, sums: Normal, size: int) -> Solved:
         scaled = None if self.constants is None else solve_float.unit_scaled(self.constants[:size])
         return solve(sums, size, self.config.ridge, scaled)
-
-
-@dataclass(frozen=True)
-class Passes:
-    """The passes over a table, here and now."""
-
-    table: Table | InMemory
-
-    def survey(self, seed: int) -> Survey:
-        return self.table.survey(seed)
-
-    def leave_out(self, names: Sequence[str], why: str) -> None:
-        self.table.leave_out(names, why)
-
-    def sums(
-        self, problem: Problem, advance: Callable[[int], Any] = lambda rows: None
-    ) -> dict[int, Moments]:
-        """Those of all rows; advance(rows) is told of progress."""
-
-        def told() -> Iterator[Block]:
-            for block in self.table.blocks(problem.is_exact):
-                yield block
-                advance(len(block.x[0]))
-
-        return problem.accumulate(told())
-
-
-def fit(
-    table: Table | InMemory, config: FitConfig, device: str = "cpu", passes: Any = None
-) -> Result:
-    """The least-squares polynomial of a table, without tracking. Raises BadTable or Refused.
-
-    passes: who reads the table, by default this process
-    """
-    term_count(table.names, config)
-    passes = passes or Passes(table)
-    survey = surveyed(passes, config)
-    if config.features:
-        config = replace(config, features=table.names)
-    found = run(Problem.of(survey, table.names, config, device), passes.sums)
-    return originated(found, table, config, survey, device)
-
-
-def surveyed(passes: Any, config: FitConfig) -> Survey:
-    """The survey, after which columns that were not asked for and are constant are left out."""
-    survey = passes.survey(config.seed)
-    table = passes.table
-    is_constant = survey.low == survey.high
-    if not (table.chosen_by_default and config.intercept and config.top_degree):
-        return survey
-    if not is_constant.any() or is_constant.all():
-        return survey
-    constant = [n for n, c in zip(table.names, is_constant.tolist(), strict=True) if c]
-    passes.leave_out(constant, "constant")
-    if table.missing_rows:  # some may have been missing in these alone
-        return passes.survey(config.seed)
-    kept = np.flatnonzero(~is_constant)
-    sample = survey.sample._replace(x=tuple(survey.sample.x[d] for d in kept))
-    return replace(survey, low=survey.low[kept], high=survey.high[kept], sample=sample)
-
-
-def run(problem: Problem, sums: Callable[[Problem], dict[int, Moments]]) -> Result:
-    """Solve by one pass, sums(problem), and by one more in integers where float64 hides the rank.
-
-    `sums` is `accumulate` over all rows, by whoever reads them.
-    """
-    try:
-        return problem.answer(sums(problem))
-    except NearlySingular:
-        exactly = problem.in_integers(escalation(problem))
-        return exactly.answer(sums(exactly))
-
-
-def escalation(problem: Problem) -> str:
-    """Why a fast fit is done again with integers; raises Refused where there are too many terms."""
-    size = len(problem.design.exponents)
-    if size > CERTIFIED_TERMS:
-        raise Refused(
-            f"float64 cannot tell whether the {size} terms depend on each other, and certified "
-            f"fits have at most {CERTIFIED_TERMS}; lower --degree or --interaction-degree, leave "
-            "out features that follow from others, or give --ridge"
-        )
-    return "float64 could not tell whether the terms depend on each other: certified took over"
 
 
 def term_count(names: Sequence[str], config: FitConfig) -> int:
@@ -362,7 +298,7 @@ def require_sizes(survey: Survey, names: Sequence[str], config: FitConfig) -> No
         )
     for what, size, decades in (
         (f"target {config.target}", survey.y_size, TARGET_DECADES),
-        (f"weight {config.weights}", survey.weight_size, WEIGHT_DECADES),
+        (f"weight {config.weights or config.sigma}", survey.weight_size, WEIGHT_DECADES),
     ):
         if size and abs(math.log10(size)) > decades:
             raise Refused(

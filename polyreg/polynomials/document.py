@@ -19,6 +19,7 @@ BAND_TERMS = 1000  # up to which a document knows its bands: 5,000 terms have 10
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 LEAST_SQUARES = "least squares"
 NO_ERRORS = "training knows no errors: low and high are empty"
+ADDED = ("weight_function", "uncertainties", "loss")  # not in documents of polyreg 0.2
 COLUMNS = ("estimate", "truth", "std_error", "t", "p", "low", "high", "digits")
 
 
@@ -40,7 +41,13 @@ def write(result: Any) -> dict[str, Any]:
         "tss": _finite(solution.tss),
         "log_weights": result.log_weights,
         "weighted_by": result.weighted_by,
+        "weight_function": result.weight_function,
+        "uncertainties": result.uncertainties,
+        "loss": result.loss,
         "residual_sd": _finite(result.residual_sd),
+        "error_scale": _finite(result.error_scale),
+        "noise_sd": _finite(result.noise_sd),
+        "deviation": _finite(result.deviation),
         "intercept": result.intercept,
         "ridge": result.ridge,
         "level": result.level,
@@ -85,6 +92,8 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
     design = Design.from_dict(known)
     front = [] if document["intercept"] else [0.0]
     ranges, truth = _numbers(document["domain"].values()), document["truth"]
+    is_robust = document.get("loss", "squares") != "squares"
+    added = {name: document[name] for name in ADDED if name in document}
     names = ("target", "intercept", "ridge", "level", "method", "precision", "log_weights")
     return {
         "design": design,
@@ -98,6 +107,8 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
             tss=_number(document["tss"]),
             rank=document["rank"],
             condition=_number(document["condition"]),
+            scale=document["error_scale"] if is_robust else None,
+            noise=document["noise_sd"] if is_robust else None,
         ),
         "low": ranges[:, 0],
         "high": ranges[:, 1],
@@ -107,7 +118,9 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "weighted_by": document.get("weighted_by", "" if document["log_weights"] else None),
         "notes": tuple(document["notes"]),
         "truth": None if truth is None else _numbers(truth),
+        "deviation": _number(document.get("deviation")),
         **{name: document[name] for name in names},
+        **added,
     }
 
 

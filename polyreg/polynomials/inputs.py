@@ -1,6 +1,5 @@
 """Numbers as somebody holds them: arrays, tensors, lists, and frames of named columns."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from polyreg.errors import BadTable, PolyregError
-from polyreg.polynomials.predictor import column, is_dated, since, unknown_weights
+from polyreg.polynomials.predictor import column, is_dated, since
 
 
 def as_numbers(values: Any, what: str) -> np.ndarray:
@@ -126,26 +125,6 @@ def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarra
     if x.ndim != 2 or x.shape[1] != size:
         raise PolyregError(f"x must be (N, {size}): {', '.join(names)}")
     return x
-
-
-def new_weights(x: Any, given: Any, name: str | None, count: int) -> np.ndarray:
-    """Weights of `count` new rows  ->  (count,): `given`, or the column `name` of a frame x.
-
-    1 where name is None, the fit having had none. nan where they are not known, with a warning.
-    Raises PolyregError where one is not above 0.
-    """
-    if given is None and name and is_frame(x) and name in map(str, labels(x)):
-        given = by_name(x, [name], {})[:, 0]
-    if given is None:
-        if name is not None:
-            warnings.warn(unknown_weights(name), UserWarning, stacklevel=3)
-        return np.full(count, 1.0 if name is None else np.nan)
-    found = as_numbers(given, "weights")
-    if found.ndim > 1 or (found.ndim == 1 and len(found) != count):
-        raise PolyregError(f"weights must be ({count},) or a number; got the shape {found.shape}")
-    if not (np.isfinite(found) & (found > 0)).all():
-        raise PolyregError(f"weights must be finite and above 0; got {np.min(found):g}")
-    return np.broadcast_to(found, (count,))
 
 
 def _fields(x: Any) -> Any:

@@ -48,10 +48,15 @@ class Predictor:
         ranges = [document["domain"][name] for name in self.names]
         has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
         self.low, self.high = np.array(ranges, dtype=float).T
-        self.inverse, self.half = None, math.nan
-        if has_errors and basis["inverse"] and document["residual_sd"] is not None:
+        self.inverse, self.quantile = None, math.nan
+        # Earlier versions knew no other scale, and no uncertainties that are given.
+        self.is_known = document.get("uncertainties") == "known"
+        self.scale = document.get("error_scale", document["residual_sd"])
+        self.noise_sd = document.get("noise_sd", document["residual_sd"])
+        self.weight_function = document.get("weight_function", "")
+        if has_errors and basis["inverse"] and self.scale is not None:
             self.inverse = unpacked(basis["inverse"], len(self.weights))
-            self.half = document["quantile"] * document["residual_sd"]
+            self.quantile = document["quantile"]
         # Earlier versions did not say by which column a fit was weighted.
         unnamed = "" if document["log_weights"] else None
         self.weighted_by = document.get("weighted_by", unnamed)
@@ -72,7 +77,7 @@ class Predictor:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         frame = with_names(frame, self.names)
         x = np.stack([column(frame, name, self.names, self.units) for name in self.names], axis=1)
-        noise = self._noise(frame) if interval == "prediction" else np.zeros(len(x))
+        noise = self._noise(frame, x) if interval == "prediction" else np.zeros(len(x))
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
         with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
@@ -83,31 +88,41 @@ class Predictor:
         columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
         return Predictions(columns, index=frame.index)
 
-    def _noise(self, frame: pd.DataFrame) -> np.ndarray:
-        """1/weight of each row (N,); ValueError where a weight is not above 0"""
-        if self.weighted_by is None:
-            return np.ones(len(frame))
-        if not self.weighted_by or self.weighted_by not in frame.columns:
-            if not math.isnan(self.half):
-                warnings.warn(unknown_weights(self.weighted_by), UserWarning, stacklevel=3)
+    def _noise(self, frame: pd.DataFrame, x: np.ndarray) -> np.ndarray:
+        """Variance of a new y of each row (N,), nan where it is not known
+
+        ValueError where a weight, or an uncertainty, is not above 0.
+        """
+        if self.inverse is None:
             return np.full(len(frame), math.nan)
-        weights = column(frame, self.weighted_by, self.names, {})
-        if bad := np.flatnonzero(weights <= 0).tolist():
-            told = f"column {self.weighted_by!r}, row {bad[0] + 1}: {weights[bad[0]]:g}"
-            raise ValueError(f"{told} is no weight; weights are above 0")
-        return 1 / weights
+        if self.weight_function:
+            with np.errstate(over="ignore", invalid="ignore"):
+                fitted = self._terms(x) @ self.weights
+            return self.noise_sd**2 / weight_of(self.weight_function, x[:, 0], fitted)
+        if self.weighted_by is None:
+            return np.full(len(frame), self.noise_sd**2)
+        if not self.weighted_by or self.weighted_by not in frame.columns:
+            told = unknown_noise(self.weighted_by, self.is_known)
+            warnings.warn(told, UserWarning, stacklevel=3)
+            return np.full(len(frame), math.nan)
+        found = column(frame, self.weighted_by, self.names, {})
+        if bad := np.flatnonzero(found <= 0).tolist():
+            told = f"column {self.weighted_by!r}, row {bad[0] + 1}: {found[bad[0]]:g}"
+            what = "uncertainty; uncertainties" if self.is_known else "weight; weights"
+            raise ValueError(f"{told} is no {what} are above 0")
+        return found**2 if self.is_known else self.noise_sd**2 / found
 
     def _rows(self, x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
         """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,).
 
-        noise (N,): variance of a new y, in units of that of the residuals; 0 of the mean
+        noise (N,): variance of a new y; 0 of the mean
         """
         terms = self._terms(x)
         found = terms @ self.weights
         if self.inverse is None:
             return found, math.nan
-        variance = np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
-        return found, self.half * np.sqrt(variance + noise)
+        variance = self.scale**2 * np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
+        return found, self.quantile * np.sqrt(variance + noise)
 
     def _terms(self, x: np.ndarray) -> np.ndarray:
         """x (N, D)  ->  (N, K)"""
@@ -117,9 +132,24 @@ class Predictor:
         return result
 
 
-def unknown_weights(name: str) -> str:
-    """Why there is no interval of a new y after a fit with weights."""
+def weight_of(function: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weights (N,) by a weight function, 1/x, 1/x^2, 1/y or 1/y^2; nan where it has none."""
+    values = y if "y" in function else x
+    squared = function.endswith("^2")
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = values**-2.0 if squared else 1 / values
+    return np.where((found > 0) & np.isfinite(found), found, math.nan)
+
+
+def unknown_noise(name: str, is_known: bool) -> str:
+    """Why there is no interval of a new y after a fit with weights, or known uncertainties."""
     column = f", in the column {name}" if name else ""
+    if is_known:
+        return (
+            "the uncertainties of y were given, and an interval of a new y depends on its own: low "
+            f"and high are nan; give sigma of the new rows{column}, or ask for the interval "
+            "confidence"
+        )
     return (
         "the fit had weights, and an interval of a new y depends on its own weight: low and high "
         f"are nan; give the weights of the new rows{column}, or ask for the interval confidence"
@@ -201,6 +231,17 @@ def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
     steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
     for shift, scale, decay in zip(*steps, strict=True):
         column = scale * (z - shift) * found[-1]
+        found.append(column - decay * found[-2] if decay else column)
+    return np.stack(found, axis=1)
+
+
+def slopes(recurrence: dict, x: np.ndarray) -> np.ndarray:
+    """Derivatives of p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
+    z, radius = (x - recurrence["centre"]) / recurrence["radius"], recurrence["radius"]
+    p, found = _powers(recurrence, x).T, [np.zeros_like(z)]
+    steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
+    for k, (shift, scale, decay) in enumerate(zip(*steps, strict=True)):
+        column = scale * ((z - shift) * found[-1] + p[k] / radius)
         found.append(column - decay * found[-2] if decay else column)
     return np.stack(found, axis=1)
 

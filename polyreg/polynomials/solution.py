@@ -29,6 +29,8 @@ class Solution:
     condition: float
     exact_fit: bool = False  # what is left of y is its own rounding
     dependent: tuple[str, ...] = ()
+    scale: float | None = None  # from `inverse` to standard errors; None: the residual SD
+    noise: float | None = None  # SD of a y of weight 1; None: the residual SD
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

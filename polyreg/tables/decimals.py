@@ -189,3 +189,13 @@ def _halves(a: Any) -> tuple[Any, Any]:
     large = SPLITTER * a
     upper = large - (large - a)
     return upper, a - upper
+
+
+def inverse_power(values: np.ndarray, low: np.ndarray | None, power: int) -> Numbers:
+    """1 / (values + low)^power (n,), power 1 or 2, and what float64 leaves of it."""
+    high = 1 / values if power == 1 else 1 / values / values
+    # w = w0 (1 + e), e = 1 - w0 v^power to first order, from products without rounding (Dekker).
+    whole, rest = (values, 0.0) if power == 1 else product_of(values, values)
+    rest = rest if low is None else rest + low * (1.0 if power == 1 else 2 * values)
+    scaled, more = product_of(high, whole)
+    return high, high * (((1 - scaled) - more) - high * rest)

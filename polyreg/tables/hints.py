@@ -45,7 +45,7 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
 
 def _arrays(survey: Survey) -> list[np.ndarray]:
     block = survey.sample
-    return [a for a in (*block.x, block.y, block.weights) if a is not None]
+    return [a for a in (*block.x, block.y, block.weights, *block.more) if a is not None]
 
 
 def codes(values: np.ndarray) -> list[float]:

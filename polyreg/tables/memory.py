@@ -58,12 +58,16 @@ def in_memory(
     missing: str = "refuse",
     exclude: Sequence[str] = (),
     codes: Sequence[str] = (),
+    sigma: Any = None,
+    more: Mapping[str, Any] | None = None,
 ) -> InMemory:
     """The table of x and y, or of a frame x and the names of its columns.
 
     x: (N,), (N, D), or a frame, whose `features` are by default its other numeric columns
     y: (N,) or (N, 1); None where `target` names a column of x
     weights: (N,), or the name of a column of x; None is 1 for each row
+    sigma: standard uncertainties of y in place of weights
+    more: columns that are read besides, in the same ways, by the names they have as arrays
 
     Rows belong together by their order. Names that are no text, such as pandas' numbers of columns,
     are taken by their text. A row is missing too where an array has it masked.
@@ -71,20 +75,24 @@ def in_memory(
     Raises BadTable where shapes, lengths or pandas' indices differ, a column is missing, or it is
     no number.
     """
-    asked, by_name = names_of(features), isinstance(weights, str)
+    asked, is_sigma = names_of(features), sigma is not None
+    besides = {what: given for what, given in (more or {}).items() if given is not None}
+    if weights is not None or is_sigma:
+        besides = {"sigma": sigma} | besides if is_sigma else {"weights": weights} | besides
+    in_frame = {what: name for what, name in besides.items() if isinstance(name, str)}
     units: dict[str, str] = {}
     left_out: list[tuple[str, str]] = []
     if isinstance(y, str):
         raise BadTable(f"y={y!r} is a name; a column of x is named by target={y!r}")
     target = None if target is None else name_of(target)
-    _require_one_index({"x": x, "y": y, "weights": weights})
+    _require_one_index({"x": x, "y": y, **besides})
     frame = Frame(_columns(x)) if is_frame(x) else None
     if frame:
         if y is None and target is None:
             columns = listed([*frame.columns])
             raise BadTable(f"target must name the column to predict, one of {columns}")
         require_columns([frame], [*exclude])
-        others = (target if y is None else None, weights if by_name else None)
+        others = (target if y is None else None, *in_frame.values())
         other = [name for name in others if name is not None]
         require_columns([frame], [*asked, *other])
         names = asked
@@ -98,8 +106,8 @@ def in_memory(
         found = {c: _of_frame(frame.columns[c], x[given[c]], units.get(c, "")) for c in used}
         xs = [found[name] for name in names]
     else:
-        if by_name:
-            raise BadTable(f"weights={weights!r} names a column, and x is no frame; give an array")
+        for what, name in in_frame.items():
+            raise BadTable(f"{what}={name!r} names a column, and x is no frame; give an array")
         if y is None:
             raise BadTable("y is missing: give an array y, or a frame x and target, a column of it")
         found, array = {}, _shaped(as_numbers(x, "x"), "x", 2)
@@ -115,29 +123,33 @@ def in_memory(
     else:
         ys = _column(y, "y")
         named = target or _free(_name(y), names)
-    weighed = found[weights] if by_name else None
-    if weights is not None and not by_name:
-        weighed = _column(weights, "weights")
-    for what, column in (("y", ys), ("weights", weighed)):
-        if column is not None and len(column.high) != len(xs[0].high):
+    extra = {
+        what: found[given] if what in in_frame else _column(given, what)
+        for what, given in besides.items()
+    }
+    for what, column in {"y": ys, **extra}.items():
+        if len(column.high) != len(xs[0].high):
             raise BadTable(
                 f"x has {len(xs[0].high):,} rows and {what} has {len(column.high):,}; "
                 "give one for each row"
             )
-    twice = [name for name, times in Counter([*names, named]).items() if times > 1]
+    twice = [n for n, times in Counter([*names, named, *in_frame.values()]).items() if times > 1]
     if twice:
         raise BadTable(f"column {twice[0]!r} is chosen twice; a target or feature is one only")
-    kept = weights if by_name else "weights"
+    kept = next((what for what in ("sigma", "weights") if what in besides), "weights")
+    weighed = extra.pop(kept, None)
     made = InMemory(
         [column.high for column in xs],
         ys.high,
         None if weighed is None else weighed.high,
         names,
         target=named,
-        weighed=kept,
+        weighed=in_frame.get(kept, kept),
         title=TITLE,
         missing=missing,
         low=lambda: [c.low() for c in (*xs, ys, weighed) if c is not None],
+        is_sigma=is_sigma,
+        more={in_frame.get(what, what): column.high for what, column in extra.items()},
     )
     made.codes = codes_of(codes)
     if frame:

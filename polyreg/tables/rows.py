@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from polyreg.errors import BadTable
+from polyreg.tables.decimals import inverse_power
 from polyreg.tables.files import BLOCK_ROWS, Place
 from polyreg.tables.missing import MissingRows
 from polyreg.text import listed
@@ -29,13 +30,15 @@ class Block(NamedTuple):
     """Consecutive clean rows: D arrays (n,), and y and weights (n,), float64, maybe read-only.
 
     low is what float64 leaves of the numbers as they are written, for x, y and weights in turn:
-    each (n,), or None where it is nothing; None too of a pass that was not to read it.
+    each (n,), or None where it is nothing; None too of a pass that was not to read it. more are
+    the columns that were asked for besides, each (n,).
     """
 
     x: tuple[np.ndarray, ...]
     y: np.ndarray | None
     weights: np.ndarray | None
     low: tuple[np.ndarray | None, ...] | None = None
+    more: tuple[np.ndarray, ...] = ()
 
     def take(self, rows: slice | np.ndarray) -> "Block":
         """These rows alone."""
@@ -44,6 +47,7 @@ class Block(NamedTuple):
             None if self.y is None else self.y[rows],
             None if self.weights is None else self.weights[rows],
             self.low and tuple(None if part is None else part[rows] for part in self.low),
+            tuple(column[rows] for column in self.more),
         )
 
 
@@ -116,7 +120,9 @@ class Rows:
     skipped: list[str]  # why each of the files that cannot be read is left out
     names: tuple[str, ...]
     target: str | None
-    weights: str | None
+    weights: str | None  # column
+    is_sigma = False  # that column: of standard uncertainties u, the weights being 1/u^2
+    more: tuple[str, ...] = ()  # columns that are read besides
     missing = "refuse"
     missing_rows = 0  # of the last complete pass
     missing_by: Mapping[str, int] = {}  # column
@@ -141,7 +147,8 @@ class Rows:
 
     @property
     def columns(self) -> list[str]:
-        return [c for c in (*self.names, self.target, self.weights) if c is not None]
+        named = (*self.names, self.target, self.weights, *self.more)
+        return [c for c in named if c is not None]
 
     def _read(self, exact: bool = False) -> Read:
         """The columns in blocks; and if it is to be `exact`, what float64 leaves of them."""
@@ -190,13 +197,15 @@ class Rows:
     def _kept(
         self, gaps: MissingRows, place: Place, arrays: list[np.ndarray]
     ) -> np.ndarray | slice:
-        """The rows of a block without a missing value; refuses weights <= 0."""
-        if self.weights is not None and (arrays[-1] <= 0).any():  # nan is not: it is missing
-            row = int((arrays[-1] <= 0).argmax())
-            raise BadTable(
-                f"the weight in {place.row(row)} (column {self.columns[-1]}) is "
-                f"{arrays[-1][row]:g} and must be positive; drop the rows that are not to count"
-            )
+        """The rows of a block without a missing value; refuses weights and uncertainties <= 0."""
+        if self.weights is not None:
+            given = arrays[self._weighed]
+            if (given <= 0).any():  # nan is not: it is missing
+                row, what = int((given <= 0).argmax()), "uncertainty" if self.is_sigma else "weight"
+                raise BadTable(
+                    f"the {what} in {place.row(row)} (column {self.weights}) is "
+                    f"{given[row]:g} and must be positive; drop the rows that are not to count"
+                )
         return gaps.clean_rows(place, arrays, self.columns)
 
     def survey(self, seed: int = 0) -> Survey:
@@ -214,30 +223,50 @@ class Rows:
         self, rows: int, low: np.ndarray, high: np.ndarray, sample: list[np.ndarray]
     ) -> Survey:
         D, size = len(self.names), np.maximum(abs(low), abs(high))
+        least, largest = 1.0, 1.0
+        if self.weights is not None:
+            least, largest = float(low[self._weighed]), float(high[self._weighed])
+            if self.is_sigma:
+                least, largest = largest**-2.0, least**-2.0
         return Survey(
             rows=rows,
             low=low[:D],
             high=high[:D],
             y_size=0.0 if self.target is None else float(size[D]),
-            weight_size=1.0 if self.weights is None else float(high[-1]),
-            weight_low=1.0 if self.weights is None else float(low[-1]),
+            weight_size=largest,
+            weight_low=least,
             sample=self._block(sample),
         )
 
     def _block(self, arrays: Columns, low: Low = ()) -> Block:
-        D = len(self.names)
+        D, more = len(self.names), len(arrays) - len(self.more)
+        rest, weights = [*low[:more]], None
+        if self.weights is not None:
+            weights = arrays[self._weighed]
+            if self.is_sigma:
+                sigma = rest[-1] if rest else None
+                weights, left = inverse_power(weights, sigma, 2)
+                if rest:
+                    rest[-1] = left
         return Block(
             tuple(arrays[:D]),
             None if self.target is None else arrays[D],
-            None if self.weights is None else arrays[-1],
-            tuple(low) if any(part is not None for part in low) else None,
+            weights,
+            tuple(rest) if any(part is not None for part in rest) else None,
+            tuple(arrays[more:]),
         )
+
+    @property
+    def _weighed(self) -> int:
+        """The place of the weights among the columns."""
+        return len(self.columns) - len(self.more) - 1
 
 
 class InMemory(Rows):
     """Arrays as a table: x holds D arrays (N,); y, named target, and weights, `weighed`, (N,).
 
     low() is what float64 leaves of x, y and weights, in turn; it is asked for by an exact pass.
+    is_sigma: the weights are standard uncertainties; more: columns besides, by name
     """
 
     def __init__(
@@ -252,13 +281,16 @@ class InMemory(Rows):
         title: str = "the arrays",
         missing: str = "refuse",
         low: Callable[[], Low] = tuple,
+        is_sigma: bool = False,
+        more: Mapping[str, np.ndarray] | None = None,
     ):
         default = ["x"] if len(x) == 1 else [f"x{d}" for d in range(1, len(x) + 1)]
         self.title, self.names = title, tuple(default if names is None else names)
         self.target = None if y is None else target
         self.weights = None if weights is None else weighed
         self.missing, self._low, self._is_clean = missing, low, False
-        given = (a for a in (*x, y, weights) if a is not None)
+        self.is_sigma, self.more = is_sigma, tuple(more or ())
+        given = (a for a in (*x, y, weights, *(more or {}).values()) if a is not None)
         self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
         shapes = [a.shape for a in self._arrays]
         if not x or len(self.names) != len(x) or len({*shapes}) > 1 or len(shapes[0]) != 1:
@@ -282,7 +314,7 @@ class InMemory(Rows):
             return super().survey(seed)
         low, high = np.array([_bounds(a) for a in self._arrays]).T
         clean = np.isfinite(low).all() and np.isfinite(high).all()
-        if not clean or (self.weights and low[-1] <= 0):
+        if not clean or (self.weights and low[self._weighed] <= 0):
             return super().survey(seed)
         self._is_clean = True
         arrays = self._arrays

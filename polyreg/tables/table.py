@@ -50,12 +50,14 @@ class Table(Rows):
         weights: str | None,
         exclude: Sequence[str],
         units: Mapping[str, str] | None,
+        is_sigma: bool = False,
+        more: Sequence[str] = (),
     ):
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
-        self.target, self.weights = target, weights
+        self.target, self.weights, self.is_sigma, self.more = target, weights, is_sigma, (*more,)
         self.skipped = []
         self.format = files[0].kind
-        asked = [c for c in (*features, target, weights) if c is not None]
+        asked = [c for c in (*features, target, weights, *more) if c is not None]
         require_columns(files, [*asked, *(c for c in exclude if c not in asked)])
         if twice := [c for c in exclude if c in asked]:
             raise BadTable(f"--exclude {twice[0]} is asked for, too; choose one")
@@ -68,7 +70,7 @@ class Table(Rows):
         # A column that starts empty, or a part that is only a header, tells no types.
         telling = {f.name: f.type for file in files[::-1] for f in file.schema if f.type != NULL}
         self.schema = [(f.name, str(telling.get(f.name, f.type))) for f in files[0].schema]
-        for name in filter(None, (target, weights)):
+        for name in filter(None, (target, weights, *more)):
             if is_time(telling.get(name, NULL)):
                 raise BadTable(
                     f"column {name} is not a number: in {files[0].name} it holds dates, which can "
@@ -95,18 +97,21 @@ class Table(Rows):
         exclude: Sequence[str] = (),
         reading: Reading | None = None,
         units: Mapping[str, str] | None = None,
+        is_sigma: bool = False,
+        more: Sequence[str] = (),
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
         Without features, all other columns of numbers or dates are, in the file's order. Files that
         cannot be read are refused or, by a pass more, found and left out. `each` is who opens the
-        files; `units` are those of dates that a model knows.
+        files; `units` are those of dates that a model knows; `is_sigma`: the weights are
+        standard uncertainties; `more`: columns that are read besides.
         """
         root, found = find(data)
         if each is None:
             each = map if found[0].fs is None else at_once
         reading = reading or Reading()
-        asked = [c for c in (*features, target, weights) if c is not None]
+        asked = [c for c in (*features, target, weights, *more) if c is not None]
         opening = partial(File.open, reading, asked)
         bad: list[str] = []
         if skip_bad_files:
@@ -115,7 +120,7 @@ class Table(Rows):
             files = list(each(opening, found))
 
         def made(files: list[File], features: Sequence[str] = features) -> Table:
-            table = cls(root, files, target, features, weights, exclude, units)
+            table = cls(root, files, target, features, weights, exclude, units, is_sigma, more)
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
             return table
@@ -137,12 +142,14 @@ class Table(Rows):
             config.data,
             config.target,
             config.features,
-            config.weights or None,
+            config.weighed_by,
             config.missing,
             config.skip_bad_files,
             each,
             exclude=config.exclude,
             reading=config.reading,
+            is_sigma=bool(config.sigma),
+            more=config.more_columns,
         )
 
     def _units(self, known: Mapping[str, str] | None, dated: Sequence[str]) -> dict[str, str]:

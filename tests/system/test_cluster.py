@@ -28,7 +28,8 @@ from polyreg.cluster import tasks as tasks_module
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.least_squares import problem as problem_module
-from polyreg.least_squares.problem import Passes, Problem
+from polyreg.least_squares.fitting import Passes
+from polyreg.least_squares.problem import Problem
 from polyreg.tables import table
 from polyreg.tables.table import Table
 from tests.conftest import ROOT, only_run

@@ -18,7 +18,7 @@ import polyreg
 from experiments.fit import main
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.tables import table
 from polyreg.tables.table import Table
 from tests.conftest import ROOT, only_run

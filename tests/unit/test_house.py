@@ -17,9 +17,9 @@ from tests.conftest import ROOT
 
 # Who may import whom: those before, in the order of the line, and their own wing.
 ORDER = """
-    errors text naming compiling device polynomials < options < fields < config config_reading
-    < tables sgd < least_squares < tracking < reports cluster < api < __init__ < experiments
-    < benchmarks
+    errors text naming compiling device polynomials inference < options < fields measured
+    < config config_reading < tables sgd < least_squares < tracking < reports cluster < api
+    < __init__ < experiments < benchmarks
 """
 HOMES = {"mlflow": "tracking", "matplotlib": "reports", "jinja2": "reports", "ray": "cluster"}
 

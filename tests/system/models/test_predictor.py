@@ -21,7 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
 from polyreg.config import FitConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.polynomials.predictor import Predictor
 from polyreg.tables.rows import InMemory
 from polyreg.tracking.models import save_model

@@ -110,11 +110,12 @@ def test_the_defaults_of_fit_are_those_of_the_command_line():
     given = defaults(polyreg.fit)
     # An array has no target's name, None is Python's word for nothing, and data are in memory.
     ours = {"target": None, "weights": None, "engine": None, "device": "cpu"}
+    ours |= {"sigma": None, "sigma_x": None, "covariance": None}
     assert {**given, **ours} == given
     assert {name: of_config[name] for name in given if name not in ours} == {
         name: value for name, value in given.items() if name not in ours
     }
-    assert of_config.keys() - given.keys() == {"data", "register_as"}
+    assert of_config.keys() - given.keys() == {"data", "register_as", "diagnostics"}
 
 
 def test_the_defaults_of_the_regressor_are_those_of_fit():
@@ -122,6 +123,7 @@ def test_the_defaults_of_the_regressor_are_those_of_fit():
     assert given == {name: defaults(polyreg.fit)[name] for name in given}
     left_out = {"target", "features", "exclude", "weights", "missing", "skip_bad_files"}
     left_out |= {f.name for f in fields(Reading)} | {"device", "engine", "address"}
+    left_out |= {"sigma", "sigma_x", "covariance", "swap", "band"}
     assert defaults(polyreg.fit).keys() - given.keys() == left_out
 
 

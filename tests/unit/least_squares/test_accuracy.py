@@ -17,7 +17,7 @@ import pytest
 
 import polyreg
 from polyreg.config import FitConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.tables.rows import InMemory
 from tests.support import oracle, problems
 from tests.support.oracle import NIST_NAMES, digits, total_degree

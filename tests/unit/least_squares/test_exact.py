@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polyreg.least_squares import fixed_point
-from polyreg.least_squares.fixed_point import (
+from polyreg.least_squares.integers import fixed_point
+from polyreg.least_squares.integers.fixed_point import (
     POINT,
     eliminate,
     fixed,

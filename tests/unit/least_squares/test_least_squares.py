@@ -10,12 +10,12 @@ import pytest
 import polyreg
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
+from polyreg.least_squares.fitting import fit
 from polyreg.least_squares.problem import (
     CERTIFIED_TERMS,
     CERTIFIED_VALUES,
     MAX_TERMS,
     chosen_precision,
-    fit,
     term_count,
 )
 from polyreg.tables.rows import InMemory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg.least_squares.ozaki import (
+from polyreg.least_squares.integers.ozaki import (
     BITS,
     LIMBS,
     POINT,

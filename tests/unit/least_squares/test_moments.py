@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg.least_squares import ozaki
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Moments, pieces, totals
+from polyreg.least_squares.integers import ozaki
 from polyreg.tables.rows import Block
 from tests.unit.polynomials.test_design import designed, textbook
 

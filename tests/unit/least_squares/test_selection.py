@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from polyreg.config import FitConfig
-from polyreg.least_squares.problem import Passes, Problem, fit, run
+from polyreg.least_squares.fitting import Passes, fit, run
+from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.selection import GROUPS, Selection, labelled, shuffle
 from polyreg.tables.rows import Block, InMemory
 from tests.support.oracle import total_degree

@@ -9,8 +9,9 @@ import pytest
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular
 from polyreg.least_squares import sums
+from polyreg.least_squares.fitting import fit
 from polyreg.least_squares.gram import FastKernel, Kernel, Moments, totals
-from polyreg.least_squares.problem import Problem, fit
+from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.selection import labelled
 from polyreg.least_squares.solve_float import Normal, solve
 from polyreg.tables.rows import Block, InMemory

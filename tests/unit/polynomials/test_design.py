@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from polyreg.least_squares import ozaki
 from polyreg.least_squares.gram import ExactKernel, FastKernel
+from polyreg.least_squares.integers import ozaki
 from polyreg.polynomials.design import SHORT, Design, Recurrence
 from polyreg.tables.rows import SAMPLE, Block, InMemory
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from polyreg.config import FitConfig, TrainConfig
+from polyreg.least_squares.fitting import fit
 from polyreg.least_squares.minimum_norm import minimum_norm
-from polyreg.least_squares.problem import fit
 from polyreg.polynomials import families
 from polyreg.polynomials.module import FittedModel, PolynomialModel
 from polyreg.polynomials.result import Result

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.polynomials import document as document_module
 from polyreg.polynomials import predictor, result
 from polyreg.polynomials.module import FittedModel

@@ -15,7 +15,7 @@ import torch
 
 import polyreg
 from polyreg.config import FitConfig, TrainConfig
-from polyreg.least_squares.problem import fit
+from polyreg.least_squares.fitting import fit
 from polyreg.polynomials import document, families
 from polyreg.polynomials.design import FITTED, products
 from polyreg.polynomials.predictor import Predictor
@@ -731,7 +731,8 @@ def test_numpys_polynomial_has_one_variable():
 
 
 def test_public_members_all_say_what_they_are():
-    public = [n for n in vars(Result) if not n.startswith("_") or n in ("__call__", "__repr__")]
+    names = [name for owner in Result.__mro__[:-1] for name in vars(owner)]
+    public = [n for n in names if not n.startswith("_") or n in ("__call__", "__repr__")]
     members = {n: getattr(Result, n) for n in public}
     bare = [
         n for n, m in members.items() if (callable(m) or isinstance(m, property)) and not m.__doc__

@@ -12,7 +12,8 @@ import pytest
 
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable
-from polyreg.least_squares.problem import Passes, Problem
+from polyreg.least_squares.fitting import Passes
+from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.selection import GROUPS, labelled
 from polyreg.tables import parts as parts_module
 from polyreg.tables import rows as rows_module

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from polyreg.least_squares import fixed_point, ozaki
 from polyreg.least_squares.gram import Moments
+from polyreg.least_squares.integers import fixed_point, ozaki
 from polyreg.least_squares.solve_float import Normal
 from polyreg.polynomials.design import Design, floats, times
 from polyreg.polynomials.solution import EXACT_FIT, Solution

@@ -1,0 +1,271 @@
+"""Estimates of a fit or of a training: coefficients, and what is known of their errors.
+
+Conventions are those of statsmodels: s^2 = rss / (N - rank), Student's t with N - rank degrees of
+freedom, AIC = 2 rank - 2 log L and BIC = rank log N - 2 log L of the Gaussian likelihood. Where the
+uncertainties of y are known (`sigma`), the covariance is (sum q q^T / u^2)^-1, unscaled, with
+normal quantiles, and rss is chi2 = sum ((y - p(x)) / u)^2 (ISO/TS 28037).
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import chdtrc, fdtri, gammaincinv, ndtr, ndtri, stdtr, stdtrit
+
+from polyreg.errors import PolyregError
+from polyreg.polynomials.design import Design
+from polyreg.polynomials.document import LEAST_SQUARES
+from polyreg.polynomials.solution import Solution, information
+
+ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
+BANDS = ("pointwise", "simultaneous")
+KNOWN, ESTIMATED = "known", "estimated"  # uncertainties of y: given, or from the residuals
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimates:
+    """Coefficients of a polynomial in D variables, K terms, and their statistics."""
+
+    design: Design
+    solution: Solution
+    low: np.ndarray  # (D,) smallest and
+    high: np.ndarray  # (D,) largest x of the data
+    nobs: int  # rows of the table, or samples that the training drew; 0: not known
+    precision: str  # fast or certified; of a training its dtype
+    method: str = LEAST_SQUARES  # or the training's optimizer
+    target: str = "y"
+    intercept: bool = True
+    ridge: float = 0.0
+    level: float = 0.95  # confidence level of the intervals, unless another is given
+    log_weights: float = 0.0  # sum of the logarithms of the rows' weights
+    units: dict[str, str] = field(default_factory=dict)  # "mV", or of dates "days since 2024-03-01"
+    # Column of the weights, or of sigma where that was given; "" had no name, None: there is none.
+    weighted_by: str | None = None
+    weight_function: str = ""  # of the rows, and of new ones: 1/x, 1/x^2, 1/y or 1/y^2
+    uncertainties: str = ESTIMATED  # of y: from the residuals, or KNOWN, 1/sqrt(weight)
+    loss: str = "squares"  # or of a robust fit huber, bisquare or l1
+    deviation: float = math.nan  # largest |y - p(x)| / u, of x too, where the fit has looked at it
+    notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
+    truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
+    selection: Any = None  # how `degree auto` chose: a Selection
+    origin: Any = None  # what a fit was made from (an Origin), or a training's options
+
+    @property
+    def _shown(self) -> slice:
+        # Without an intercept the constant is 0 by definition, and no term of the model.
+        return slice(0 if self.intercept else 1, None)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables (D,), in the order of x's columns."""
+        return self.design.names
+
+    @property
+    def exponents(self) -> list[tuple[int, ...]]:
+        """Power of each variable in each term: K tuples of D, low total degrees first."""
+        return list(self.design.exponents[self._shown])
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms (K,): 1, x, x^2, a^2*b."""
+        return self.design.terms[self._shown]
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Coefficients of `terms` (K,), float64: of powers of x, in the data's own units."""
+        return self.solution.coefficients[self._shown]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights (K,), float64, of the basis functions that did the work: `design` has those.
+
+        Without an intercept they are one more than the coefficients: the constant is among them.
+        """
+        return self.solution.weights
+
+    @property
+    def basis(self) -> str:
+        """Name of the basis that did the work: of a family, or of the one made for a table."""
+        return self.design.basis
+
+    @property
+    def domain(self) -> dict[str, tuple[float, float]]:
+        """Range of each variable in the data: {name: (low, high)}."""
+        ends = zip(self.variables, self.low.tolist(), self.high.tolist(), strict=True)
+        return {name: (low, high) for name, low, high in ends}
+
+    @property
+    def rank(self) -> int:
+        """How many terms the rows can tell apart, at most K."""
+        return self.solution.rank
+
+    @property
+    def condition(self) -> float:
+        """2-norm condition number of the design matrix, its columns at unit length."""
+        return self.solution.condition
+
+    @property
+    def df_resid(self) -> int:
+        """Degrees of freedom of the residuals, N - rank; 0 of a training, which keeps none."""
+        return 0 if math.isnan(self.solution.rss) else self.nobs - self.rank
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether standard errors, intervals and bands are known."""
+        known = self.df_resid > 0 or (self.is_known and not math.isnan(self.solution.rss))
+        return known and not self.ridge and self.rank == len(self.coefficients)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the uncertainties of y were given: nothing is then scaled by the residuals."""
+        return self.uncertainties == KNOWN
+
+    @property
+    def error_scale(self) -> float:
+        """Factor from roots of `solution.inverse` to standard errors.
+
+        1 where uncertainties are known, else the residual SD; of a robust fit its own.
+        """
+        if self.is_known:
+            return 1.0
+        return self.residual_sd if self.solution.scale is None else self.solution.scale
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of a new y of weight 1; of weight w it is this over sqrt(w)."""
+        if self.is_known:
+            return 1.0
+        return self.residual_sd if self.solution.noise is None else self.solution.noise
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether quantiles are normal: uncertainties are known, or the fit is robust."""
+        return self.is_known or self.solution.scale is not None
+
+    @property
+    def chi2(self) -> float:
+        """sum ((y - p(x)) / u)^2 over the rows, where uncertainties u are known; else nan."""
+        return self.solution.rss if self.is_known else math.nan
+
+    @property
+    def chi2_p(self) -> float:
+        """P(chi2 or more) where the polynomial and the uncertainties are right; nan without."""
+        return float(chdtrc(self.df_resid, self.chi2)) if self.df_resid else math.nan
+
+    @property
+    def reduced_chi2(self) -> float:
+        """chi2 / df_resid, about 1 where polynomial and uncertainties are right; nan without."""
+        return self.chi2 / self.df_resid if self.df_resid else math.nan
+
+    @property
+    def residual_sd(self) -> float:
+        """sqrt(rss / (N - rank)), in units of y; with weights of y sqrt(weight); nan if unknown."""
+        return math.sqrt(self.solution.rss / self.df_resid) if self.df_resid else math.nan
+
+    @property
+    def std_errors(self) -> np.ndarray:
+        """Standard errors of the coefficients (K,).
+
+        Scaled by the residuals, unless uncertainties are known.
+        """
+        if not self.has_errors:
+            return np.full(len(self.coefficients), np.nan)
+        return self.solution.spread[self._shown] * self.error_scale
+
+    @property
+    def t_values(self) -> np.ndarray:
+        """coefficients / std_errors (K,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.coefficients / self.std_errors
+
+    @property
+    def p_values(self) -> np.ndarray:
+        """P(>|t|), two-sided (K,), of the hypothesis that the coefficient is 0."""
+        if self.is_normal:
+            return 2 * ndtr(-np.abs(self.t_values))
+        return 2 * stdtr(max(self.df_resid, 1), -np.abs(self.t_values))
+
+    def conf_int(self, level: float | None = None) -> np.ndarray:
+        """Confidence intervals of the coefficients, low and high  ->  (K, 2).
+
+        `level`, between 0 and 1, by default the fit's; ValueError with any other.
+        """
+        half = self.quantile(level) * self.std_errors
+        return np.stack([self.coefficients - half, self.coefficients + half], axis=1)
+
+    def quantile(self, level: float | None = None, band: str = "pointwise") -> float:
+        """Half an interval's width in standard errors: Student's t; nan without freedom.
+
+        Normal where uncertainties are known, and of a robust fit. Of a "simultaneous" band it is
+        sqrt(p F), F the quantile of the F distribution with p = rank and N - rank degrees of
+        freedom (Working and Hotelling 1929): the band holds the whole polynomial at that level.
+
+        `level`, between 0 and 1, by default the fit's; ValueError with any other.
+        """
+        level = self.level if level is None else level
+        if not 0 < level < 1:
+            raise PolyregError(f"level must be between 0 and 1; got {level}")
+        if band not in BANDS:
+            raise PolyregError(f"band must be one of {', '.join(BANDS)}; got {band!r}")
+        if band == "simultaneous" and self.is_normal:
+            return math.sqrt(2 * gammaincinv(self.rank / 2, level))
+        if band == "simultaneous" and self.df_resid:
+            return math.sqrt(self.rank * fdtri(self.rank, self.df_resid, level))
+        # The lower tail: (1 + level) / 2 can be 1.
+        if self.is_normal:
+            return float(-ndtri((1 - level) / 2))
+        return float(-stdtrit(self.df_resid, (1 - level) / 2)) if self.df_resid else math.nan
+
+    def covariance(self) -> np.ndarray:
+        """Covariance of the coefficients (K, K); the diagonal is std_errors^2."""
+        if not self.has_errors:
+            return np.full((len(self.coefficients),) * 2, np.nan)
+        rows, largest = self.design.powers.scaled()
+        values, vectors = np.linalg.eigh(self.solution.inverse)
+        half = rows @ (vectors * np.sqrt(np.maximum(values, 0)))
+        half *= np.array([float(c) for c in largest])[:, None] * self.error_scale
+        return (half @ half.T)[self._shown, self._shown]
+
+    @property
+    def digits(self) -> np.ndarray:
+        """Decimal digits of each coefficient that arithmetic leaves certain (K,), 0 to 15.95.
+
+        Those of the exact fit to the numbers as they are written (`certified`), or as float64 holds
+        them (`fast`): what rounding before that and noise leave uncertain, the standard errors say.
+        certified errs by 2^-103 of the largest |y| or so in each weight of the basis, then rounds
+        once: what is small beside y has fewer digits, and what cannot be told from 0 is 0. nan
+        where terms depend on each other, and of a training.
+        """
+        if self.rank < len(self.coefficients):
+            return np.full(len(self.coefficients), np.nan)
+        found = []
+        pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
+        for value, error in pairs:
+            relative = error / abs(value) if value else (math.inf if error else 0.0)
+            digits = math.nan if math.isnan(error) else -math.log10(relative + ROUNDING)
+            found.append(0.0 if digits < 0 else digits)
+        return np.array(found)
+
+    @property
+    def r2(self) -> float:
+        """1 - rss / tss, tss about the mean where there is an intercept, else about 0."""
+        if self.solution.tss <= 0:
+            return math.nan
+        return 1 - self.solution.rss / self.solution.tss
+
+    @property
+    def adjusted_r2(self) -> float:
+        """1 - (1 - r2) M / df_resid, M = N - 1 with an intercept, else N; nan without freedom."""
+        rows = self.nobs - (1 if self.intercept else 0)
+        return 1 - rows / self.df_resid * (1 - self.r2) if self.df_resid else math.nan
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 rank - 2 log L; nan of an exact fit and of a training."""
+        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[0]
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, rank log N - 2 log L; nan of an exact fit and of a training."""
+        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[1]

@@ -1,0 +1,1 @@
+"""Least squares in integers: exact, then rounded once."""
