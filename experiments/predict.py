@@ -53,7 +53,8 @@ def main(config: PredictConfig) -> None:
             counts = {"rows": 0, "outside": 0, "missing": 0, "unweighted": 0}
             interval = "none" if unknown else config.interval
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
-                batches = partial(predicted, answer, rows, interval, counts, bar)
+                asked = {"interval": interval, "band": config.band, "level": config.level or None}
+                batches = partial(predicted, answer, rows, asked, counts, bar)
                 where = write(run, out, rows, batches)
     if told := rows.unusual():
         click.echo(f"{rows.title}: {told}, {counts['rows']:,} rows", err=True)
@@ -138,12 +139,11 @@ def report(answer: Any, counts: dict, where: str) -> None:
         click.echo(f"note: {note}", err=True)
 
 
-def predicted(
-    answer: Any, rows: Any, interval: str, counts: dict, bar: Any, kinds: dict
-) -> Iterator:
+def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds: dict) -> Iterator:
     """Record batches with the four columns added; text is of these kinds.
 
-    interval: "none" leaves low and high empty. Columns of x after the variables are the weights.
+    asked: interval, band and level; the interval "none" leaves low and high empty. Columns of x
+    after the variables are the weights, or the uncertainties of y.
     """
     import numpy as np
     import pyarrow as pa
@@ -153,14 +153,14 @@ def predicted(
         x, weights = np.split(x, [len(answer.variables)], axis=1)
         missing = ~np.isfinite(x).all(axis=1)
         filled = np.where(missing[:, None], 0.0, x)
-        if interval == "none":
+        if asked["interval"] == "none":
             prediction = answer.predict(filled)
             low = high = np.full(len(x), np.nan)
         else:
             weighed = (np.isfinite(weights) & (weights > 0)).all(axis=1)
             known = np.where(weighed, weights[:, 0], 1.0) if weights.size else None
             given = {"sigma" if answer.is_known else "weights": known}
-            prediction, low, high = answer.predict(filled, interval, **given)
+            prediction, low, high = answer.predict(filled, **asked, **given)
             low, high = (np.where(weighed, bound, np.nan) for bound in (low, high))
             counts["unweighted"] += int((~weighed & ~missing).sum())
         missing |= ~np.isfinite(prediction)  # so far out that it overflows

@@ -6,7 +6,7 @@ from typing import Literal
 from polyreg.errors import Refused
 from polyreg.fields import FILES, MAX_COMPARED, Reading
 from polyreg.naming import last_part, run_name, telling
-from polyreg.options import Integer, Options, knob
+from polyreg.options import Integer, Number, Options, knob, require
 from polyreg.text import plural, text, without_secrets
 
 
@@ -36,10 +36,31 @@ class PredictConfig(Reading):
     )
     interval: Literal["prediction", "confidence"] = knob(
         "prediction",
-        "Interval for one new reading (prediction), or for the mean (confidence), at the "
-        "confidence level of the fit.",
+        "Interval for one new reading (prediction), or for the mean (confidence).",
         group="Statistics",
     )
+    band: Literal["pointwise", "simultaneous"] = knob(
+        "pointwise",
+        "Interval of the mean for each row by itself, or for the whole polynomial at once "
+        "(simultaneous, by Working and Hotelling).",
+        group="Statistics",
+    )
+    level: float = knob(
+        0.0,
+        "Confidence level of the interval; 0: that of the fit.",
+        Number(0, 1, max_open=True),
+        group="Statistics",
+        refused="must be {bounds}, like 0.95",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        require(
+            self.band == "pointwise" or self.interval == "confidence",
+            "band",
+            self.band,
+            "is one of the mean; give --interval confidence",
+        )
 
     @property
     def name(self) -> str:

@@ -210,7 +210,7 @@ class Estimates:
             raise PolyregError(f"band must be one of {', '.join(BANDS)}; got {band!r}")
         if band == "simultaneous" and self.is_normal:
             return math.sqrt(2 * gammaincinv(self.rank / 2, level))
-        if band == "simultaneous" and self.df_resid:
+        if band == "simultaneous" and self.df_resid > 0:
             return math.sqrt(self.rank * fdtri(self.rank, self.df_resid, level))
         # The lower tail: (1 + level) / 2 can be 1.
         if self.is_normal:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import chdtr
 
 from polyreg.polynomials.result import Result
 
 FEW_DIGITS = 3
+DOUBTFUL = 0.001  # P of chi2, from either end
 NO_MATTER = 1e-9  # part of y: an error below it changes no fitted value that is looked at
 ILL_CONDITIONED = 1e6
 # Words of a column's name, between digits, underscores or other signs, that tell an uncertainty.
@@ -17,12 +19,13 @@ UNCERTAIN = {"sigma", "u", "sd", "std", "stdev", "error", "err", "uncertainty", 
 def notes(found: Result) -> Iterator[str]:
     """What has to be known of a fit beside its numbers."""
     solution, size = found.solution, len(found.terms)
-    if found.weighted_by and is_uncertainty(found.weighted_by):
+    if found.weighted_by and not found.is_known and is_uncertainty(found.weighted_by):
         name = " ".join(found.weighted_by.split())
         yield (
-            f"weights are taken as 1/variance: {name} looks like an uncertainty; use a column of "
-            f"1/{name}^2"
+            f"weights are taken as 1/variance: {name} looks like an uncertainty; give it as "
+            f"--sigma {name}"
         )
+    yield from doubtful_chi2(found)
     if solution.dependent:
         yield (
             f"rank {found.rank} of {size}: on these rows {'; '.join(solution.dependent)}. "
@@ -40,6 +43,23 @@ def notes(found: Result) -> Iterator[str]:
         yield "what the fit leaves of the target is the target's own rounding: errors say nothing"
     if not solution.dependent:
         yield from few_digits(found)
+
+
+def doubtful_chi2(found: Result) -> Iterator[str]:
+    """Whether chi2 is too large or too small for the polynomial and the uncertainties."""
+    if not found.is_known or not found.df_resid:
+        return
+    about = f"chi2 is {found.chi2:.4g} on {found.df_resid:,} degrees of freedom"
+    if found.chi2_p < DOUBTFUL:
+        yield (
+            f"{about}, P = {found.chi2_p:.2g}: the rows lie further from the polynomial than their "
+            "uncertainties let them; another degree may fit, or the uncertainties are too small"
+        )
+    elif found.chi2_p > 1 - DOUBTFUL:
+        yield (
+            f"{about}, 1 - P = {chdtr(found.df_resid, found.chi2):.2g}: the rows lie closer to the "
+            "polynomial than their uncertainties let them; these may be too large"
+        )
 
 
 def few_digits(found: Result) -> Iterator[str]:

@@ -40,8 +40,9 @@ class Origin:
 
     @property
     def unused(self) -> list[str]:
-        """Columns that are neither feature, target nor weight."""
-        used = {*self.names, self.config.target, self.config.weights}
+        """Columns that are neither feature, target, weight nor uncertainty."""
+        config = self.config
+        used = {*self.names, config.target, config.weighed_by, *config.more_columns}
         return [name for name, _ in self.schema if name not in used]
 
     def __getstate__(self) -> dict[str, Any]:

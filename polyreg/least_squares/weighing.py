@@ -46,10 +46,9 @@ class OfX:
     largest: float
 
     def __call__(self, block: Block) -> Block:
-        x, low = block.x[0], None if block.low is None else block.low[0]
-        weights, rest = inverse_power(x, low, self.power)
-        exact = None if block.low is None else (*block.low[: len(block.x) + 1], rest)
-        return block._replace(weights=weights, low=exact)
+        low = (None, None) if block.low is None else block.low[:2]  # of x and y
+        weights, rest = inverse_power(block.x[0], low[0], self.power)
+        return block._replace(weights=weights, low=(*low, rest))
 
     def surveyed(self, survey: Survey) -> Survey:
         sample = self(survey.sample)
@@ -96,7 +95,7 @@ class OfFit:
     def __call__(self, block: Block) -> Block:
         x = torch.from_numpy(np.stack(block.x, axis=1))
         fitted = np.maximum(self.design.matrix(x).numpy() @ self.weights, self.floor)
-        exact = None if block.low is None else (*block.low[: len(block.x) + 1], None)
+        exact = None if block.low is None else (*block.low[:2], None)
         return block._replace(weights=weight_of(self.function, fitted, fitted), low=exact)
 
 

@@ -52,6 +52,7 @@ def write(result: Any) -> dict[str, Any]:
         "ridge": result.ridge,
         "level": result.level,
         "quantile": _finite(result.quantile()),
+        "quantile_simultaneous": _finite(result.quantile(band="simultaneous")),
         "method": result.method,
         "precision": result.precision,
         "units": result.units,

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 INTERVALS = ("prediction", "confidence")
+BANDS = ("pointwise", "simultaneous")
 CELLS = 2**20  # of the design matrix at a time
 
 
@@ -57,24 +58,32 @@ class Predictor:
         if has_errors and basis["inverse"] and self.scale is not None:
             self.inverse = unpacked(basis["inverse"], len(self.weights))
             self.quantile = document["quantile"]
+        self.simultaneous = document.get("quantile_simultaneous") or math.nan
         # Earlier versions did not say by which column a fit was weighted.
         unnamed = "" if document["log_weights"] else None
         self.weighted_by = document.get("weighted_by", unnamed)
 
-    def predict(self, frame, interval: str = "prediction") -> Predictions:
+    def predict(self, frame, interval: str = "prediction", band: str = "pointwise") -> Predictions:
         """Columns prediction, low, high and extrapolated for the rows of `frame`.
 
         frame: a table of pandas, or x (N, D) without names, in the order of the variables
 
         Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
-        level; nan where the model knows no errors. After a fit with weights, those of a new y need
-        its weight, in the column of that name; without it they are nan, and a warning says so.
+        level; nan where the model knows no errors. After a fit with weights or known uncertainties,
+        those of a new y need its own, in the column of that name; without it they are nan, and a
+        warning says so. band "simultaneous", of the mean, holds the whole polynomial at the level.
         What overflows is inf or nan. extrapolated:
         some variable is outside the range that was fitted. Other columns are ignored. Raises
         ValueError with the name of a column that is missing or holds what is no finite number.
         """
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
+        if band not in BANDS or (band != BANDS[0] and interval == "prediction"):
+            known = ", ".join(BANDS)
+            raise ValueError(
+                f"band must be one of {known}, the second of interval confidence; got {band!r}"
+            )
+        quantile = self.quantile if band == BANDS[0] else self.simultaneous
         frame = with_names(frame, self.names)
         x = np.stack([column(frame, name, self.names, self.units) for name in self.names], axis=1)
         noise = self._noise(frame, x) if interval == "prediction" else np.zeros(len(x))
@@ -84,6 +93,7 @@ class Predictor:
             for start in range(0, len(x), step):
                 part = slice(start, start + step)
                 found[part], half[part] = self._rows(x[part], noise[part])
+            half *= quantile
             columns = {"prediction": found, "low": found - half, "high": found + half}
         columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
         return Predictions(columns, index=frame.index)
@@ -113,7 +123,7 @@ class Predictor:
         return found**2 if self.is_known else self.noise_sd**2 / found
 
     def _rows(self, x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray | float]:
-        """The polynomial at x (N, D)  ->  (N,), and half the width of its band (N,).
+        """The polynomial at x (N, D)  ->  (N,), and its standard error (N,).
 
         noise (N,): variance of a new y; 0 of the mean
         """
@@ -122,7 +132,7 @@ class Predictor:
         if self.inverse is None:
             return found, math.nan
         variance = self.scale**2 * np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
-        return found, self.quantile * np.sqrt(variance + noise)
+        return found, np.sqrt(variance + noise)
 
     def _terms(self, x: np.ndarray) -> np.ndarray:
         """x (N, D)  ->  (N, K)"""

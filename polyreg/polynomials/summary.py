@@ -15,7 +15,8 @@ MEANING = (
 )
 UNCENTRED = " (uncentred)"  # without an intercept: the sum of squares is that about 0
 RELATIVE = "std errors scaled by the residuals; weights are relative"
-WEIGHTED = f"{RELATIVE}: residual SD is that of y * sqrt(weight), without unit"
+NO_UNIT = "residual SD is that of y * sqrt(weight), without unit"
+KNOWN = "std errors by the known uncertainties of y, not scaled by the residuals; normal quantiles"
 ALONE = (
     "digits are the decimal digits of coef that arithmetic leaves certain; they say nothing of the "
     "noise of the data, for which there is no std err here"
@@ -47,7 +48,7 @@ def _fitted(result: Any) -> bool:
 
 
 def _fit_figures(result: Any) -> list[tuple[str, str]]:
-    bare, weighted = not result.intercept, result.weighted_by is not None
+    bare, weighted = not result.intercept, is_weighted(result)
     return [
         ("Dep. Variable", result.target),
         ("Method", result.method),
@@ -60,9 +61,32 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
         (f"Adj. R-sq.{UNCENTRED}" if bare else "Adj. R-squared", number(result.adjusted_r2, 10)),
         ("AIC", number(result.aic, 10)),
         ("BIC", number(result.bic, 10)),
-        ("Residual SD (no unit)" if weighted else "Residual SD", number(result.residual_sd, 6)),
+        *(
+            _chi2_figures(result)
+            if result.is_known
+            else [("Residual SD (no unit)" if weighted else "Residual SD", residual_sd(result))]
+        ),
         ("Cond. No.", number(result.condition, 3)),
     ]
+
+
+def _chi2_figures(result: Any) -> list[tuple[str, str]]:
+    return [
+        ("Uncertainties", result.uncertainties),
+        ("Chi2", number(result.chi2, 7)),
+        ("P(>chi2)", number(result.chi2_p, 4)),
+        ("Reduced chi2", number(result.reduced_chi2, 6)),
+    ]
+
+
+def residual_sd(result: Any) -> str:
+    return number(result.residual_sd, 6)
+
+
+def is_weighted(result: Any) -> bool:
+    """Whether rows have weights, which are relative: not where uncertainties are known."""
+    has_weights = result.weighted_by is not None or bool(result.weight_function)
+    return has_weights and not result.is_known
 
 
 def _training_figures(result: Any) -> list[tuple[str, str]]:
@@ -83,7 +107,8 @@ def _training_figures(result: Any) -> list[tuple[str, str]]:
 
 def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
     tail = (1 - result.level) / 2
-    head = ["", "coef", "std err", "t", "P>|t|", f"[{tail:.6g}", f"{1 - tail:.6g}]", "digits"]
+    t = "z" if result.is_normal else "t"
+    head = ["", "coef", "std err", t, f"P>|{t}|", f"[{tail:.6g}", f"{1 - tail:.6g}]", "digits"]
     columns = zip(
         result.terms,
         result.coefficients,
@@ -105,8 +130,17 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
         for term, value, error, t, p, interval, digits in columns
     ]
     chosen = [result.selection.sentence()] if result.selection else []
-    weighted = [] if result.weighted_by is None else [WEIGHTED]
-    return head, rows, [MEANING if result.has_errors else ALONE, *weighted, *chosen]
+    return head, rows, [MEANING if result.has_errors else ALONE, *scale(result), *chosen]
+
+
+def scale(result: Any) -> list[str]:
+    """Where the standard errors come from, unless it is the residuals of equal weights."""
+    if result.is_known:
+        return [KNOWN]
+    if not is_weighted(result):
+        return []
+    function = f"weights {result.weight_function}: " if result.weight_function else ""
+    return [f"{function}{RELATIVE}: {NO_UNIT}"]
 
 
 def _training_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
@@ -139,11 +173,27 @@ def line(result: Any) -> str:
 
 
 def quality(result: Any) -> list[str]:
-    """Residual SD and R2 of a fit, each with what it is of; without those that are not known."""
-    unit = "" if result.weighted_by is None else " of y * sqrt(weight), without unit"
+    """Residual SD, or chi2, and R2 of a fit; without those that are not known."""
+    if result.is_known and not math.isnan(result.chi2):
+        return [chi2(result), *_r2(result)]
+    unit = " of y * sqrt(weight), without unit" if is_weighted(result) else ""
+    figures = [f"residual SD {number(result.residual_sd, 6)}{unit}"]
+    return ([] if math.isnan(result.residual_sd) else figures) + _r2(result)
+
+
+def chi2(result: Any) -> str:
+    """chi2 with its degrees of freedom, P and what it comes to for each; the largest deviation."""
+    told = f"chi2 {number(result.chi2, 7)} on {result.df_resid:,}"
+    if result.df_resid:
+        told += f" (P {number(result.chi2_p, 3)}, reduced {number(result.reduced_chi2, 4)})"
+    if not math.isnan(result.deviation):
+        told += f", largest weighted deviation {number(result.deviation, 4)}"
+    return told
+
+
+def _r2(result: Any) -> list[str]:
     about = "" if result.intercept else UNCENTRED
-    figures = [("residual SD", result.residual_sd, 6, unit), (f"R2{about}", result.r2, 10, "")]
-    return [f"{what} {number(v, n)}{of}" for what, v, n, of in figures if not math.isnan(v)]
+    return [] if math.isnan(result.r2) else [f"R2{about} {number(result.r2, 10)}"]
 
 
 def number(value: float, digits: int) -> str:

@@ -13,7 +13,9 @@ from polyreg.text import short
 INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "#7b8794"
 POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
 LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
-NO_BAND = "no prediction band: it depends on a new row's weight"
+NO_BAND = "no prediction band: it depends on a new row's weight or uncertainty"
+BARS = {"ls": "", "elinewidth": 0.9, "ecolor": INK, "alpha": 0.5}
+BARRED = 200  # points that still can be told apart with bars
 PLAIN: dict[str, Any] = {"color": INK, "parse_math": False}  # a dollar of somebody's is no formula
 
 
@@ -125,21 +127,28 @@ def band(
     names: tuple[str, str],
     title: str,
     label: str = "data",
+    error: np.ndarray | None = None,
+    band: str = "pointwise",
 ) -> Figure:
     """The fit over a sample of the table, with confidence and prediction bands (low, high).
 
     new: None where the band of a new y depends on its weight, as the legend then says
+    error: known standard uncertainties of y, drawn as bars
     """
     figure, axes = _canvas(title, *names)
     percent = f"{100 * level:g} %"
+    of_all = ", of the whole polynomial" if band == "simultaneous" else ""
     if new is None:
         axes.plot([], [], ls="", label=NO_BAND)
     else:
         label_new = f"{percent} prediction"
         axes.fill_between(grid, *new, color=LEARNED, alpha=0.10, lw=0, label=label_new)
     axes.fill_between(
-        grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence"
+        grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence{of_all}"
     )
+    if error is not None and len(error) <= BARRED:
+        axes.errorbar(*data, error, **BARS)
+        label += " with standard uncertainties"
     axes.plot(*data, **POINTS, label=label)
     axes.plot(grid, prediction, color=LEARNED, lw=1.6, label="fit")
     axes.legend(**LEGEND)
@@ -182,9 +191,11 @@ def observed(
     return figure
 
 
-def fit_residuals(x: np.ndarray, residual: np.ndarray, name: str, title: str) -> Figure:
+def fit_residuals(
+    x: np.ndarray, residual: np.ndarray, name: str, title: str, unit: str = "residual SD"
+) -> Figure:
     """Residuals in units of their standard deviation: two thirds within 1, 95 % within 2."""
-    figure, axes = _canvas(title, name, "residual / residual SD")
+    figure, axes = _canvas(title, name, f"residual / {unit}")
     axes.axhspan(-2, 2, color=LEARNED, alpha=0.07, lw=0)
     axes.axhline(0, color=QUIET, lw=1)
     axes.plot(x, residual, **POINTS)

@@ -9,9 +9,11 @@ from scipy.special import ndtri
 
 from polyreg.fields import MAX_TAG
 from polyreg.least_squares import Problem
+from polyreg.least_squares.notes import doubtful_chi2
 from polyreg.polynomials.module import FittedModel
+from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.summary import RELATIVE, quality
+from polyreg.polynomials.summary import quality, scale
 from polyreg.polynomials.terms import keys
 from polyreg.tables import Survey, Table
 from polyreg.tables.hints import remarks
@@ -76,6 +78,7 @@ def describe(run: Run, result: Result) -> None:
             "device": result.origin.device,
             "basis": "orthogonal under the table",
             "precision": result.precision,
+            "uncertainties": result.uncertainties,
             "full_rank": str(result.rank == len(result.terms)).lower(),
         }
         | table_tags(result)
@@ -113,6 +116,10 @@ def metrics(result: Result) -> dict[str, float]:
         "adjusted_r2": result.adjusted_r2,
         "aic": result.aic,
         "bic": result.bic,
+        "chi2": result.chi2,
+        "chi2_p": result.chi2_p,
+        "reduced_chi2": result.reduced_chi2,
+        "weighted_deviation": result.deviation,
         "digits/min": result.digits.min(),
         **{f"std_error/{key}": value for key, value in errors},
         **chosen,
@@ -128,11 +135,15 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
     if result.residual_sd > 0:  # nan where there are as many terms as rows
         names = result.variables
         fitted = result.predict(x)
-        residual = (y - fitted) * np.sqrt(weights) / result.residual_sd
+        residual = (y - fitted) * np.sqrt(weights) / result.noise_sd
         across = (fitted, f"fitted {with_units(result, result.target)}")
         if len(names) == 1:
             across = (x[:, 0], with_units(result, names[0]))
-        yield "residuals", draw.fit_residuals(across[0], residual, across[1], title(result))
+        unit = "uncertainty" if result.is_known else "residual SD"
+        yield (
+            "residuals",
+            draw.fit_residuals(across[0], residual, across[1], title(result), unit=unit),
+        )
         normal = ndtri((np.arange(len(residual)) + 0.5) / len(residual))
         yield "quantiles", draw.quantiles(normal, np.sort(residual), title(result), label(result))
     if selection := result.selection:
@@ -156,6 +167,8 @@ def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     every = max(1, len(sample.y) // POINTS)
     x = np.column_stack([column[::every] for column in sample.x])
     y = sample.y[::every]
+    if result.weight_function:
+        return x, y, weight_of(result.weight_function, x[:, 0], result.predict(x))
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
 
 
@@ -173,24 +186,25 @@ def fit_figure(result: Result) -> Any:
     """The fit with its bands over the rows; of several variables, observed against fitted."""
     from polyreg.reports import figures as draw
 
-    x, y, _ = points(result)
+    x, y, weights = points(result)
     about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
     if len(result.variables) > 1:
         fitted, half = result.predict(x), None
-        if result.weighted_by is None:
+        if result.weighted_by is None and not result.weight_function:
             half = fitted - result.predict(x, "prediction")[1]
         return draw.observed(fitted, y, half, name=with_units(result, result.target), **about)
     grid = np.linspace(result.low[0], result.high[0], 400)
-    curve, *confidence = result.predict(grid, "confidence")
+    kind = result.origin.config.band
+    curve, *confidence = result.predict(grid, "confidence", band=kind)
     names = (with_units(result, result.variables[0]), with_units(result, result.target))
     return draw.band(
         (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
-        **about,
+        error=1 / np.sqrt(weights) if result.is_known else None, band=kind, **about,
     )  # fmt: skip
 
 
 def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Low and high of a new y; None after a fit with weights, where they depend on its own."""
+    """Low and high of a new y; None where they depend on its own weight or uncertainty."""
     if result.weighted_by is not None:
         return None
     _, low, high = result.predict(grid, "prediction")
@@ -211,7 +225,7 @@ def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str
     condition = problem.expected_condition(survey.sample)
     dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
     left_out = f", and {len(rows.skipped)} left out" if rows.skipped else ""
-    used = {*rows.names, rows.target, rows.weights}
+    used = {*rows.names, rows.target, rows.weights, *rows.more}
     told = {
         "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes{left_out}",
         "rows": f"{survey.rows:,}{dropped}",
@@ -260,7 +274,9 @@ def report(result: Result) -> tuple[list[str], list[str]]:
     meaning = [MEANING] if result.has_errors else []
     lines = [*result.equations.lines(), "", aligned(header, rows), *meaning, "", *summary(result)]
     said = result.origin.remarks  # before the fit
-    notes = [f"note: {note}" for note in result.notes if note not in said]
+    doubts = [*doubtful_chi2(result)]
+    notes = [f"warning: {doubt}" for doubt in doubts]
+    notes += [f"note: {note}" for note in result.notes if note not in [*said, *doubts]]
     return lines, notes + [f"warning: left out: {skipped}" for skipped in result.origin.skipped]
 
 
@@ -278,8 +294,8 @@ def summary(result: Result) -> Iterator[str]:
         determined = f"rank {result.rank} of {len(result.terms)}"
     told = [rows(result), *quality(result), determined, result.precision]
     yield ", ".join(told)
-    if result.weighted_by is not None and result.has_errors:
-        yield RELATIVE
+    if result.has_errors:
+        yield from scale(result)
     yield f"features {features(result.variables, result.origin.unused)}"
     if result.selection:
         yield result.selection.sentence()

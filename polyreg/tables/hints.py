@@ -39,7 +39,7 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
         elif several and UNCERTAIN.fullmatch(name):
             yield (
                 f"{name} is a feature here; if it is an uncertainty or a weight, leave it out by "
-                f"--exclude {name}, or give --weights"
+                f"--exclude {name}, or give it as --sigma or --weights"
             )
 
 

@@ -152,7 +152,12 @@ def _signature(result: Result) -> ModelSignature:
     return ModelSignature(
         inputs=Schema(inputs),
         outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
-        params=ParamSchema([ParamSpec("interval", DataType.string, "prediction")]),
+        params=ParamSchema(
+            [
+                ParamSpec("interval", DataType.string, "prediction"),
+                ParamSpec("band", DataType.string, "pointwise"),
+            ]
+        ),
     )
 
 

@@ -46,8 +46,8 @@ def test_what_is_printed_of_weights_and_of_a_fit_without_intercept_says_what_it_
     for said in (
         "R2 (uncentred) 0.9", "of y * sqrt(weight), without unit",
         "std errors scaled by the residuals; weights are relative",
-        "note: weights are taken as 1/variance: u_y looks like an uncertainty; use a column of "
-        "1/u_y^2",
+        "note: weights are taken as 1/variance: u_y looks like an uncertainty; give it as "
+        "--sigma u_y",
     ):  # fmt: skip
         assert said in result.output, said
 

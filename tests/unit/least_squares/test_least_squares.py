@@ -450,8 +450,8 @@ def test_weights_that_are_named_like_an_uncertainty_are_noted():
         rows = InMemory([x], np.cos(x), 1 + x, weighed=name)
         found = fit(rows, config(degree=1, weights=name))
         said = (
-            f"weights are taken as 1/variance: {name} looks like an uncertainty; use a column of "
-            f"1/{name}^2",
+            f"weights are taken as 1/variance: {name} looks like an uncertainty; give it as "
+            f"--sigma {name}",
         )
         assert found.notes == (said if name in UNCERTAIN.split() else ()), name
 
