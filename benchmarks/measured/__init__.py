@@ -1,0 +1,1 @@
+"""Fits to measured data: how often intervals hold, and what they cost."""
