@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from polyreg.errors import PolyregError
+from polyreg.inference.back_calculated import back_calculated
 from polyreg.inference.estimates import Estimates
 from polyreg.inference.noise import as_positive, noise_variance
 from polyreg.polynomials import document, families, summary, terms
@@ -158,6 +159,13 @@ class Result(Estimates):
         if len(self.variables) != 1:
             names = ", ".join(self.variables)
             raise PolyregError(f"{what} is of one variable; this fit has several: {names}")
+
+    def back_calculated(self, x, y) -> Any:
+        """x of a calibration from the y of its own rows, and its error in % of x: a DataFrame.
+
+        Columns x, y, found, error, and mean_found, mean_error over the rows of the same x.
+        """
+        return back_calculated(self, x, y)
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x, as `predict` takes it, lie outside the domain  ->  (N,) bool."""
