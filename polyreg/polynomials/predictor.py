@@ -138,7 +138,7 @@ class Predictor:
         """x (N, D)  ->  (N, K)"""
         result = np.full((len(x), len(self.weights)), self.unit)
         for d, recurrence in enumerate(self.recurrences):
-            result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
+            result *= terms_of(recurrence, x[:, d])[:, self.exponents[:, d]]
         return result
 
 
@@ -234,7 +234,7 @@ def since(dates: pd.Series, units: str) -> np.ndarray:
     return found
 
 
-def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
+def terms_of(recurrence: dict, x: np.ndarray) -> np.ndarray:
     """p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
     z = (x - recurrence["centre"]) / recurrence["radius"]
     found = [np.ones_like(z)]
@@ -248,7 +248,7 @@ def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
 def slopes(recurrence: dict, x: np.ndarray) -> np.ndarray:
     """Derivatives of p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
     z, radius = (x - recurrence["centre"]) / recurrence["radius"], recurrence["radius"]
-    p, found = _powers(recurrence, x).T, [np.zeros_like(z)]
+    p, found = terms_of(recurrence, x).T, [np.zeros_like(z)]
     steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
     for k, (shift, scale, decay) in enumerate(zip(*steps, strict=True)):
         column = scale * ((z - shift) * found[-1] + p[k] / radius)
