@@ -19,7 +19,7 @@ def back_calculated(result: Any, x: Any, y: Any) -> Any:
 
     x = rows_of(x, result.variables, result.units)[:, 0]
     y = as_numbers(y, "y")
-    found = np.asarray(result.inverse(y, interval="delta").x)
+    found = np.asarray(result.inverse(y, "mean").x)
     table = pandas.DataFrame({"x": x, "y": y, "found": found, "error": percent(found, x)})
     table["mean_found"] = table.groupby("x")["found"].transform("mean")
     table["mean_error"] = percent(table.mean_found.to_numpy(), x)

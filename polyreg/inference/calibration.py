@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Inverse:
 
 @dataclass(frozen=True)
 class Piece:
-    """Where a polynomial rises, or falls: from low to high, in the domain and REACH ranges about."""
+    """Where a polynomial rises, or falls: from low to high, to REACH ranges outside the domain."""
 
     low: float
     high: float
@@ -56,7 +57,7 @@ def pieces(result: Any) -> list[Piece]:
         return []
     reach = REACH * (high - low)
     ends = [low - reach, *turning_points(exact, low - reach, high + reach), high + reach]
-    pairs = zip(ends[:-1], ends[1:], strict=True)
+    pairs = pairwise(ends)
     return [Piece(a, b, rises(exact, a, b)) for a, b in pairs if a < high and b > low]
 
 

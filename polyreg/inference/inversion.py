@@ -1,7 +1,7 @@
 """x from y: the inverse of a fitted polynomial in one variable, with intervals.
 
-This file travels with a logged model, behind predictor.py: it imports nothing but numpy, and uses
-`slopes` and `weight_of` of that file.
+This file travels with a logged model, behind predictor.py: it imports nothing but numpy and what
+is in that file.
 
 With f the polynomial, v(x) the variance of f(x), n that of one reading and m readings averaged, x0
 solves f(x0) = y, and
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polyreg.polynomials.predictor import slopes, terms_of, weight_of
+from polyreg.polynomials.predictor import Predictions, column, slopes, terms_of, weight_of
 
 INVERSES = ("prediction", "mean", "delta")
 REACH = 1000.0  # ranges of the data on either side, as far as bounds are looked for
@@ -81,7 +81,8 @@ def inverted(
     x = _first(rising, level, grid, values)
     x[level < values[0]] = np.nan
     x[np.isinf(x)] = np.nan
-    noise = np.zeros_like(noise) if interval == "mean" else noise
+    if interval == "mean":
+        noise = np.zeros_like(noise)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = np.sqrt(curve.noise(x, noise) + curve.variance(x)) / np.abs(curve.slope(x))
         if interval == "delta":
@@ -195,3 +196,46 @@ def _grid(curve, low, high):
         [curve.low - far[::-1], np.linspace(curve.low, curve.high, INSIDE), curve.high + far]
     )
     return np.concatenate([[low], grid[(grid > low) & (grid < high)], [high]])
+
+
+def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates=1):
+    """x from y by a Predictor: columns x, low, high, std_error and extrapolated of a frame's rows.
+
+    The readings are in the column of the target, their uncertainties or weights in that of their
+    name. ValueError where there is no such inverse, or a column is missing or no number.
+    """
+    pieces = predictor.pieces
+    if len(predictor.names) != 1 or not pieces:
+        raise ValueError("x from y is of one variable, and not of a constant")
+    if interval not in INVERSES:
+        known = ", ".join(INVERSES)
+        raise ValueError(f"interval must be one of {known}, of an inverse; got {interval!r}")
+    if not (branch in range(1, len(pieces) + 1) or (not branch and len(pieces) == 1)):
+        raise ValueError(
+            f"the polynomial has {len(pieces)} monotone pieces; branch must be one, from 1; "
+            f"got {branch}"
+        )
+    if replicates < 1:
+        raise ValueError(f"replicates must be 1 or more; got {replicates}")
+    y = column(frame, predictor.target, [predictor.target], {})
+    noise = np.full(len(y), np.nan)
+    if predictor.inverse is not None and predictor.weight_function:
+        noise = np.full(len(y), predictor.noise_sd**2)
+    elif predictor.inverse is not None and interval != "mean":
+        noise = predictor.own_noise(frame)
+    curve = Curve(
+        recurrence=predictor.recurrences[0],
+        unit=predictor.unit,
+        weights=predictor.weights,
+        inverse=predictor.inverse,
+        scale=predictor.scale,
+        noise_sd=predictor.noise_sd,
+        weight_function=predictor.weight_function,
+        low=float(predictor.low[0]),
+        high=float(predictor.high[0]),
+        pieces=pieces,
+    )
+    found = inverted(curve, y, max(branch, 1) - 1, interval, predictor.quantile, noise / replicates)
+    columns = dict(zip(("x", "low", "high", "std_error"), found, strict=True))
+    columns["extrapolated"] = (found[0] < curve.low) | (found[0] > curve.high)
+    return Predictions(columns, index=frame.index)

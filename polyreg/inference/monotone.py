@@ -7,6 +7,7 @@ multiplicity is no turning point.
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import comb, gcd, lcm
 
 BITS = 64  # to which a turning point is refined, of the range that was searched
@@ -163,11 +164,11 @@ def _shifted(coefficients: Sequence[int]) -> list[int]:
 
 def _variations(coefficients: Sequence[int]) -> int:
     signs = [c > 0 for c in coefficients if c]
-    return sum(a != b for a, b in zip(signs, signs[1:], strict=False))
+    return sum(a != b for a, b in pairwise(signs))
 
 
 def _refined(coefficients: list[int], left: Fraction, right: Fraction) -> tuple[Fraction, Fraction]:
-    """An interval of 2^-BITS around the one root in (left, right); twice the root where it is exact.
+    """2^-BITS around the one root in (left, right); the root itself twice where it is exact.
 
     An end may be another root: the sign beside it is then that of the derivative.
     """

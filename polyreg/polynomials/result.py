@@ -13,6 +13,7 @@ from polyreg.errors import PolyregError
 from polyreg.inference import calibration
 from polyreg.inference.back_calculated import back_calculated
 from polyreg.inference.estimates import Estimates
+from polyreg.inference.limits import Limits, limits
 from polyreg.inference.noise import as_positive, noise_variance
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.document import NO_ERRORS
@@ -216,6 +217,30 @@ class Result(Estimates):
         (1.5, True)
         """
         return calibration.inverse(self, y, interval, level, replicates, sigma, branch, weights)
+
+    def limits(
+        self,
+        alpha: float = 0.05,
+        beta: float = 0.05,
+        k: float = 3.0,
+        replicates: int = 1,
+        sigma: float | None = None,
+        weights: float | None = None,
+    ) -> Limits:
+        """Decision, detection and quantification limits of a calibration, as DIN 32645 has them.
+
+        alpha: chance that a blank is taken for more; beta: that the detection limit is missed
+        k: the quantification limit's interval, at level 1 - alpha, has the half width x / k
+        replicates: readings that are averaged; sigma or weights: of one reading near the blank,
+        where the fit's rows had some
+
+        -> .decision .detection .quantification, in x; .detection_by_bands (Hubaux and Vos 1970);
+        .y_decision .y_detection; .notes
+
+        Raises ValueError where p is not monotone down to the blank, x = 0, where errors are not
+        known, and where an argument is none.
+        """
+        return limits(self, alpha, beta, k, replicates, sigma, weights)
 
     def back_calculated(self, x, y) -> Any:
         """x of a calibration from the y of its own rows, and its error in % of x: a DataFrame.
