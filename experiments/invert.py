@@ -1,4 +1,4 @@
-"""Which x belongs to a reading y, and how surely? The way back through a calibration.
+"""Which x belongs to a reading y, and how surely?
 
 \b
     python -m experiments.invert --model runs:/<run id>/model --data readings.csv
