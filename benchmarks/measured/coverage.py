@@ -95,7 +95,7 @@ def held(drawn: Drawn) -> list[Any]:
 
     found = polyreg.fit(drawn.x, drawn.y, degree=2, **drawn.said)
     low, high = found.conf_int().T
-    rows = [(low <= TRUTH) & (TRUTH <= high)]
+    rows = [(low <= TRUTH) & (high >= TRUTH)]
     at = np.array([drawn.new_x])
     for interval, value, own in (
         ("confidence", truth(WHERE), drawn.own_x),

@@ -30,7 +30,11 @@ class Residuals:
         self.steps += float((np.diff(before) ** 2).sum())
         changes = np.diff(np.r_[self.last >= 0, signs] if self.count else signs)
         self.runs += int(changes.sum()) + (0 if self.count else 1)
-        self.above, self.count, self.last = self.above + int(signs.sum()), self.count + len(e), e[-1]
+        self.above, self.count, self.last = (
+            self.above + int(signs.sum()),
+            self.count + len(e),
+            e[-1],
+        )
         square = e * e
         self.powers += [len(e), e.sum(), square.sum(), (square * e).sum(), (square**2).sum()]
         z = np.column_stack([np.ones(len(e)), (x - self.middle) / self.half])
