@@ -84,7 +84,8 @@ class Selection:
         others = {"cv": self.by_cv, **self.choices}
         agree = [NAMES[k] for k, d in others.items() if d == self.chosen and k != self.criterion]
         differ = [f"{NAMES[k]} would take {d}" for k, d in others.items() if d != self.chosen]
-        agreed = f"{' and '.join(agree)} agree{'s' * (len(agree) == 1)}" if agree else ""
+        both = " and ".join([", ".join(agree[:-1])] * (len(agree) > 1) + agree[-1:])
+        agreed = f"{both} agree{'s' * (len(agree) == 1)}" if agree else ""
         told = ", ".join([agreed] * bool(agree) + differ)
         return said + (f"; {told}" if self.choices else "")
 

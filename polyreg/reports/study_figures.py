@@ -5,7 +5,29 @@ from matplotlib.ticker import MaxNLocator
 
 from polyreg.inference.degrees import SIGNIFICANT, Degrees
 from polyreg.inference.study import DoubtedRow, Study
-from polyreg.reports.figures import DATA, INK, LEARNED, LEGEND, QUIET, TRUTH, Figure, frame, heading
+from polyreg.reports.figures import (
+    DATA,
+    INK,
+    LEARNED,
+    LEGEND,
+    PLAIN,
+    QUIET,
+    TRUTH,
+    Figure,
+    frame,
+    heading,
+)
+    DATA,
+    INK,
+    LEARNED,
+    LEGEND,
+    PLAIN,
+    QUIET,
+    TRUTH,
+    Figure,
+    frame,
+    heading,
+)
 from polyreg.text import short
 
 TINY = 1e-16  # p below it are drawn there
@@ -72,7 +94,7 @@ def doubted(study: Study, title: str) -> Figure:
         values = [getattr(row, by) for row in rows]
         axes.barh(range(len(rows)), values, height=0.55, color=LEARNED, alpha=0.75)
         axes.axvline(0, color=QUIET, lw=0.8)
-        axes.set_yticks(range(len(rows)), [_label(row, by) for row in rows], fontsize=8, color=INK)
+        axes.set_yticks(range(len(rows)), [_label(row, by) for row in rows], fontsize=8, **PLAIN)
         axes.set_xlabel(name, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(4))
     return figure

@@ -111,7 +111,7 @@ def by_degree(
     top = min(result.design.degree + HIGHER, result.nobs - 1)
     problem = None
     while problem is None:
-        wanted = replace(config, degree=top, precision=result.precision)
+        wanted = replace(config, degree=top, criterion="cv", precision=result.precision)
         try:
             problem = Problem.of(survey, rows.names, wanted, device)
         except Refused:
