@@ -114,7 +114,7 @@ class Study:
 
 
 def _known(fields_of: dict[str, Any]) -> dict[str, Any]:
-    found = {k: math.nan if v is None else v for k, v in fields_of.items()}
+    found: dict[str, Any] = {k: math.nan if v is None else v for k, v in fields_of.items()}
     return found | ({"x": tuple(found["x"])} if "x" in found else {})
 
 

@@ -108,10 +108,11 @@ def by_degree(
     sums: Callable[[Problem], dict] | None,
 ) -> list[Result]:
     """Fits of the degrees 0 ... d + 2, in one basis, by one pass: as far as rows can tell."""
+    precision: Any = result.precision
     top = min(result.design.degree + HIGHER, result.nobs - 1)
     problem = None
     while problem is None:
-        wanted = replace(config, degree=top, criterion="cv", precision=result.precision)
+        wanted = replace(config, degree=top, criterion="cv", precision=precision)
         try:
             problem = Problem.of(survey, rows.names, wanted, device)
         except Refused:
@@ -119,7 +120,7 @@ def by_degree(
                 raise
             top -= 1
     weigher = weigher_of(result, config)
-    if isinstance(weigher, OfFit):
+    if config.weight_function in ("1/y", "1/y^2"):
         problem = problem.reweighed(weigher)
     if sums is None:
         total = reduce(add, problem.accumulate(rows.blocks(problem.is_exact)).values())

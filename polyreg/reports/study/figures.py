@@ -17,17 +17,6 @@ from polyreg.reports.figures import (
     frame,
     heading,
 )
-    DATA,
-    INK,
-    LEARNED,
-    LEGEND,
-    PLAIN,
-    QUIET,
-    TRUTH,
-    Figure,
-    frame,
-    heading,
-)
 from polyreg.text import short
 
 TINY = 1e-16  # p below it are drawn there

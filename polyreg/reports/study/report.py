@@ -1,16 +1,16 @@
 """Report of a study: degrees compared and rows to doubt, on the terminal and in the run."""
 
 import math
+from dataclasses import fields
 from typing import Any
 
-from polyreg.inference.study import Study
+from polyreg.inference.study import DoubtedRow, Study
 from polyreg.polynomials.result import Result
 from polyreg.text import aligned
 from polyreg.tracking import Run
 
 ALWAYS = 10**6  # rows below which a fit is studied unasked
 AROUND = 2  # degrees on either side of the fit's, on the terminal
-SHOWN = 5  # rows of each measure in the plot
 
 
 def is_studied(result: Result) -> bool:
@@ -80,7 +80,7 @@ def _number(value: float, name: str) -> str:
 
 def record_study(run: Run, result: Result, title: str) -> None:
     """Log degrees.json and diagnostics.json, and plots of both."""
-    from polyreg.reports import study_figures as draw
+    from polyreg.reports.study import figures as draw
 
     study = study_of(result)
     if study is None:
@@ -95,8 +95,7 @@ def record_study(run: Run, result: Result, title: str) -> None:
 
 def rows(study: Study) -> dict[str, list[Any]]:
     """Columns of diagnostics.json: the rows that stand out, then the tests of the residuals."""
-    names = ("file", "row", "y", "residual", "leverage", "standardized", "studentized")
-    names += ("p_bonferroni", "cooks_distance", "robust_weight")
+    names = [f.name for f in fields(DoubtedRow) if f.name != "x"]
     made: dict[str, list[Any]] = {name: [getattr(r, name) for r in study.rows] for name in names}
     made["x"] = [list(r.x) if len(r.x) > 1 else r.x[0] for r in study.rows]
     blank = len(study.tests)
