@@ -133,7 +133,7 @@ def test_a_file_that_changed_since_the_fit_is_refused(tmp_path):
     frame.to_csv(path, index=False)
     found = polyreg.fit(str(path), target="y", features=["x"], degree=1)
     frame.assign(y=frame.y + frame.index % 2).to_csv(path, index=False)
-    with pytest.raises(PolyregError, match="a.csv changed"):
+    with pytest.raises(PolyregError, match=r"a\.csv changed"):
         _ = found.degrees
 
 
