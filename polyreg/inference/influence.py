@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import ndtr, stdtr
 
+from polyreg.device import one
 from polyreg.errors import PolyregError
 from polyreg.inference.noise import as_positive
 from polyreg.polynomials.inputs import as_numbers, by_name, is_frame, labels, rows_of
 from polyreg.polynomials.predictor import weight_of
 
+AT_ONCE = 2**14  # rows, whose design matrix stays in a core's cache
 OWN = 1e-11  # 1 - h below which a row decides the fit at its x alone: nothing is left to judge it
 
 
@@ -48,7 +51,7 @@ class Measures:
 
     def leverage(self, q: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """q (n, K)  ->  (n,)"""
-        moved = q @ self.half
+        moved = times(q, self.half)
         found = np.einsum("nk,nk->n", moved, moved)
         return found if weights is None else found * weights
 
@@ -78,6 +81,11 @@ class Measures:
         return np.minimum(1.0, 2 * self.nobs * tail)
 
 
+def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b by torch, whose threads `device.one` keeps: numpy's cost more than such products."""
+    return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
+
+
 def diagnostics(
     result: Any,
     x: Any,
@@ -95,11 +103,15 @@ def diagnostics(
     y = as_numbers(y, "y").ravel()
     if len(y) != len(rows):
         raise PolyregError(f"x has {len(rows)} rows and y {len(y)}; give the rows of the fit")
-    fitted = np.asarray(result.predict(rows))
+    measures, h = Measures.of(result), np.empty(len(rows))
+    with one():
+        fitted = np.asarray(result.predict(rows))
+        for start in range(0, len(rows), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            h[part] = measures.leverage(result._matrix(rows[part]), None)
     w = weights_of(result, x, rows, fitted, weights, sigma)
-    measures, residual = Measures.of(result), y - fitted
-    e = residual if w is None else residual * np.sqrt(w)
-    h = measures.leverage(result._matrix(rows), w)
+    residual = y - fitted
+    e, h = (residual, h) if w is None else (residual * np.sqrt(w), h * w)
     found = measures(e, h)
     columns = {"fitted": fitted, "residual": residual, "leverage": h} | found
     columns["p_bonferroni"] = measures.bonferroni(found["studentized"])

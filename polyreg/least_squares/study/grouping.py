@@ -26,7 +26,7 @@ class Grouping:
         if self.reason:
             return
         w = np.ones(len(x)) if weights is None else weights
-        self._waiting.append(_grouped(x + 0.0, np.stack([w, y, np.zeros(len(x))])))
+        self._waiting.append(_grouped(x, np.stack([w, y, np.zeros(len(x))])))
         if sum(len(found) for found, _ in self._waiting) > max(MOST // 4, len(self.x)):
             self._merge()
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from polyreg.inference.influence import Measures, why_not
+from polyreg.device import one
+from polyreg.inference.influence import AT_ONCE, Measures, times, why_not
 from polyreg.inference.residuals import Residuals
 from polyreg.inference.study import DoubtedRow
 from polyreg.least_squares.study.grouping import Grouping
@@ -15,7 +16,6 @@ from polyreg.tables.rows import Block, Place
 
 TOP = 5  # rows that are kept of each measure
 BY = ("studentized", "leverage", "cooks_distance")
-AT_ONCE = 2**14  # rows, whose design matrix stays in a core's cache
 
 
 class RowPass:
@@ -52,16 +52,17 @@ class RowPass:
         assert block.y is not None
         y = block.y
         before = np.arange(len(y)) if isinstance(kept, slice) else _indices(kept)
-        for start in range(0, len(y), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            self._add(place, before[part], block.take(part))
+        with one():  # threads cost more than what they share here
+            for start in range(0, len(y), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                self._add(place, before[part], block.take(part))
 
     def _add(self, place: Place, rows: np.ndarray, block: Block) -> None:
         y, w = block.y, block.weights
         assert y is not None
         x = np.stack(block.x, axis=1)
         q = self.widest.matrix(torch.from_numpy(x)).numpy()
-        residuals = y[:, None] - q @ self.columns
+        residuals = y[:, None] - times(q, self.columns)
         root = None if w is None else np.sqrt(w)
         if root is not None and self.main.is_known:
             found = np.abs(residuals * root[:, None])

@@ -45,6 +45,8 @@ def test_a_stream_of_files_tells_what_arrays_tell_row_by_row(tmp_path, monkeypat
         at = row.row - 1 + (1100 if row.file.endswith("1.csv") else 0)
         assert (row.x[0], row.y) == (frame.x[at], frame.y[at])
         assert row.cooks_distance == pytest.approx(table.cooks_distance[at], rel=1e-8)
+    for row in memory.study.rows:  # in blocks, of which each knows where it begins
+        assert (row.x[0], row.y) == (frame.x[row.row - 1], frame.y[row.row - 1])
 
 
 def test_rows_with_missing_values_keep_the_numbers_they_have_in_their_file(tmp_path):
