@@ -121,10 +121,13 @@ class Degrees:
             at = degrees.index(k) if k in degrees else -1
             if at < 1 or math.isnan(self.p[at]):
                 continue
-            adds = "" if self.p[at] < SIGNIFICANT else "adds nothing "
-            against = f"degree {k} against {k - 1}: "
             figures = f"F = {self.F[at]:.3g}, p = {self.p[at]:.2g}"
-            told.append(f"degree {k} {adds}({figures})" if adds else against + figures)
+            if self.p[at] >= SIGNIFICANT:
+                told.append(f"degree {k} adds nothing ({figures})")
+            elif k > degree:
+                told.append(f"degree {k} fits better ({figures})")
+            else:
+                told.append(f"degree {k} against {k - 1}: {figures}")
         return "; ".join(told)
 
 

@@ -70,7 +70,9 @@ class Study:
                 f"{row.place} stands out: studentized residual {row.studentized:.3g}, Bonferroni "
                 f"p = {row.p_bonferroni:.2g}"
             )
-        for row in [r for r in self.most("cooks_distance") if r.cooks_distance > FAR][:3]:
+        moving = [r for r in self.most("cooks_distance") if r.cooks_distance > FAR]
+        # with one degree of freedom, some row always does
+        for row in [r for r in moving if not math.isnan(r.studentized)][:3]:
             told.append(
                 f"{row.place} moves the fit: Cook's distance {row.cooks_distance:.3g}, leverage "
                 f"{row.leverage:.3g}"

@@ -156,6 +156,9 @@ def tests(found: RowPass, result: Result) -> list[Test]:
     names, told = result.variables, found.tests
     d, (z, p_runs) = told.durbin_watson, told.runs_test()
     alike = "stay on one side of the fit longer" if z < 0 else "change sides more often"
+    ordered = "the degree may be too low, or rows depend on each other"
+    if z > 0:
+        ordered = "neighbouring rows depend on each other"
     lm, p_lm, slopes = told.breusch_pagan()
     k = int(np.abs(slopes).argmax())
     rises = "grow" if slopes[k] > 0 else "shrink"
@@ -175,7 +178,7 @@ def tests(found: RowPass, result: Result) -> list[Test]:
             z,
             p_runs,
             f"residuals {alike} than chance has them, in the order of the rows (runs test "
-            f"p = {p_runs:.2g}): consider another degree"
+            f"p = {p_runs:.2g}): {ordered}"
             if p_runs < 0.05
             else f"signs of the residuals follow each other as by chance (p = {p_runs:.2g})",
         ),

@@ -20,6 +20,7 @@ from polyreg.reports.figures import (
 from polyreg.text import short
 
 TINY = 1e-16  # p below it are drawn there
+FAR = 100  # differences of criteria from there on are drawn on a scale of their logarithms
 
 
 def degrees(found: Degrees, chosen: int, title: str) -> Figure:
@@ -33,6 +34,7 @@ def degrees(found: Degrees, chosen: int, title: str) -> Figure:
         frame(axes)
         axes.set_xlabel("degree", color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlim(found.degree.min() - 0.3, found.degree.max() + 0.3)
         axes.axvline(chosen, color=TRUTH, lw=6, alpha=0.18, label=f"fitted: {chosen}")
     for values, name, color in (
         (found.residual_sd, "residual SD", LEARNED),
@@ -49,8 +51,9 @@ def degrees(found: Degrees, chosen: int, title: str) -> Figure:
         if np.isfinite(finite).any():
             above = finite - np.nanmin(finite)
             middle.plot(found.degree, above, color=color, marker="o", ms=4, label=name)
-    middle.set_yscale("symlog", linthresh=10)
-    middle.yaxis.set_major_formatter("{x:g}")
+            if np.nanmax(above) > FAR:
+                middle.set_yscale("symlog", linthresh=10)
+                middle.yaxis.set_major_formatter("{x:g}")
     middle.set_ylabel("AICc, BIC: above the least of each", color=INK)
     for values, name, color in (
         (found.p, "nested F", LEARNED),
@@ -61,6 +64,8 @@ def degrees(found: Degrees, chosen: int, title: str) -> Figure:
             right.plot(found.degree, drawn, color=color, marker="o", ms=4, ls="", label=name)
     right.axhline(SIGNIFICANT, color=QUIET, lw=1, ls=":", label="5 %")
     right.set_yscale("log")
+    low, high = right.get_ylim()
+    right.set_ylim(min(low, SIGNIFICANT**2), max(high, 2.0))
     right.set_ylabel("p", color=INK)
     for axes in (left, middle, right):
         axes.legend(**LEGEND, loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=2)

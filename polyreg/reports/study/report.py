@@ -4,6 +4,7 @@ import math
 from dataclasses import fields
 from typing import Any
 
+from polyreg.inference.degrees import SIGNIFICANT
 from polyreg.inference.study import DoubtedRow, Study
 from polyreg.polynomials.result import Result
 from polyreg.text import aligned
@@ -44,9 +45,9 @@ def study_lines(result: Result) -> list[str]:
     if not math.isnan(lack.p):
         between, within = lack.df
         freedom = f"on {between:g}" + ("" if math.isinf(within) else f" and {within:g}")
-        lines.append(
-            f"lack of fit against replicates: F = {lack.F:.4g} {freedom}, p = {lack.p:.2g}"
-        )
+        said = f"lack of fit against replicates: F = {lack.F:.4g} {freedom}, p = {lack.p:.2g}"
+        off = ": the polynomial misses the means of equal x" if lack.p < SIGNIFICANT else ""
+        lines.append(said + off)
     if result.is_known:
         lines.append(f"largest weighted deviation {study.weighted_deviation:.4g} uncertainties")
     return [*lines, *study.doubts()]

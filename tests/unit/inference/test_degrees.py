@@ -125,6 +125,8 @@ def test_an_even_function_does_not_stop_the_f_test_at_an_odd_degree():
 def test_neighbours_are_told_in_a_sentence():
     said = polyreg.fit(X, Y, degree=2).study.degrees.neighbours(2)
     assert said.startswith("degree 2 against 1: F = 60.2, p = 2e-06; degree 3 adds nothing (F =")
+    said = polyreg.fit(X, Y, degree=1).study.degrees.neighbours(1)
+    assert said.endswith("degree 2 fits better (F = 60.2, p = 2e-06)")
 
 
 def test_several_variables_have_no_table_of_degrees_and_say_so():

@@ -163,3 +163,13 @@ def test_several_variables_have_rows_to_doubt_and_no_degrees():
     found = polyreg.fit(x, y, degree=1).study
     assert found.degrees is None and "several" in found.no_degrees
     assert found.most("studentized")[0].row == 8
+
+
+def test_three_rows_on_a_line_are_no_reason_to_doubt_one():
+    assert polyreg.fit([1.0, 2, 3], [1.0, 2, 4], degree=1).study.doubts() == []
+
+
+def test_a_row_that_moves_the_fit_is_named():
+    x, y = np.r_[np.arange(10.0), 60], np.r_[np.arange(10.0), 20] + np.tile([0.3, -0.3], 6)[:11]
+    said = polyreg.fit(x, y, degree=2).study.doubts()
+    assert any("row 11 of" in s and "moves the fit: Cook's distance" in s for s in said)
