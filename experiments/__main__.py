@@ -8,7 +8,7 @@ import click
 
 from polyreg.options import OneLineGroup
 
-EXPERIMENTS = ("fit", "train", "sweep", "compare", "predict", "repair")
+EXPERIMENTS = ("fit", "train", "sweep", "compare", "predict", "invert", "repair")
 
 
 class Experiments(OneLineGroup):

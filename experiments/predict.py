@@ -76,7 +76,7 @@ def with_weights(rows: Any, data: str, answer: Any, reading: dict) -> tuple[Any,
 
 
 @contextmanager
-def recorded(config: PredictConfig, stop: Stop) -> Iterator[Any]:
+def recorded(config: Any, stop: Stop) -> Iterator[Any]:
     """The run that `mlflow run` opened, named and ended; None where there is none."""
     if not os.environ.get("MLFLOW_RUN_ID"):
         yield None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from polyreg.api.log import log_result, log_sweep, log_training
     from polyreg.api.regressor import PolynomialRegressor
     from polyreg.config import FitConfig, SweepConfig, TrainConfig
-    from polyreg.config_reading import CompareConfig, PredictConfig
+    from polyreg.config_reading import CompareConfig, InvertConfig, PredictConfig
     from polyreg.errors import PolyregError
     from polyreg.polynomials.result import Result
     from polyreg.sgd import Training
@@ -37,6 +37,7 @@ __all__ = [
     "CompareConfig",
     "Comparison",
     "FitConfig",
+    "InvertConfig",
     "PolynomialRegressor",
     "PolyregError",
     "PredictConfig",
@@ -58,7 +59,7 @@ __all__ = [
 # Where each is written; it is imported when it is asked for: torch takes a second, MLflow another.
 _HOMES = {
     "polyreg.config": ("FitConfig", "SweepConfig", "TrainConfig"),
-    "polyreg.config_reading": ("CompareConfig", "PredictConfig"),
+    "polyreg.config_reading": ("CompareConfig", "InvertConfig", "PredictConfig"),
     "polyreg.errors": ("PolyregError",),
     "polyreg.api.comparison": ("Comparison", "compare"),
     "polyreg.api.log": ("log_result", "log_sweep", "log_training"),

@@ -69,6 +69,116 @@ class PredictConfig(Reading):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InvertConfig(Reading):
+    """Options of x from y, by the model of a fit in one variable. Raises PolyregError.
+
+    >>> from polyreg import InvertConfig
+    >>> InvertConfig(model="runs:/1f/model", data="readings.csv").interval
+    'prediction'
+    """
+
+    model: str = knob(
+        MISSING,
+        "The model's address in MLflow: runs:/<run id>/model.",
+        group="Model",
+        holds=bool,
+        refused="must name a model, like runs:/<run id>/model",
+    )
+    data: str = knob("", f"Readings. {FILES}", group="Data")
+    out: str = knob(
+        "inverted.parquet",
+        "File to write, .parquet or .csv.",
+        group="Record",
+        holds=lambda name: name.endswith((".parquet", ".csv")),
+        refused="must end in .parquet or .csv",
+    )
+    column: str = knob(
+        "", "Column of the readings; by default the target of the fit.", group="Data"
+    )
+    group: str = knob(
+        "",
+        "Column that names the item of each reading: the readings of an item are averaged, with "
+        "their own number of replicates.",
+        group="Data",
+    )
+    sigma: str = knob(
+        "",
+        "Standard uncertainty of a reading: a column, or a number; by default the column of that "
+        "name in the fit.",
+        group="Data",
+    )
+    replicates: int = knob(
+        1,
+        "Number of readings that each row is the mean of.",
+        Integer(1, 10**6),
+        group="Data",
+    )
+    interval: Literal["prediction", "mean", "delta"] = knob(
+        "prediction",
+        "Interval of x: by the band of a reading (prediction), by that of the mean, where y has no "
+        "error (mean), or x and its standard error times a quantile (delta).",
+        group="Statistics",
+    )
+    level: float = knob(
+        0.0,
+        "Confidence level of the interval; 0: that of the fit.",
+        Number(0, 1, max_open=True),
+        group="Statistics",
+        refused="must be {bounds}, like 0.95",
+    )
+    branch: int = knob(
+        0,
+        "Where the polynomial is not monotone: the number of the piece, from 1; 0: refused.",
+        Integer(0, 100),
+        group="Model",
+    )
+    limits: bool = knob(
+        False,
+        "Print decision, detection and quantification limits of the calibration (DIN 32645).",
+        group="Statistics",
+    )
+    alpha: float = knob(
+        0.05,
+        "Chance that a blank is taken for more than that.",
+        Number(0, 0.5, min_open=True, max_open=True),
+        group="Statistics",
+    )
+    beta: float = knob(
+        0.05,
+        "Chance that the detection limit is taken for a blank.",
+        Number(0, 0.5, min_open=True, max_open=True),
+        group="Statistics",
+    )
+    k: float = knob(
+        3.0,
+        "Quantification limit in half widths of its interval.",
+        Number(1, 1000, min_open=True),
+        group="Statistics",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.data and not self.limits:
+            raise Refused("--data must name the table of the readings; or give --limits alone")
+        both = "counts the readings of each item itself; leave out --replicates"
+        require(not self.group or self.replicates == 1, "group", self.group, both)
+
+    @property
+    def name(self) -> str:
+        """As its run is called, where `mlflow run` opens one."""
+        what = last_part(self.data) if self.data else "limits"
+        return run_name("x from y", what, without_secrets(self.model))
+
+    @property
+    def own_sigma(self) -> float | None:
+        """The uncertainty of a reading, where it is given as a number."""
+        try:
+            return float(self.sigma)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareConfig(Options):
     """Options of a comparison: which runs, and where its page goes. Raises PolyregError.
 

@@ -32,6 +32,7 @@ def write(result: Any) -> dict[str, Any]:
     truth = result.truth
     return {
         "target": result.target,
+        "pieces": _pieces(result),
         "terms": list(_rows(result)),
         "domain": {name: list(ends) for name, ends in result.domain.items()},
         "truth": None if truth is None else truth.tolist(),
@@ -73,6 +74,13 @@ def write(result: Any) -> dict[str, Any]:
 def studied(result: Any) -> bool:
     """Whether degrees and rows were studied."""
     return result.deferred is not None and result.deferred.found is not None
+
+
+def _pieces(result: Any) -> list | None:
+    """Monotone pieces: low, high, and 1 where it rises or -1; None of several variables."""
+    if len(result.variables) > 1:
+        return None
+    return [[piece.low, piece.high, piece.rises] for piece in result.pieces]
 
 
 def _rows(result: Any) -> Iterable[dict]:

@@ -46,6 +46,7 @@ class Predictor:
         self.unit, self.names = basis.get("unit", 0.5), basis["variables"]
         self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
         self.weights, self.units = np.array(basis["weights"]), document.get("units", {})
+        self.target, self.pieces = document["target"], document.get("pieces")
         ranges = [document["domain"][name] for name in self.names]
         has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
         self.low, self.high = np.array(ranges, dtype=float).T
@@ -109,11 +110,15 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):
                 fitted = self._terms(x) @ self.weights
             return self.noise_sd**2 / weight_of(self.weight_function, x[:, 0], fitted)
+        return self.own_noise(frame)
+
+    def own_noise(self, frame: pd.DataFrame) -> np.ndarray:
+        """The same, of rows whose weights do not follow from x."""
         if self.weighted_by is None:
             return np.full(len(frame), self.noise_sd**2)
         if not self.weighted_by or self.weighted_by not in frame.columns:
             told = unknown_noise(self.weighted_by, self.is_known)
-            warnings.warn(told, UserWarning, stacklevel=3)
+            warnings.warn(told, UserWarning, stacklevel=4)
             return np.full(len(frame), math.nan)
         found = column(frame, self.weighted_by, self.names, {})
         if bad := np.flatnonzero(found <= 0).tolist():
@@ -138,7 +143,7 @@ class Predictor:
         """x (N, D)  ->  (N, K)"""
         result = np.full((len(x), len(self.weights)), self.unit)
         for d, recurrence in enumerate(self.recurrences):
-            result *= _powers(recurrence, x[:, d])[:, self.exponents[:, d]]
+            result *= terms_of(recurrence, x[:, d])[:, self.exponents[:, d]]
         return result
 
 
@@ -234,7 +239,7 @@ def since(dates: pd.Series, units: str) -> np.ndarray:
     return found
 
 
-def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
+def terms_of(recurrence: dict, x: np.ndarray) -> np.ndarray:
     """p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
     z = (x - recurrence["centre"]) / recurrence["radius"]
     found = [np.ones_like(z)]
@@ -248,7 +253,7 @@ def _powers(recurrence: dict, x: np.ndarray) -> np.ndarray:
 def slopes(recurrence: dict, x: np.ndarray) -> np.ndarray:
     """Derivatives of p_0 ... p_degree at x (N,)  ->  (N, degree + 1)"""
     z, radius = (x - recurrence["centre"]) / recurrence["radius"], recurrence["radius"]
-    p, found = _powers(recurrence, x).T, [np.zeros_like(z)]
+    p, found = terms_of(recurrence, x).T, [np.zeros_like(z)]
     steps = (recurrence[name] for name in ("shifts", "scales", "decays"))
     for k, (shift, scale, decay) in enumerate(zip(*steps, strict=True)):
         column = scale * ((z - shift) * found[-1] + p[k] / radius)

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from polyreg.errors import PolyregError
-from polyreg.inference import influence
+from polyreg.inference import calibration, influence
+from polyreg.inference.back_calculated import back_calculated
 from polyreg.inference.degrees import LackOfFit
 from polyreg.inference.estimates import Estimates
+from polyreg.inference.limits import Limits, limits
 from polyreg.inference.noise import as_positive, noise_variance
 from polyreg.inference.study import Deferred, Study
 from polyreg.polynomials import document, families, summary, terms
@@ -205,6 +207,93 @@ class Result(Estimates):
         Raises PolyregError of a training, with a ridge, and where terms depend on each other.
         """
         return influence.diagnostics(self, x, y, weights, sigma)
+
+    @cached_property
+    def pieces(self) -> list[calibration.Piece]:
+        """Monotone pieces that meet the domain, in order; of one variable, ValueError of several.
+
+        Proved by exact root counting of the derivative of the polynomial that float64 evaluates.
+        They go on outside the domain, by 1,000 of its widths at most.
+        """
+        return calibration.pieces(self)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether the polynomial rises, or falls, on its whole domain; a constant does neither."""
+        return len(self.pieces) == 1
+
+    @property
+    def turning_points(self) -> np.ndarray:
+        """Where the polynomial turns in its domain: the x where its derivative changes sign."""
+        return np.array([piece.high for piece in self.pieces[:-1]])
+
+    def inverse(
+        self,
+        y,
+        interval: str = "prediction",
+        level: float | None = None,
+        replicates=1,
+        sigma=None,
+        branch: int | None = None,
+        weights=None,
+    ) -> calibration.Inverse:
+        """x from y: the x0 with p(x0) = y, its standard error, and an interval at `level`.
+
+        y (N,) or a number, each the mean of `replicates` readings m  ->  .x .low .high .std_error
+        .extrapolated, each (N,) or a number
+
+        "prediction": low and high solve p(x) -+ t sqrt(n / m + q^T C q) = y, n the variance of a
+        reading (at degree 1 Fieller's interval); "mean": without n, where the mean itself is y;
+        "delta": x0 -+ t SE with SE = sqrt(n / m + q^T C q) / |p'(x0)|, which is std_error.
+        n is s^2 / w: `weights` of the readings, (N,) or a number, or the weight function; after a
+        fit with known uncertainties it is `sigma`^2, the reading's own. Without, low, high and
+        std_error are nan, and a UserWarning says why.
+
+        x is nan where p does not come to y. A bound is infinite where the band does not reach y,
+        within 1,000 widths of the domain. Where p is not monotone on its domain, `branch` is the
+        number of a piece, from 1.
+
+        Raises ValueError of several variables, of a constant, where p is not monotone and no branch
+        is chosen, and where an argument is none.
+
+        >>> import polyreg
+        >>> line = polyreg.fit([0, 1, 2, 3], [0.1, 0.9, 2.1, 2.9], degree=1)
+        >>> found = line.inverse(1.5)
+        >>> round(found.x, 6), found.low < found.x < found.high
+        (1.5, True)
+        """
+        return calibration.inverse(self, y, interval, level, replicates, sigma, branch, weights)
+
+    def limits(
+        self,
+        alpha: float = 0.05,
+        beta: float = 0.05,
+        k: float = 3.0,
+        replicates: int = 1,
+        sigma: float | None = None,
+        weights: float | None = None,
+    ) -> Limits:
+        """Decision, detection and quantification limits of a calibration, as DIN 32645 has them.
+
+        alpha: chance that a blank is taken for more; beta: that the detection limit is missed
+        k: the quantification limit's interval, at level 1 - alpha, has the half width x / k
+        replicates: readings that are averaged; sigma or weights: of one reading near the blank,
+        where the fit's rows had some
+
+        -> .decision .detection .quantification, in x; .detection_by_bands (Hubaux and Vos 1970);
+        .y_decision .y_detection; .notes
+
+        Raises ValueError where p is not monotone down to the blank, x = 0, where errors are not
+        known, and where an argument is none.
+        """
+        return limits(self, alpha, beta, k, replicates, sigma, weights)
+
+    def back_calculated(self, x, y) -> Any:
+        """x of a calibration from the y of its own rows, and its error in % of x: a DataFrame.
+
+        Columns x, y, found, error, and mean_found, mean_error over the rows of the same x.
+        """
+        return back_calculated(self, x, y)
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x, as `predict` takes it, lie outside the domain  ->  (N,) bool."""

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from polyreg.inference.calibration import described
+
 WIDTH = 100  # columns of text, at most
 LEAST_WIDTH = 78  # as statsmodels' summary
 LONGEST = 200  # characters of a name in a notebook
@@ -130,7 +132,23 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
         for term, value, error, t, p, interval, digits in columns
     ]
     chosen = [result.selection.sentence()] if result.selection else []
-    return head, rows, [MEANING if result.has_errors else ALONE, *scale(result), *chosen]
+    return (
+        head,
+        rows,
+        [
+            MEANING if result.has_errors else ALONE,
+            *scale(result),
+            *shape(result),
+            *chosen,
+        ],
+    )
+
+
+def shape(result: Any) -> list[str]:
+    """Whether a polynomial in one variable is monotone, or where it turns."""
+    if len(result.variables) > 1 or result.design.degree < 1:
+        return []
+    return [described(result)]
 
 
 def scale(result: Any) -> list[str]:

@@ -13,7 +13,7 @@ from polyreg.text import short
 INK, DATA, TRUTH, LEARNED, QUIET = "#1f2933", "#829ab1", "#d64545", "#2f6fde", "#7b8794"
 POINTS = {"marker": "o", "ls": "", "ms": 3.2, "mew": 0, "color": INK, "alpha": 0.45}
 LEGEND = {"fontsize": 9, "framealpha": 0.85, "edgecolor": "none"}
-NO_BAND = "no prediction band: it depends on a new row's weight or uncertainty"
+NO_BAND = "no prediction band: it depends on\na new row's weight or uncertainty"
 BARS = {"ls": "", "elinewidth": 0.9, "ecolor": INK, "alpha": 0.5}
 BARRED = 200  # points that still can be told apart with bars
 PLAIN: dict[str, Any] = {"color": INK, "parse_math": False}  # a dollar of somebody's is no formula

@@ -13,7 +13,7 @@ from polyreg.least_squares.notes import doubtful_chi2
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.summary import quality, scale
+from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
 from polyreg.reports.study import deviation, record_study, study_lines
 from polyreg.tables import Survey, Table
@@ -300,5 +300,6 @@ def summary(result: Result) -> Iterator[str]:
     if result.has_errors:
         yield from scale(result)
     yield f"features {features(result.variables, result.origin.unused)}"
+    yield from shape(result)
     if result.selection:
         yield result.selection.sentence()

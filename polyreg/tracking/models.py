@@ -21,6 +21,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
 from polyreg.errors import Refused
+from polyreg.inference import inversion
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
 from polyreg.tracking.store import line, reading, require_store
@@ -45,22 +46,29 @@ class Model(mlflow.pyfunc.PythonModel):
         self.predictor = Predictor(json.loads(document))
 
     def predict(self, model_input: pd.DataFrame, params: dict | None = None):
+        params = dict(params or {})
+        inverse = {name: params.pop(name, None) for name in ("inverse", "branch", "replicates")}
         try:
-            return self.predictor.predict(model_input, **(params or {}))
+            if inverse["inverse"]:
+                interval, branch = params.get("interval", "prediction"), inverse["branch"] or 0
+                count = inverse["replicates"] or 1
+                return inverted_frame(self.predictor, model_input, interval, branch, count)
+            return self.predictor.predict(model_input, **params)
         except ValueError as error:  # a server answers 400 with its line
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
-    def with_names(self, data):
-        names = self.predictor.names
+    def with_names(self, data, inverse=False):
+        names = [self.predictor.target] if inverse else self.predictor.names
         try:
             data = with_names(data, names)
         except ValueError as error:
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
         given = names_of(data)
         missing = [name for name in names if name not in given]
+        what = "target is" if inverse else "variables are"
         if missing and given:  # MLflow says so with all of the data in its error
             raise mlflow.MlflowException.invalid_parameter_value(
-                f"Model is missing inputs {missing}; the variables are {', '.join(names)}, "
+                f"Model is missing inputs {missing}; the {what} {', '.join(names)}, "
                 f"the columns {', '.join(map(str, given))[:200]}"
             )
         return data
@@ -90,7 +98,8 @@ def take_rows_without_names():
     def predict(self, data, *arguments, **options):
         asked = getattr(self._model_impl, "python_model", None)
         if hasattr(asked, "with_names"):
-            data = asked.with_names(data)
+            params = options.get("params") or (arguments[0] if arguments else None) or {}
+            data = asked.with_names(data, bool(params.get("inverse")))
         return plain(self, data, *arguments, **options)
 
     predict.names_rows = True
@@ -125,7 +134,7 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     version = _write_module(module, example, folder)
     about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
     document = _write(folder / SERVED, json.dumps(result.to_dict()))
-    _write(folder / CODE, inspect.getsource(predictor) + PREDICTOR)
+    _write(folder / CODE, model_code())
     _write_environment(folder)
     mlflow.pyfunc.add_to_model(
         about,
@@ -140,14 +149,25 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     about.save(folder / MLMODEL_FILE_NAME)
 
 
+def model_code() -> str:
+    """The file that loads the model: what predicts, what inverts, and MLflow's class."""
+    inverting = re.sub(r"^from polyreg.*$", "", inspect.getsource(inversion), flags=re.M)
+    return f"{inspect.getsource(predictor)}\n\n{inverting}{PREDICTOR}"
+
+
 def _signature(result: Result) -> ModelSignature:
     """Columns of MLflow's type `any`: its double refuses int64, and `any` leaves it to the model
     to name the column that is bad. After a fit with weights, their column may be there or not:
-    MLflow keeps a column that is not in the signature from the model.
+    MLflow keeps a column that is not in the signature from the model. Of one variable either x or
+    the target is there, by what is asked for; the model says which is missing.
     """
-    inputs: list[Any] = [ColSpec(AnyType(), name) for name in result.variables]
-    if result.weighted_by and result.weighted_by not in result.variables:
-        inputs.append(ColSpec(AnyType(), result.weighted_by, required=False))
+    either = len(result.variables) == 1
+    inputs: list[Any] = [ColSpec(AnyType(), n, required=not either) for n in result.variables]
+    more = [result.target] if either else []
+    more += [result.weighted_by] if result.weighted_by else []
+    for name in dict.fromkeys(more):
+        if name not in result.variables:
+            inputs.append(ColSpec(AnyType(), name, required=False))
     numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
     return ModelSignature(
         inputs=Schema(inputs),
@@ -156,6 +176,9 @@ def _signature(result: Result) -> ModelSignature:
             [
                 ParamSpec("interval", DataType.string, "prediction"),
                 ParamSpec("band", DataType.string, "pointwise"),
+                ParamSpec("inverse", DataType.boolean, False),
+                ParamSpec("branch", DataType.integer, 0),
+                ParamSpec("replicates", DataType.integer, 1),
             ]
         ),
     )

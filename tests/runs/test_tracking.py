@@ -1,4 +1,3 @@
-import inspect
 import io
 import json
 import os
@@ -24,7 +23,6 @@ import polyreg
 from experiments import predict, repair
 from polyreg import tracking
 from polyreg.errors import Refused
-from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
 from polyreg.reports import figures
 from polyreg.tracking import models, owner
@@ -318,7 +316,7 @@ def before(store) -> str:
     """A run as it was when `model` and `predictor` were two: made as that polyreg made it."""
     document = Path("polyreg.json")
     document.write_text(json.dumps(CUBIC.to_dict()))
-    code = inspect.getsource(predictor) + models.PREDICTOR
+    code = models.model_code()
     Path("predictor.py").write_text(code[: code.index("def take_rows")] + OLD_END)
     column = Schema([TensorSpec(np.dtype("float32"), (-1, 1))])
     mlflow.set_experiment("polyreg")

@@ -138,7 +138,7 @@ def test_an_interval_of_a_new_y_needs_its_own_uncertainty():
     found = polyreg.fit(frame, target="y", sigma="u", degree=1)
     with pytest.warns(UserWarning, match="in the column u"):
         assert np.isnan(found.predict(X, "prediction")[1]).all()
-    y, low, high = found.predict(X, "prediction", sigma=2.0)
+    _, low, high = found.predict(X, "prediction", sigma=2.0)
     _, below, above = found.predict(X, "confidence")
     z = stats.norm.ppf(0.975)
     assert (high - low) ** 2 == pytest.approx((above - below) ** 2 + (2 * z * 2) ** 2, rel=1e-12)

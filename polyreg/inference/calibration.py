@@ -1,0 +1,174 @@
+"""A fit used backwards: x from y, the monotone pieces, and what a calibration can detect."""
+
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from polyreg.errors import PolyregError
+from polyreg.inference.inversion import INVERSES, REACH, Curve, inverted
+from polyreg.inference.monotone import rises, turning_points
+from polyreg.inference.noise import as_positive
+from polyreg.polynomials.inputs import as_numbers
+from polyreg.polynomials.predictor import unknown_noise
+
+
+@dataclass(frozen=True, eq=False)
+class Inverse:
+    """x from y, with bounds and standard error, each (N,) or a number.
+
+    nan: the polynomial does not come to that y, or errors are not known; a bound that does not
+    exist, the band not reaching y, is infinite. `extrapolated`: x is outside the fit's domain.
+    """
+
+    x: Any
+    low: Any
+    high: Any
+    std_error: Any
+    extrapolated: Any
+
+    @property
+    def unbounded(self) -> int:
+        """How many intervals have a bound that does not exist."""
+        return int((np.isinf(self.low) | np.isinf(self.high)).sum())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where a polynomial rises, or falls: from low to high, to REACH ranges outside the domain."""
+
+    low: float
+    high: float
+    rises: int  # 1, or -1 where it falls
+
+
+def pieces(result: Any) -> list[Piece]:
+    """Monotone pieces that meet the domain, in order; none of a constant.
+
+    Proved for the polynomial of `weights`, exactly. Raises PolyregError of several variables.
+    """
+    result.require_one("a monotone piece")
+    low, high = float(result.low[0]), float(result.high[0])
+    exact = result.design.powers.coefficients([Fraction(w) for w in result.weights.tolist()])
+    if not any(exact[1:]) or not high > low:
+        return []
+    reach = REACH * (high - low)
+    ends = [low - reach, *turning_points(exact, low - reach, high + reach), high + reach]
+    pairs = pairwise(ends)
+    return [Piece(a, b, rises(exact, a, b)) for a, b in pairs if a < high and b > low]
+
+
+def described(result: Any) -> str:
+    """Whether a polynomial is monotone on its domain, or where it turns, in words."""
+    if not result.pieces:
+        return "constant"
+    low, high = result.low[0], result.high[0]
+    name = result.variables[0]
+    if result.monotone:
+        way = "rising" if result.pieces[0].rises > 0 else "falling"
+        return f"monotone ({way}) on [{low:.6g}, {high:.6g}]"
+    turns = ", ".join(f"{x:.6g}" for x in result.turning_points)
+    return f"not monotone on [{low:.6g}, {high:.6g}]: turns at {name} = {turns}"
+
+
+def curve(result: Any) -> Curve:
+    """What the inversion needs of a result."""
+    [recurrence] = result.design.recurrences
+    known = result.has_errors
+    return Curve(
+        recurrence=vars(recurrence),
+        unit=result.design.unit,
+        weights=result.weights,
+        inverse=result.solution.inverse if known else None,
+        scale=result.error_scale,
+        noise_sd=result.noise_sd,
+        weight_function=result.weight_function,
+        low=float(result.low[0]),
+        high=float(result.high[0]),
+        pieces=[(p.low, p.high, p.rises) for p in result.pieces],
+    )
+
+
+def chosen(result: Any, branch: int | None) -> int:
+    """The place of the piece on which x is looked for; PolyregError where that is not clear."""
+    found = result.pieces
+    if not found:
+        raise PolyregError(
+            "a constant has no inverse: every x has the same y; fit a degree of 1 or more"
+        )
+    domain = float(result.low[0]), float(result.high[0])
+    named = [
+        f"{k} ({'rising' if p.rises > 0 else 'falling'} from "
+        f"{max(p.low, domain[0]):.6g} to {min(p.high, domain[1]):.6g})"
+        for k, p in enumerate(found, 1)
+    ]
+    if branch is None and len(found) > 1:
+        raise PolyregError(
+            f"the polynomial is not monotone on its domain, so that one y has several x; "
+            f"choose a piece by --branch: {', '.join(named)}"
+        )
+    if branch is not None and branch not in range(1, len(found) + 1):
+        raise PolyregError(f"--branch must be one of {', '.join(named)}; got {branch}")
+    return (branch or 1) - 1
+
+
+def inverse(
+    result: Any,
+    y: Any,
+    interval: str = "prediction",
+    level: float | None = None,
+    replicates: Any = 1,
+    sigma: Any = None,
+    branch: int | None = None,
+    weights: Any = None,
+) -> Inverse:
+    """As Result.inverse, which documents it."""
+    result.require_one("x from y")
+    if interval not in INVERSES:
+        raise PolyregError(f"interval must be one of {', '.join(INVERSES)}; got {interval!r}")
+    values = as_numbers(y, "y")
+    if values.ndim > 1:
+        raise PolyregError(f"y must be (N,) or a number; got the shape {values.shape}")
+    readings = np.atleast_1d(values)
+    piece, quantile = chosen(result, branch), result.quantile(level)
+    noise = reading_noise(result, len(readings), interval, replicates, sigma, weights)
+    found = inverted(curve(result), readings, piece, interval, quantile, noise)
+    outside = (found[0] < result.low[0]) | (found[0] > result.high[0])
+    answers = [*found, outside]
+    if values.ndim == 0:
+        answers = [a[0].item() for a in answers]
+    return Inverse(*answers)
+
+
+def reading_noise(
+    result: Any, count: int, interval: str, replicates: Any, sigma: Any, weights: Any
+) -> np.ndarray:
+    """Variance of readings averaged over their replicates (N,), of weight 1 where x gives it.
+
+    nan where it is not known, with a warning.
+    """
+    m = as_positive(replicates, "replicates", count)
+    if sigma is not None and weights is not None:
+        raise PolyregError("sigma and weights both tell the uncertainty of a reading; give one")
+    if interval == "mean":
+        return np.zeros(count)
+    if sigma is not None:
+        if result.weight_function:
+            raise PolyregError(
+                "the fit's weights follow from its rows, and so do those of a reading; leave out "
+                "sigma"
+            )
+        return as_positive(sigma, "sigma", count, zero=True) ** 2 / m
+    if weights is not None and not result.weight_function:
+        return result.noise_sd**2 / as_positive(weights, "weights", count) / m
+    if result.weighted_by is not None and result.has_errors:
+        warnings.warn(
+            unknown_noise(result.weighted_by, result.is_known).replace("confidence", "mean"),
+            UserWarning,
+            stacklevel=4,
+        )
+        return np.full(count, np.nan)
+    return result.noise_sd**2 / m
