@@ -37,6 +37,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg.least_squares.origin import originated
             from polyreg.least_squares.problem import term_count
             from polyreg.reports.fit import about, plan, record, report, title
+            from polyreg.reports.study import is_studied
             from polyreg.tables import Table
 
         clock = tracking.Clock({"import": stop.seconds_importing})
@@ -48,6 +49,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
             survey = least_squares.surveyed(passes, config)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
+            problem = least_squares.replicated(problem, rows)
         if dry_run:
             return say(plan(problem, rows, survey, engine), about(rows, survey))
         name, wait = config.named(rows.names), patience(stop)
@@ -58,6 +60,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 result = least_squares.run(problem, partial(passes.sums, advance=bar.update))
                 result = originated(result, rows, config, survey, device)
                 result.origin.sha256  # noqa: B018 (the hash that began beside the pass)
+            if is_studied(result):
+                with clock("study"), stop.interruptible():
+                    result.deferred.get(result, sums=passes.sums)
             run.rename(name, title(result))
             record(run, result, clock, "" if stop else config.register_as)
             say(*report(result))

@@ -49,6 +49,7 @@ class Estimates:
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
     truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known
     selection: Any = None  # how `degree auto` chose: a Selection
+    deferred: Any = None  # degrees and rows, studied when asked for: a Deferred
     origin: Any = None  # what a fit was made from (an Origin), or a training's options
 
     @property

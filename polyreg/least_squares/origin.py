@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 from polyreg.config import FitConfig
+from polyreg.inference.study import Deferred
+from polyreg.least_squares.study import examine
 from polyreg.polynomials.result import Result
 from polyreg.tables import Block, InMemory, Survey, Table
 from polyreg.tables.hints import remarks
@@ -69,6 +71,11 @@ def originated(
         missing_by=dict(rows.missing_by),
         digest=rows.sha256,
     )
+    look = partial(examine, rows=rows, config=config, survey=survey, device=device)
     return replace(
-        result, origin=made, units=dict(rows.units), notes=(*made.remarks, *result.notes)
+        result,
+        origin=made,
+        units=dict(rows.units),
+        notes=(*made.remarks, *result.notes),
+        deferred=Deferred(look),
     )

@@ -20,6 +20,7 @@ import numpy as np
 from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
+from polyreg.inference.degrees import Replicates
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes, solve_float
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
@@ -59,6 +60,7 @@ class Problem:
     is_compiled: bool  # the sums, where there is numba
     notes: tuple[str, ...] = ()
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
+    replicates: Replicates | None = None  # where they are to choose the degree
     weigher: Weigher | None = None  # weights of the rows, where no column has them
 
     @classmethod

@@ -13,11 +13,19 @@ from operator import add
 import numpy as np
 
 from polyreg.errors import NearlySingular, Refused
+from polyreg.inference.degrees import SIGNIFICANT, by_test, criteria, lack_of_fit, nested
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.solve_float import Normal
 from polyreg.polynomials.solution import EXACT_FIT, information
 from polyreg.tables.rows import Block
 
+NAMES = {
+    "cv": "cross-validation",
+    "aicc": "AICc",
+    "bic": "BIC",
+    "f": "F",
+    "lack-of-fit": "lack of fit",
+}
 GROUPS = 4096  # of one row a fold, drawn at once
 
 
@@ -37,6 +45,8 @@ class Selection:
     folds: int
     tried: int  # the largest degree that was asked for
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
+    criterion: str = "cv"  # that decides: cv, aicc, bic, f or lack-of-fit
+    choices: dict[str, int] = field(default_factory=dict)  # of each criterion but cv
 
     @property
     def best(self) -> int:
@@ -45,6 +55,11 @@ class Selection:
 
     @property
     def chosen(self) -> int:
+        """The degree that the criterion decided for."""
+        return self.by_cv if self.criterion == "cv" else self.choices[self.criterion]
+
+    @property
+    def by_cv(self) -> int:
         """The lowest degree within one standard error of the best (Breiman et al. 1984)."""
         best = int(self.mse.argmin())
         within = self.mse <= self.mse[best] + self.std_error[best]
@@ -64,6 +79,28 @@ class Selection:
         }
 
     def sentence(self) -> str:
+        """What decided, and which criteria would have chosen otherwise."""
+        said = self._by_cv() if self.criterion == "cv" else self._by_criterion()
+        others = {"cv": self.by_cv, **self.choices}
+        agree = [NAMES[k] for k, d in others.items() if d == self.chosen and k != self.criterion]
+        differ = [f"{NAMES[k]} would take {d}" for k, d in others.items() if d != self.chosen]
+        both = " and ".join([", ".join(agree[:-1])] * (len(agree) > 1) + agree[-1:])
+        agreed = f"{both} agree{'s' * (len(agree) == 1)}" if agree else ""
+        told = ", ".join([agreed] * bool(agree) + differ)
+        return said + (f"; {told}" if self.choices else "")
+
+    def _by_criterion(self) -> str:
+        chosen = f"degree {self.chosen}"
+        if self.criterion == "f":
+            return f"{chosen} is the highest whose nested F test has p < {SIGNIFICANT:g}"
+        if self.criterion == "lack-of-fit":
+            return f"{chosen} is the lowest whose lack of fit has p >= {SIGNIFICANT:g}"
+        said = f"{chosen} has the least {NAMES[self.criterion]}"
+        if self.chosen == self.tried > 0:
+            said += f"; --max-degree {self.tried} may be too low"
+        return said
+
+    def _by_cv(self) -> str:
         mse = dict(zip(self.degrees, self.mse, strict=True))
         best = int(self.mse.argmin())
         said = f"degree {self.chosen} has the least cross-validated mean squared error, "
@@ -177,7 +214,7 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
     total: Moments = reduce(add, parts.values())
     whole = problem.centred(total)
     folds = Normal.stacked([problem.centred(part, whole.centre) for part in parts.values()])
-    degrees, mse, aic, bic = [], [], [], []
+    degrees, mse, aic, bic, sums, sizes = [], [], [], [], [], []
     # Below, errors are y's own rounding, and which is less is chance.
     floor = EXACT_FIT * whole.total(intercept=False) / whole.mass
     for degree, size in problem.sizes.items():
@@ -189,9 +226,11 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
         degrees.append(degree)
         mse.append(errors)
         free = size if problem.config.intercept else size - 1
-        criteria = information(total.count, free, rss, total.log_weights)
-        aic.append(criteria[0])
-        bic.append(criteria[1])
+        information_of = information(total.count, free, rss, total.log_weights)
+        aic.append(information_of[0])
+        bic.append(information_of[1])
+        sums.append(max(float(rss), floor * whole.mass))
+        sizes.append(free)
     if not degrees:
         raise Refused(
             "no degree can be told apart by cross-validation: the features depend on each other, "
@@ -207,7 +246,42 @@ def cross_validate(problem, parts: dict[int, Moments]) -> Selection:
         folds=len(parts),
         tried=problem.config.top_degree,
         few=problem.few,
+        criterion=problem.config.criterion,
+        choices=choices(problem, degrees, np.array(sums), np.array(sizes), total.count),
     )
+
+
+def choices(
+    problem, degrees: list[int], rss: np.ndarray, sizes: np.ndarray, count: int
+) -> dict[str, int]:
+    """The degree that each criterion takes, but cross-validation; none with a ridge.
+
+    Raises Refused where the one that is to decide cannot.
+    """
+    wanted, known = problem.config.criterion, bool(problem.config.sigma)
+    if problem.config.ridge:
+        if wanted != "cv":
+            raise Refused(f"--criterion {wanted} does not hold with --ridge; take cv")
+        return {}
+    found = {}
+    for name, values in zip(("aicc", "bic"), criteria(rss, sizes, count, known), strict=True):
+        if (~np.isnan(values)).any():
+            found[name] = degrees[int(np.nanargmin(values))]
+    found["f"] = degrees[by_test(nested(rss, sizes, count, known)[1], "f") or 0]
+    if problem.replicates is not None:
+        tested = [
+            lack_of_fit(s, int(p), problem.replicates, known)
+            for s, p in zip(rss, sizes, strict=True)
+        ]
+        place = by_test(np.array([test.p for test in tested]), "lack-of-fit")
+        if place is not None:
+            found["lack-of-fit"] = degrees[place]
+        elif wanted == "lack-of-fit":
+            why = tested[0].reason or f"no degree up to {degrees[-1]} fits; raise --max-degree"
+            raise Refused(f"--criterion lack-of-fit cannot decide: {why}, or take another one")
+    if wanted != "cv" and wanted not in found:
+        raise Refused(f"--criterion {wanted} cannot decide: there are too few rows; take cv")
+    return found
 
 
 def _held_out(problem, whole: Normal, folds: Normal, size: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from polyreg.inference.study import Deferred, Study
 from polyreg.polynomials import families
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.predictor import unpacked
@@ -49,6 +50,7 @@ def write(result: Any) -> dict[str, Any]:
         "error_scale": _finite(result.error_scale),
         "noise_sd": _finite(result.noise_sd),
         "deviation": _finite(result.deviation),
+        "study": result.deferred.found.to_dict() if studied(result) else None,
         "intercept": result.intercept,
         "ridge": result.ridge,
         "level": result.level,
@@ -67,6 +69,11 @@ def write(result: Any) -> dict[str, Any]:
             "inverse": _packed(solution.inverse) if known else None,
         },
     }
+
+
+def studied(result: Any) -> bool:
+    """Whether degrees and rows were studied."""
+    return result.deferred is not None and result.deferred.found is not None
 
 
 def _pieces(result: Any) -> list | None:
@@ -101,6 +108,7 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
     design = Design.from_dict(known)
     front = [] if document["intercept"] else [0.0]
     ranges, truth = _numbers(document["domain"].values()), document["truth"]
+    seen = document.get("study")
     is_robust = document.get("loss", "squares") != "squares"
     added = {name: document[name] for name in ADDED if name in document}
     names = ("target", "intercept", "ridge", "level", "method", "precision", "log_weights")
@@ -128,6 +136,7 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "notes": tuple(document["notes"]),
         "truth": None if truth is None else _numbers(truth),
         "deviation": _number(document.get("deviation")),
+        "deferred": Deferred(None, Study.from_dict(seen) if seen else None),
         **{name: document[name] for name in names},
         **added,
     }

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from polyreg.errors import PolyregError
-from polyreg.inference import calibration
+from polyreg.inference import calibration, influence
 from polyreg.inference.back_calculated import back_calculated
+from polyreg.inference.degrees import LackOfFit
 from polyreg.inference.estimates import Estimates
 from polyreg.inference.limits import Limits, limits
 from polyreg.inference.noise import as_positive, noise_variance
+from polyreg.inference.study import Deferred, Study
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.document import NO_ERRORS
 from polyreg.polynomials.equation import Equations
@@ -161,6 +163,50 @@ class Result(Estimates):
         if len(self.variables) != 1:
             names = ", ".join(self.variables)
             raise PolyregError(f"{what} is of one variable; this fit has several: {names}")
+
+    @property
+    def study(self) -> Study:
+        """Degrees compared, and rows to doubt: two more passes over the rows, when first asked for.
+
+        Raises PolyregError where the rows are not there, or are others than those of the fit.
+        """
+        return (self.deferred or Deferred(None)).get(self)
+
+    @property
+    def degrees(self) -> Any:
+        """Statistics of the degrees 0 ... d + 2, a DataFrame; raises as `study` does.
+
+        Columns: degree, terms, df_resid, rss, residual_sd, F, p, aicc, bic, cv, adjusted_r2, lof_F,
+        lof_p, largest_residual (see polyreg.inference.degrees). Weights that follow from the fit
+        stay those of its degree. Of one variable, without ridge; PolyregError with any other.
+        """
+        if self.study.degrees is None:
+            raise PolyregError(f"there is no table of degrees: {self.study.no_degrees}")
+        return self.study.degrees.to_frame()
+
+    @property
+    def lack_of_fit(self) -> LackOfFit:
+        """Test against the pure error of rows that share their x: .F .p .df, and .reason if nan."""
+        return self.study.lack_of_fit
+
+    @property
+    def weighted_deviation(self) -> float:
+        """Largest |y - p(x)| / u over the rows, where uncertainties u are known; else nan."""
+        if not self.is_known:
+            return math.nan
+        return self.study.weighted_deviation if math.isnan(self.deviation) else self.deviation
+
+    def diagnostics(self, x, y, weights=None, sigma=None) -> Any:
+        """Influence of the rows of the fit on it: a DataFrame, a row a row, statsmodels' words.
+
+        Columns: fitted, residual, leverage, standardized (internally studentized), studentized
+        (externally), p_bonferroni, cooks_distance, dffits. x as `predict` takes it, y (N,), and
+        weights or sigma (N,) as the fit had them, or that column of a frame x. nan where nothing
+        is left to judge a row: of exact fits, and where a row alone decides the fit at its x.
+
+        Raises PolyregError of a training, with a ridge, and where terms depend on each other.
+        """
+        return influence.diagnostics(self, x, y, weights, sigma)
 
     @cached_property
     def pieces(self) -> list[calibration.Piece]:

@@ -15,6 +15,7 @@ from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
+from polyreg.reports.study import deviation, record_study, study_lines
 from polyreg.tables import Survey, Table
 from polyreg.tables.hints import remarks
 from polyreg.tables.missing import counts
@@ -36,6 +37,7 @@ def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> Non
         example = np.linspace(result.low, result.high, 3)
         run.model(FittedModel(result), result, example, register_as)
     run.coefficients(result)
+    record_study(run, result, title(result))
     run.describe("; ".join(summary(result)), result)
     run.text(json.dumps(sample(result)), "sample.json")
     if result.selection:
@@ -119,7 +121,7 @@ def metrics(result: Result) -> dict[str, float]:
         "chi2": result.chi2,
         "chi2_p": result.chi2_p,
         "reduced_chi2": result.reduced_chi2,
-        "weighted_deviation": result.deviation,
+        "weighted_deviation": deviation(result),
         "digits/min": result.digits.min(),
         **{f"std_error/{key}": value for key, value in errors},
         **chosen,
@@ -273,6 +275,7 @@ def report(result: Result) -> tuple[list[str], list[str]]:
     ]
     meaning = [MEANING] if result.has_errors else []
     lines = [*result.equations.lines(), "", aligned(header, rows), *meaning, "", *summary(result)]
+    lines += study_lines(result)
     said = result.origin.remarks  # before the fit
     doubts = [*doubtful_chi2(result)]
     notes = [f"warning: {doubt}" for doubt in doubts]

@@ -169,11 +169,16 @@ class Rows:
         Raises BadTable at the first weight that is not positive, and at the end where rows were
         missing that are not to be dropped.
         """
+        return (block for _, _, block in self.placed(exact))
+
+    def placed(self, exact: bool = False) -> Iterator[tuple[Place, np.ndarray | slice, Block]]:
+        """The same, each block with where it was read, and which of the rows there it kept."""
         gaps = MissingRows()
         for place, arrays, low in self._decoded(exact):
-            block = self._block(arrays, low).take(self._kept(gaps, place, arrays))
+            kept = self._kept(gaps, place, arrays)
+            block = self._block(arrays, low).take(kept)
             if len(block.x[0]):
-                yield block
+                yield place, kept, block
         self.check_missing(gaps)
 
     def profile(self, seed: int) -> Profile:

@@ -12,9 +12,11 @@ from contextlib import nullcontext
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -29,6 +31,7 @@ from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.least_squares import fitting
 from polyreg.least_squares.fitting import Passes
+from polyreg.least_squares.origin import originated
 from polyreg.least_squares.problem import Problem
 from polyreg.tables import table
 from polyreg.tables.table import Table
@@ -144,6 +147,23 @@ def test_it_is_the_answer_of_one_machine(engine, tmp_path, case, precision):
         assert there[1].degrees == here[1].degrees and there[1].chosen == here[1].chosen
         np.testing.assert_allclose(there[1].mse, here[1].mse, rtol=1e-10)
         np.testing.assert_allclose(there[1].std_error, here[1].std_error, rtol=1e-8)
+
+
+def test_the_cluster_sums_for_the_comparison_of_degrees(engine, tmp_path):
+    config = config_of(written(tmp_path / "data"), features=("a",), degree=2)
+    studies = []
+    for there in (None, engine):
+        rows = Table.of(config, there and there.each)
+        passes = there.passes(rows) if there else Passes(rows)
+        survey = passes.survey(config.seed)
+        problem = Problem.of(survey, rows.names, config, "cpu")
+        found = originated(fitting.run(problem, passes.sums), rows, config, survey, "cpu")
+        asked = Mock(wraps=passes.sums)
+        studies.append(found.deferred.get(found, sums=asked))
+        assert asked.call_count == 1
+    here, there = studies
+    pd.testing.assert_frame_equal(there.degrees.to_frame(), here.degrees.to_frame())
+    assert there.rows == here.rows
 
 
 def slowly(engine, folder, config):

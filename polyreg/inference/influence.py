@@ -1,0 +1,160 @@
+"""Influence of single rows: leverage, studentized residuals, Cook's distance (Belsley et al. 1980).
+
+With e = sqrt(w) (y - p(x)), h = w q^T C q, C = (sum w q q^T)^-1, s^2 = S / df, p terms:
+
+    standardized  e / (s sqrt(1 - h))                      (internally studentized)
+    studentized   e / (s_i sqrt(1 - h)), s_i^2 = (S - e^2 / (1 - h)) / (df - 1)
+    p_bonferroni  min(1, n P(|t| > |studentized|)), t with df - 1 degrees of freedom
+    cooks_distance  standardized^2 h / (p (1 - h));  dffits  studentized sqrt(h / (1 - h))
+
+Where uncertainties are known s = s_i = 1, and the quantiles are normal.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import ndtr, stdtr
+
+from polyreg.device import one
+from polyreg.errors import PolyregError
+from polyreg.inference.noise import as_positive
+from polyreg.polynomials.inputs import as_numbers, by_name, is_frame, labels, rows_of
+from polyreg.polynomials.predictor import weight_of
+
+AT_ONCE = 2**14  # rows, whose design matrix stays in a core's cache
+OWN = 1e-11  # 1 - h below which a row decides the fit at its x alone: nothing is left to judge it
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Formulas above for rows of one fit."""
+
+    half: np.ndarray  # (K, K): half half^T = C
+    rss: float
+    df: int
+    terms: int
+    nobs: int
+    is_known: bool
+
+    @classmethod
+    def of(cls, result: Any) -> "Measures":
+        values, vectors = np.linalg.eigh(result.solution.inverse)
+        half = vectors * np.sqrt(np.maximum(values, 0))
+        exact = result.solution.exact_fit
+        rss = 0.0 if exact else result.solution.rss
+        return cls(half, rss, result.df_resid, result.rank, result.nobs, result.is_known)
+
+    def leverage(self, q: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        """q (n, K)  ->  (n,)"""
+        moved = times(q, self.half)
+        found = np.einsum("nk,nk->n", moved, moved)
+        return found if weights is None else found * weights
+
+    def __call__(self, e: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
+        """Weighted residuals and leverages (n,)  ->  columns; nan where they are not known."""
+        left = np.where(1 - h > OWN, 1 - h, np.nan)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.is_known:
+                standardized = studentized = e / np.sqrt(left)
+            elif self.rss > 0 and self.df > 0:
+                standardized = e / np.sqrt(self.rss / self.df * left)
+                others = np.maximum(self.rss - e**2 / left, 0.0) / max(self.df - 1, math.nan)
+                others = others if self.df > 1 else np.full_like(e, np.nan)
+                studentized = e / np.sqrt(others * left)
+            else:  # exact: residuals are rounding
+                standardized = studentized = np.full_like(e, np.nan)
+            return {
+                "standardized": standardized,
+                "studentized": studentized,
+                "cooks_distance": standardized**2 * h / (self.terms * left),
+                "dffits": studentized * np.sqrt(h / left),
+            }
+
+    def bonferroni(self, studentized: np.ndarray) -> np.ndarray:
+        size = -np.abs(studentized)
+        tail = ndtr(size) if self.is_known else stdtr(max(self.df - 1, 1), size)
+        return np.minimum(1.0, 2 * self.nobs * tail)
+
+
+def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a @ b by torch, whose threads `device.one` keeps: numpy's cost more than such products."""
+    return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
+
+
+def diagnostics(
+    result: Any,
+    x: Any,
+    y: Any,
+    weights: Any = None,
+    sigma: Any = None,
+    robust_weight: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Influence of the rows of a fit on it, a row a row; see Result.diagnostics.
+
+    robust_weight: residuals (n,) to the weights of a robust fit, a column then
+    """
+    require(result)
+    rows = rows_of(x, result.variables, result.units)
+    y = as_numbers(y, "y").ravel()
+    if len(y) != len(rows):
+        raise PolyregError(f"x has {len(rows)} rows and y {len(y)}; give the rows of the fit")
+    measures, h = Measures.of(result), np.empty(len(rows))
+    with one():
+        fitted = np.asarray(result.predict(rows))
+        for start in range(0, len(rows), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            h[part] = measures.leverage(result._matrix(rows[part]), None)
+    w = weights_of(result, x, rows, fitted, weights, sigma)
+    residual = y - fitted
+    e, h = (residual, h) if w is None else (residual * np.sqrt(w), h * w)
+    found = measures(e, h)
+    columns = {"fitted": fitted, "residual": residual, "leverage": h} | found
+    columns["p_bonferroni"] = measures.bonferroni(found["studentized"])
+    if robust_weight is not None:
+        columns["robust_weight"] = robust_weight(residual)
+    order = ["fitted", "residual", "leverage", "standardized", "studentized", "p_bonferroni"]
+    return pd.DataFrame({name: columns[name] for name in [*order, *columns]})
+
+
+def require(result: Any) -> None:
+    """Raise PolyregError where rows have no influence that is known."""
+    why = why_not(result)
+    if why:
+        raise PolyregError(f"rows cannot be judged: {why}")
+
+
+def why_not(result: Any) -> str:
+    """Why leverages are not known; "" where they are."""
+    if math.isnan(result.solution.rss):
+        return "a training keeps no residuals; fit the rows instead"
+    if result.ridge:
+        return "the fit has a ridge; fit without --ridge"
+    if result.rank < len(result.coefficients):
+        return "terms depend on each other; lower the degree"
+    if np.isnan(result.solution.inverse).any():
+        return "the document has too many terms to hold their covariance; fit the rows again"
+    return ""
+
+
+def weights_of(
+    result: Any, x: Any, rows: np.ndarray, fitted: np.ndarray, weights: Any, sigma: Any
+) -> np.ndarray | None:
+    """Weights of the rows as the fit had them; None where they are equal."""
+    name, count = result.weighted_by, len(rows)
+    if result.weight_function:
+        return weight_of(result.weight_function, rows[:, 0], fitted)
+    if name is None:
+        return None
+    given = sigma if result.is_known else weights
+    if given is None and is_frame(x) and name in map(str, labels(x)):
+        given = by_name(x, [name], {})[:, 0]
+    if given is None:
+        what = "sigma" if result.is_known else "weights"
+        raise PolyregError(f"the fit was weighted by {name}; give {what}= of these rows")
+    found = as_positive(given, name, count)
+    return found**-2.0 if result.is_known else found

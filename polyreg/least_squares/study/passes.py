@@ -1,0 +1,201 @@
+"""The two passes of a study: sums of higher degrees, then residuals row by row."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+
+from polyreg.config import FitConfig
+from polyreg.errors import NearlySingular, PolyregError, Refused
+from polyreg.inference.degrees import Degrees, lack_of_fit
+from polyreg.inference.influence import why_not
+from polyreg.inference.study import Study, Test
+from polyreg.least_squares.problem import Problem
+from polyreg.least_squares.study.rows import RowPass
+from polyreg.least_squares.weighing import OfFit, least_value
+from polyreg.polynomials.predictor import weight_of
+from polyreg.polynomials.result import Result
+from polyreg.tables.rows import Survey
+
+HIGHER = 2  # degrees above that of the fit
+SAME = 1e-8  # relative, what two passes over the same rows may differ by
+FEW = 8  # rows below which tests of the residuals say nothing
+
+
+def examine(
+    result: Result,
+    *,
+    rows: Any,
+    config: FitConfig,
+    survey: Survey,
+    device: str,
+    sums: Callable[[Problem], dict] | None = None,
+    robust_weight: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Study:
+    """Study of a fit. sums: `Problem.accumulate` over all rows, here by default.
+
+    Raises PolyregError where the rows are not those of the fit.
+    """
+    weigher, reason = weigher_of(result, config), no_degrees(result, config)
+    fits: list[Result] = []
+    if not reason:
+        fits = by_degree(result, rows, config, survey, device, sums)
+        same = [fit for fit in fits if fit.design.degree == result.design.degree]
+        if not same:
+            fits, reason = [], "degrees cannot be told apart on these rows"
+    main = same[0] if fits else result
+    if fits:
+        require_same(result, main.nobs, main.solution.rss)
+    found = RowPass(main, fits, robust_weight)
+    for place, kept, block in rows.placed():
+        found.add(place, kept, weigher(block) if weigher else block)
+    if config.loss == "squares":
+        require_same(result, found.count, found.rss)
+    replicates = found.groups.found() if found.groups else None
+    degrees = None
+    if fits:
+        degrees = Degrees.of(fits, replicates, found.largest.tolist(), result.selection)
+    rss = 0.0 if result.solution.exact_fit else result.solution.rss
+    return Study(
+        degrees=degrees,
+        no_degrees=reason,
+        lack_of_fit=lack_of_fit(rss, result.rank, replicates, result.is_known),
+        weighted_deviation=float(found.largest[found.at]) if result.is_known else math.nan,
+        rows=found.rows(),
+        no_rows=why_not(result) or ("" if found.rows() else "the fit leaves nothing to judge"),
+        tests=tests(found, result) if found.is_judged else [],
+    )
+
+
+def no_degrees(result: Result, config: FitConfig) -> str:
+    """Why degrees are not compared; "" where they are."""
+    if len(result.variables) > 1:
+        return "degrees are compared of one variable, and there are several"
+    if result.ridge:
+        return "with a ridge, nested tests do not hold"
+    if config.loss != "squares" or config.sigma_x:
+        return "degrees are compared of least squares in y"
+    return ""
+
+
+def weigher_of(result: Result, config: FitConfig) -> Any:
+    """What gives rows the weights that they had at the end of the fit; None: their column."""
+    if config.weight_function not in ("1/y", "1/y^2"):
+        return None if not config.weight_function else _of_x(config)
+    least = least_value(result)[1]
+    bound = float(weight_of(config.weight_function, np.array([least]), np.array([least]))[0])
+    return OfFit(config.weight_function, result.design, result.weights, least / 2, bound)
+
+
+def _of_x(config: FitConfig) -> Callable:
+    def weighed(block: Any) -> Any:
+        weights = weight_of(config.weight_function, block.x[0], block.x[0])
+        return block._replace(weights=weights, low=None)
+
+    return weighed
+
+
+def by_degree(
+    result: Result,
+    rows: Any,
+    config: FitConfig,
+    survey: Survey,
+    device: str,
+    sums: Callable[[Problem], dict] | None,
+) -> list[Result]:
+    """Fits of the degrees 0 ... d + 2, in one basis, by one pass: as far as rows can tell."""
+    precision: Any = result.precision
+    top = min(result.design.degree + HIGHER, result.nobs - 1)
+    problem = None
+    while problem is None:
+        wanted = replace(config, degree=top, criterion="cv", precision=precision)
+        try:
+            problem = Problem.of(survey, rows.names, wanted, device)
+        except Refused:
+            if top <= result.design.degree:
+                raise
+            top -= 1
+    weigher = weigher_of(result, config)
+    if config.weight_function in ("1/y", "1/y^2"):
+        problem = problem.reweighed(weigher)
+    if sums is None:
+        total = reduce(add, problem.accumulate(rows.blocks(problem.is_exact)).values())
+    else:
+        total = reduce(add, sums(problem).values())
+    fits: list[Result] = []
+    for size in problem.sizes.values():
+        try:
+            fit = problem.solve(total, size)
+        except NearlySingular:
+            break
+        if fit.rank < len(fit.coefficients):
+            break
+        fits.append(fit)
+    return fits
+
+
+def require_same(result: Result, count: int, rss: float) -> None:
+    """Raise PolyregError where other rows were read than those of the fit."""
+    before = result.solution.rss
+    near = SAME * before + 1e-14 * (result.solution.tss + before) + 1e-300
+    if count != result.nobs or (not result.solution.exact_fit and abs(rss - before) > near):
+        raise PolyregError(
+            f"the rows have changed since the fit: {result.nobs:,} rows left a sum of squares of "
+            f"{before:.6g}, and now {count:,} leave {rss:.6g}; fit them again"
+        )
+
+
+def tests(found: RowPass, result: Result) -> list[Test]:
+    """Tests of the residuals; none of exact fits, and of few rows."""
+    if found.count < FEW or result.df_resid < 3 or result.solution.exact_fit or not found.rss > 0:
+        return []
+    names, told = result.variables, found.tests
+    d, (z, p_runs) = told.durbin_watson, told.runs_test()
+    alike = "stay on one side of the fit longer" if z < 0 else "change sides more often"
+    ordered = "the degree may be too low, or rows depend on each other"
+    if z > 0:
+        ordered = "neighbouring rows depend on each other"
+    lm, p_lm, slopes = told.breusch_pagan()
+    k = int(np.abs(slopes).argmax())
+    rises = "grow" if slopes[k] > 0 else "shrink"
+    way = "give weights, or --sigma"
+    if slopes[k] > 0 and len(names) == 1 and result.low[0] > 0 and result.weighted_by is None:
+        way = "consider --weights 1/x" + ("^2" if result.weight_function == "1/x" else "")
+    jb, p_jb = told.jarque_bera()
+    return [
+        Test(
+            "Durbin-Watson",
+            d,
+            math.nan,
+            f"Durbin-Watson {d:.3g} in the order of the rows (2: neighbours are independent)",
+        ),
+        Test(
+            "runs",
+            z,
+            p_runs,
+            f"residuals {alike} than chance has them, in the order of the rows (runs test "
+            f"p = {p_runs:.2g}): {ordered}"
+            if p_runs < 0.05
+            else f"signs of the residuals follow each other as by chance (p = {p_runs:.2g})",
+        ),
+        Test(
+            "Breusch-Pagan",
+            lm,
+            p_lm,
+            f"residuals {rises} with {names[k]} (Breusch-Pagan p = {p_lm:.2g}): {way}"
+            if p_lm < 0.05
+            else f"residuals are as large everywhere (Breusch-Pagan on x p = {p_lm:.2g})",
+        ),
+        Test(
+            "Jarque-Bera",
+            jb,
+            p_jb,
+            f"residuals are not normal (Jarque-Bera p = {p_jb:.2g}): consider --loss huber"
+            if p_jb < 0.05
+            else f"residuals may be normal (Jarque-Bera p = {p_jb:.2g})",
+        ),
+    ]
