@@ -5,12 +5,14 @@
     mlflow run . -e invert -P model=runs:/<run id>/model -P data=readings.csv
 
 Streams a table of readings and writes it with five columns more: x under the name that it has in
-the fit, low and high (the interval's bounds), std_error, and extrapolated, true where x is outside
-the range that the model was fitted on. With --group the readings of an item are averaged. --limits
-prints what the calibration can decide, detect and quantify.
+the fit (with _inverse behind it where the table has that column), low and high (the interval's
+bounds), std_error, and extrapolated, true where x is outside the range that the model was fitted
+on. With --group the readings of an item are averaged, a row an item. --limits prints what the
+calibration can decide, detect and quantify.
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from polyreg.config_reading import InvertConfig
 from polyreg.errors import Refused
 from polyreg.options import command
 
+REPLICATES = "replicates"  # column of how many readings were averaged
 ADDED = ("low", "high", "std_error", "extrapolated")
 COUNTS = {
     "outside": "outside the range that the model was fitted on, marked extrapolated",
@@ -106,12 +109,20 @@ def readings(answer: Any, config: InvertConfig) -> Any:
     if own:
         rows = Table.open(config.data, None, [column, own], reading=config.reading)
     if config.group and config.group not in known:
-        raise Refused(f"no column {config.group!r} in {rows.title}; it has {', '.join(known)}")
-    kept = (config.group, column, "readings") if config.group else known
-    for name in (answer.variables[0], *ADDED):
+        raise Refused(
+            f"no column {config.group!r} for --group in {rows.title}; it has {', '.join(known)}"
+        )
+    kept = (config.group, column, REPLICATES) if config.group else known
+    for name in (x_name(answer, kept), *ADDED):
         if name in kept:
             raise Refused(f"{config.data} has a column {name} already; rename it")
     return rows
+
+
+def x_name(answer: Any, columns: Any) -> str:
+    """The column of x: as in the fit, or with _inverse behind it where there is one already."""
+    name = answer.variables[0]
+    return f"{name}_inverse" if name in columns else name
 
 
 def inverted(answer: Any, config: InvertConfig, y: Any, own: Any, counts: dict, m: Any) -> list:
@@ -131,7 +142,9 @@ def inverted(answer: Any, config: InvertConfig, y: Any, own: Any, counts: dict, 
         given = {"sigma": config.own_sigma}
     options = {"level": config.level or None, "branch": config.branch or None, "replicates": m}
     try:
-        found = answer.inverse(y, config.interval, **options, **given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is unknown is counted
+            found = answer.inverse(y, config.interval, **options, **given)
     except ValueError as error:
         raise Refused(str(error)) from error
     lost &= config.interval != "mean"
@@ -152,8 +165,8 @@ def with_columns(batch: Any, answer: Any, values: list) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    missing = np.isnan(values[0])
-    for name, column in zip((answer.variables[0], *ADDED), values, strict=True):
+    missing, x = np.isnan(values[0]), x_name(answer, batch.schema.names)
+    for name, column in zip((x, *ADDED), values, strict=True):
         gaps = missing | ~np.isfinite(column)
         batch = batch.append_column(name, pa.array(column, mask=gaps))
     return batch
@@ -206,8 +219,8 @@ def averaged(
     lost = table.item.nunique(dropna=False) - len(y)
     if lost:
         click.echo(f"warning: {lost:,} items without any reading are left out", err=True)
-    names = [config.group, config.column or answer.target, "readings"]
-    columns = [pa.array(y.index), pa.array(y.to_numpy()), pa.array(m.to_numpy())]
+    names = [config.group, REPLICATES, config.column or answer.target]
+    columns = [pa.array(y.index), pa.array(m.to_numpy()), pa.array(y.to_numpy())]
     yield with_columns(pa.record_batch(columns, names=names), answer, values)
 
 

@@ -50,10 +50,15 @@ class Curve:
 
     def variance(self, x: np.ndarray) -> np.ndarray:
         """Of f(x) (N,)."""
-        if self.inverse is None:
-            return np.full(len(x), np.nan)
+        return self.value_and_variance(x)[1]
+
+    def value_and_variance(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """f(x) and its variance (N,), by one design matrix."""
         q = self.unit * terms_of(self.recurrence, x)
-        return self.scale**2 * np.maximum(((q @ self.inverse) * q).sum(1), 0)
+        if self.inverse is None:
+            return q @ self.weights, np.full(len(x), np.nan)
+        spread = np.einsum("nk,nk->n", q @ self.inverse, q)
+        return q @ self.weights, self.scale**2 * np.maximum(spread, 0)
 
     def noise(self, x: np.ndarray, given: np.ndarray) -> np.ndarray:
         """Variance of a reading at x: `given`, over the weight that follows from x."""
@@ -102,8 +107,9 @@ def _bound(curve, level, grid, values, rises, quantile, noise, side, x, error):
     """
 
     def band(x, rows):
-        sd = np.sqrt(curve.noise(x, noise[rows]) + curve.variance(x))
-        return side * rises * curve.value(x) - quantile * sd
+        value, variance = curve.value_and_variance(x)
+        sd = np.sqrt(curve.noise(x, noise[rows]) + variance)
+        return side * rises * value - quantile * sd
 
     variance, unit = curve.variance(grid), curve.noise(grid, np.ones(len(grid)))
     order, level = slice(None, None, side), side * level
