@@ -200,7 +200,9 @@ class Passes:
         self.table.leave_out(names, why)
         self.parts = self.table.parts()
 
-    def sums(self, problem: Problem, advance: Callable[[int], Any]) -> dict[int, Moments]:
+    def sums(
+        self, problem: Problem, advance: Callable[[int], Any] = lambda rows: None
+    ) -> dict[int, Moments]:
         """Raises BadTable as a pass does; advance(rows) is told of progress."""
         self.table.begin_digests()  # of one large file, in one task, this takes longest
         rows = self._rows or [part.rows for part in self.parts]
