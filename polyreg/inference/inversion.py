@@ -21,6 +21,7 @@ INVERSES = ("prediction", "mean", "delta")
 REACH = 1000.0  # ranges of the data on either side, as far as bounds are looked for
 INSIDE, OUTSIDE = 1024, 400  # points of the grid in which roots are bracketed
 SETTLED, MOST = 4e-16, 80  # change of x by a step, in units of x; steps
+ROUNDING = 4e-16  # of a difference from a level, in units of that
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def _first(function, level, grid, values, side=1):
     found[k] = _root(
         lambda x, active: function(x, k[active]) - level[k[active]],
         grid[place[k] - 1], grid[place[k]], before[k] - level[k], after[k] - level[k],
+        level[k],
     )  # fmt: skip
     return found
 
@@ -158,17 +160,18 @@ def _outward(function, level, start, step, end):
         k = active[is_there]
         found[k] = _root(
             lambda t, rows, k=k: function(t, k[rows]) - level[k[rows]],
-            before[k], x[is_there], below[k], values[is_there],
+            before[k], x[is_there], below[k], values[is_there], level[k],
         )  # fmt: skip
         before[active], below[active], step = x, values, step * 1.5
         active = active[~is_there & (x != end)]
     return found
 
 
-def _root(function, left, right, below, above):
+def _root(function, left, right, below, above, level):
     """Roots (n,) between left, where the function is `below` 0, and right, by the Illinois method.
 
-    function(x, active): values at x of the rows `active`, by their numbers
+    function(x, active): values at x of the rows `active`, by their numbers; level (n,) is what
+    was subtracted in them, whose rounding is where steps end
     """
     found, active = right.copy(), np.arange(len(left))
     left, right, below, above = (np.array(a) for a in (left, right, below, above))
@@ -191,7 +194,8 @@ def _root(function, left, right, below, above):
         below[active] = np.where(is_above, np.where(again, fa / 2, fa), f)
         right[active], left[active] = np.where(is_above, x, b), np.where(is_above, a, x)
         was[active] = moved
-        active = active[(step > SETTLED * np.abs(x)) & (f != 0)]
+        near = np.abs(f) <= ROUNDING * np.abs(level[active])
+        active = active[(step > SETTLED * np.abs(x)) & ~near]
     return found
 
 
