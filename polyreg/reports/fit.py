@@ -16,6 +16,7 @@ from polyreg.polynomials.result import Result
 from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
 from polyreg.reports.study import deviation, record_study, study_lines
+from polyreg.reports.study.back import back_line, record_back_calculated
 from polyreg.tables import Survey, Table
 from polyreg.tables.hints import remarks
 from polyreg.tables.missing import counts
@@ -38,6 +39,7 @@ def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> Non
         run.model(FittedModel(result), result, example, register_as)
     run.coefficients(result)
     record_study(run, result, title(result))
+    record_back_calculated(run, result)
     run.describe("; ".join(summary(result)), result)
     run.text(json.dumps(sample(result)), "sample.json")
     if result.selection:
@@ -275,7 +277,7 @@ def report(result: Result) -> tuple[list[str], list[str]]:
     ]
     meaning = [MEANING] if result.has_errors else []
     lines = [*result.equations.lines(), "", aligned(header, rows), *meaning, "", *summary(result)]
-    lines += study_lines(result)
+    lines += [*study_lines(result), *back_line(result)]
     said = result.origin.remarks  # before the fit
     doubts = [*doubtful_chi2(result)]
     notes = [f"warning: {doubt}" for doubt in doubts]

@@ -126,3 +126,15 @@ def test_a_band_of_single_readings_is_refused(table):
     asked = ("--model", "m", "--data", "new.csv", "--band", "simultaneous")
     told = ran(predict, *asked)
     assert told.exit_code == 2 and "--interval confidence" in told.output
+
+
+def test_back_calculated_errors_are_a_table_of_the_run(table):
+    told = ran(fit, *ASKED, "--features", "x", "--weights", "1/x")
+    assert told.exit_code == 0, told.output
+    written = json.loads(artifact(only_run(), "back_calculated.json").read_text())
+    found = pd.DataFrame(written["data"], columns=written["columns"])
+    result = polyreg.fit("t.csv", target="y", features=["x"], degree=1, weights="1/x")
+    expected = result.back_calculated(TABLE["x"], TABLE["y"])
+    pd.testing.assert_frame_equal(found, expected.astype(float), rtol=1e-12)
+    worst = expected.loc[expected.mean_error.abs().idxmax()]
+    assert f"own at x = {worst.x:g}, by {worst.mean_error:.3g} %" in told.output
