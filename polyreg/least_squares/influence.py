@@ -23,21 +23,22 @@ HUBER, BISQUARE = 1.345, 4.685
 ROUNDED = 2.0**-46  # of the largest weights of the basis: what rounding leaves of a residual
 LEAST = 1e-200  # a factor of a row that counts for nothing, whose logarithm is finite
 KEPT = 2**24  # residuals that are held at once
+CACHED = 2**14  # rows whose columns stay in a core's cache
 BRACKET = 0.02  # of the ranks of a sample, either way, which the median is looked for in
 
 
 def factor(loss: str, u: np.ndarray) -> np.ndarray:
     """psi(u) / u, from 0 to 1; of l1 that of huber."""
     if loss == "bisquare":
-        return np.maximum(1 - (u / BISQUARE) ** 2, 0) ** 2
+        return (1 - np.minimum(np.abs(u) / BISQUARE, 1) ** 2) ** 2
     return HUBER / np.maximum(np.abs(u), HUBER)
 
 
 def slope(loss: str, u: np.ndarray) -> np.ndarray:
     """psi'(u)."""
     if loss == "bisquare":
-        v = (u / BISQUARE) ** 2
-        return np.where(v <= 1, (1 - v) * (1 - 5 * v), 0.0)
+        v = np.minimum(np.abs(u) / BISQUARE, 1) ** 2
+        return (1 - v) * (1 - 5 * v)
     return (np.abs(u) <= HUBER).astype(float)
 
 
@@ -67,9 +68,29 @@ def rounding(weights: np.ndarray) -> float:
 def residuals(design: Design, weights: np.ndarray, block: Block) -> np.ndarray:
     """sqrt(w) (y - p(x))  ->  (n,)"""
     assert block.y is not None
-    x = torch.from_numpy(np.stack(block.x, axis=1))
-    left = block.y - design.matrix(x).numpy() @ weights
+    left = block.y - fitted(design, weights, block.x)
     return left if block.weights is None else left * np.sqrt(block.weights)
+
+
+def fitted(design: Design, weights: np.ndarray, x: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The polynomial at D columns x (n,)  ->  (n,); of one variable by Clenshaw's recurrence."""
+    if len(x) > 1:
+        return design.matrix(torch.from_numpy(np.stack(x, axis=1))).numpy() @ weights
+    [column], [r] = x, design.recurrences
+    found = np.empty(len(column))
+    for i in range(0, len(column), CACHED):
+        z = (column[i : i + CACHED] - r.centre) / r.radius
+        above, here = np.zeros_like(z), np.full_like(z, weights[-1])
+        for k in range(len(weights) - 2, -1, -1):
+            below = (z - r.shifts[k]) * here
+            below *= r.scales[k]
+            below += weights[k]
+            if k + 1 < len(r.decays) and r.decays[k + 1]:
+                above *= r.decays[k + 1]
+                below -= above
+            above, here = here, below
+        found[i : i + CACHED] = design.unit * here
+    return found
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,9 @@ class Work:
             near = self.through(base, weights)
         else:
             near = self.solve(self.problem.reweighed(self.weigher(weights, scale)))
+            if not scale:  # rows that were nearly on the polynomial may be on it now
+                weights = near.weights
+                near = self.solve(self.problem.reweighed(self.weigher(weights, scale)))
             if near.rank < base.rank:
                 raise Refused(
                     f"the rows that --loss {self.loss} lets count tell only {near.rank} of "
@@ -179,7 +182,8 @@ class Work:
         for left in self.left(weights):
             counted.add(left)
         rows, largest = self.problem.design.powers.scaled()
-        last = np.abs(rows) @ np.abs(near.weights - weights)  # of the last pass
+        # What the last pass changed, and what rounding of the residuals may have.
+        last = np.abs(rows) @ (np.abs(near.weights - weights) + rounding(weights) / 16)
         last = np.array([float(Fraction(v) * c) for v, c in zip(last, largest, strict=True)])
         error_scale = counted.error_scale(base.df_resid, base.rank)
         if self.loss == "l1":
