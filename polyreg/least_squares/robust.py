@@ -1,12 +1,14 @@
 """Robust fits: rows far from the polynomial count less, by passes whose weights follow the fit.
 
 With u = sqrt(w) (y - p(x)) / s, w the row's own weight and s = median |sqrt(w) (y - p(x))| / 0.6745
-over all rows, each pass is least squares with the weights w psi(u) / u (influence.py), until they
-settle, as statsmodels' RLM does. huber and bisquare have 95 % of least squares' efficiency where
-noise is Gaussian.
-bisquare has several solutions: it starts from the least trimmed squares of the survey's sample.
-l1 minimizes sum sqrt(w) |y - p(x)|, by linear programming. Where uncertainties of y are known,
-s = 1.
+over all rows, each pass is least squares with the weights w psi(u) / u (outliers/influence.py),
+until they settle, as statsmodels' RLM does. huber and bisquare have 95 % of least squares'
+efficiency where noise is Gaussian. bisquare has several solutions: it starts from the least trimmed
+squares of the survey's sample. l1 minimizes sum sqrt(w) |y - p(x)|, by linear programming.
+
+Where uncertainties of y are known, s = 1. Where s comes to 0, since half of the rows lie on a
+polynomial, that is the answer; huber, which starts from least squares, may settle at another where
+the others lie on one side of it.
 
 The passes are of float64, about the fit of the pass before, which refines it; the last is of the
 fit's own precision.
@@ -25,9 +27,9 @@ import torch
 
 from polyreg.errors import NearlySingular, Refused
 from polyreg.least_squares import notes
-from polyreg.least_squares.absolute import MOST_ROWS, least_absolute, sparsity
-from polyreg.least_squares.breakdown import least_trimmed
-from polyreg.least_squares.influence import (
+from polyreg.least_squares.outliers.absolute import MOST_ROWS, least_absolute, sparsity
+from polyreg.least_squares.outliers.breakdown import least_trimmed
+from polyreg.least_squares.outliers.influence import (
     ROUNDED,
     Counted,
     Robust,

@@ -66,6 +66,8 @@ def _absolute(matrix: np.ndarray, y: np.ndarray, passes: int = 30) -> np.ndarray
     weights = _fit(matrix, y)
     for _ in range(passes):
         left = np.abs(y - matrix @ weights)
-        root = 1 / np.sqrt(np.maximum(left, 1e-6 * left.mean() + np.finfo(float).tiny))
+        if not (mean := left.mean()):
+            break
+        root = 1 / np.sqrt(np.maximum(left / mean, 1e-6))
         weights = _fit(matrix * root[:, None], y * root)
     return weights
