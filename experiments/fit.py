@@ -57,7 +57,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
             say_abandoned()
             say([], about(rows, survey))
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.interruptible():
-                result = least_squares.run(problem, partial(passes.sums, advance=bar.update))
+                sums = partial(passes.sums, advance=bar.update)
+                reading = least_squares.reading_of(passes, survey)
+                result = least_squares.run(problem, sums, reading)
                 result = originated(result, rows, config, survey, device)
                 result.origin.sha256  # noqa: B018 (the hash that began beside the pass)
             if is_studied(result):

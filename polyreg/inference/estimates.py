@@ -115,6 +115,8 @@ class Estimates:
     def has_errors(self) -> bool:
         """Whether standard errors, intervals and bands are known."""
         known = self.df_resid > 0 or (self.is_known and not math.isnan(self.solution.rss))
+        if self.is_robust:
+            known = known and not math.isnan(self.error_scale)
         return known and not self.ridge and self.rank == len(self.coefficients)
 
     @property
@@ -123,14 +125,19 @@ class Estimates:
         return self.uncertainties == KNOWN
 
     @property
+    def is_robust(self) -> bool:
+        """Whether something else than squares was minimized."""
+        return self.loss != "squares"
+
+    @property
     def error_scale(self) -> float:
         """Factor from roots of `solution.inverse` to standard errors.
 
         1 where uncertainties are known, else the residual SD; of a robust fit its own.
         """
-        if self.is_known:
-            return 1.0
-        return self.residual_sd if self.solution.scale is None else self.solution.scale
+        if self.solution.scale is not None:
+            return self.solution.scale
+        return 1.0 if self.is_known else self.residual_sd
 
     @property
     def noise_sd(self) -> float:
@@ -146,8 +153,11 @@ class Estimates:
 
     @property
     def chi2(self) -> float:
-        """sum ((y - p(x)) / u)^2 over the rows, where uncertainties u are known; else nan."""
-        return self.solution.rss if self.is_known else math.nan
+        """sum ((y - p(x)) / u)^2 over the rows, where uncertainties u are known; else nan.
+
+        nan of a robust fit, which does not minimize it.
+        """
+        return self.solution.rss if self.is_known and not self.is_robust else math.nan
 
     @property
     def chi2_p(self) -> float:
@@ -263,10 +273,15 @@ class Estimates:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion, 2 rank - 2 log L; nan of an exact fit and of a training."""
-        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[0]
+        """Akaike's criterion, 2 rank - 2 log L; nan of exact and robust fits, and of a training."""
+        return self._criteria[0]
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion, rank log N - 2 log L; nan of an exact fit and of a training."""
-        return information(self.nobs, self.rank, self.solution.rss, self.log_weights)[1]
+        """Schwarz's criterion, rank log N - 2 log L; nan where `aic` is."""
+        return self._criteria[1]
+
+    @property
+    def _criteria(self) -> tuple[float, float]:
+        rss = math.nan if self.is_robust else self.solution.rss
+        return information(self.nobs, self.rank, rss, self.log_weights)

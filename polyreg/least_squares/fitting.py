@@ -11,6 +11,7 @@ from polyreg.errors import NearlySingular, Refused
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.origin import originated
 from polyreg.least_squares.problem import CERTIFIED_TERMS, Problem, term_count
+from polyreg.least_squares.robust import Reading, robust
 from polyreg.least_squares.study.grouping import Grouping
 from polyreg.least_squares.weighing import reweighted
 from polyreg.polynomials.result import Result
@@ -44,6 +45,10 @@ class Passes:
 
         return problem.accumulate(told())
 
+    def reading(self, survey: Survey) -> Reading:
+        """The rows, for what sums do not tell."""
+        return Reading(lambda: self.table.blocks(False), survey.sample)
+
 
 def fit(
     table: Table | InMemory, config: FitConfig, device: str = "cpu", passes: Any = None
@@ -58,7 +63,7 @@ def fit(
     if config.features:
         config = replace(config, features=table.names)
     problem = replicated(Problem.of(survey, table.names, config, device), table)
-    found = run(problem, passes.sums)
+    found = run(problem, passes.sums, reading_of(passes, survey))
     return originated(found, table, config, survey, device)
 
 
@@ -101,11 +106,18 @@ def surveyed(passes: Any, config: FitConfig) -> Survey:
     return replace(survey, low=survey.low[kept], high=survey.high[kept], sample=sample)
 
 
-def run(problem: Problem, sums: Sums) -> Result:
+def reading_of(passes: Any, survey: Survey) -> Reading | None:
+    """The rows themselves, which a robust fit reads; None where others read them, part by part."""
+    return passes.reading(survey) if isinstance(passes, Passes) else None
+
+
+def run(problem: Problem, sums: Sums, reading: Reading | None = None) -> Result:
     """Solve by passes over the rows: one, or several where the weights follow the fit.
 
-    `sums` is `accumulate` over all rows, by whoever reads them.
+    `sums` is `accumulate` over all rows, by whoever reads them; `reading` is the rows themselves.
     """
+    if problem.config.loss != "squares":
+        return robust(problem, sums, lambda weighed: solved(weighed, sums), reading)
     if problem.config.weight_function in ("1/y", "1/y^2"):
         return reweighted(problem, lambda weighed: solved(weighed, sums))
     return solved(problem, sums)
