@@ -55,7 +55,8 @@ def main(config: FitConfig, dry_run: bool) -> None:
             say_abandoned()
             say([], about(rows, survey))
             with clock("fit"), progress_bar(survey.rows, "row") as bar, stop.interruptible():
-                result = least_squares.run(problem, partial(passes.sums, advance=bar.update))
+                sums = partial(passes.sums, advance=bar.update)
+                result = least_squares.run(problem, sums, rows.blocks)
                 result = originated(result, rows, config, survey, device)
                 result.origin.sha256  # noqa: B018 (the hash that began beside the pass)
             run.rename(name, title(result))

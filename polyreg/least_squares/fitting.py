@@ -1,6 +1,6 @@
 """Fit of a table by passes over it, here or elsewhere; several where the weights follow the fit."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares.errors_in_x import fit as errors_in_x
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.origin import originated
 from polyreg.least_squares.problem import CERTIFIED_TERMS, Problem, term_count
@@ -56,7 +57,8 @@ def fit(
     survey = surveyed(passes, config)
     if config.features:
         config = replace(config, features=table.names)
-    found = run(Problem.of(survey, table.names, config, device), passes.sums)
+    problem = Problem.of(survey, table.names, config, device)
+    found = run(problem, passes.sums, table.blocks)
     return originated(found, table, config, survey, device)
 
 
@@ -78,11 +80,17 @@ def surveyed(passes: Any, config: FitConfig) -> Survey:
     return replace(survey, low=survey.low[kept], high=survey.high[kept], sample=sample)
 
 
-def run(problem: Problem, sums: Sums) -> Result:
+def run(
+    problem: Problem, sums: Sums, blocks: Callable[[], Iterable[Block]] | None = None
+) -> Result:
     """Solve by passes over the rows: one, or several where the weights follow the fit.
 
-    `sums` is `accumulate` over all rows, by whoever reads them.
+    `sums` is `accumulate` over all rows, by whoever reads them; errors in x take the rows
+    themselves, `blocks`.
     """
+    if problem.config.sigma_x:
+        assert blocks is not None
+        return errors_in_x.fitted(problem.design.names, blocks(), problem.config)
     if problem.config.weight_function in ("1/y", "1/y^2"):
         return reweighted(problem, lambda weighed: solved(weighed, sums))
     return solved(problem, sums)
