@@ -26,6 +26,7 @@ from polyreg.tables.rows import Block, Survey
 
 METHOD = "least squares in x and y"
 AHEAD = 2  # degrees above the chosen one among its neighbours
+SINGULAR = 1 - 1e-12  # correlation from which on float64 cannot tell V from a singular one
 BY = {"aicc": "AICc", "bic": "BIC"}
 
 
@@ -254,7 +255,7 @@ def _require_variances(rows: Rows, config: FitConfig) -> None:
             f"{config.sigma_x})"
         )
     limit = rows.a * rows.b
-    if (wrong := (np.abs(rows.c) >= limit) & (rows.c != 0)).any():
+    if (wrong := (np.abs(rows.c) >= SINGULAR * limit) & (rows.c != 0)).any():
         k = int(wrong.argmax())
         raise Refused(
             f"the covariance in row {k + 1} (column {config.covariance}) is {rows.c[k]:g} and must "

@@ -18,6 +18,7 @@ sum q q^T / v; near it Newton's.
 N rows, K weights.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +32,9 @@ CONVERGED = 1e-10  # gradient, each part of it over the root of the matrix' diag
 NEAR = 0.01  # the same, from where on steps are Newton's
 ROUNDING = 2.0**-52
 ROUNDED = 64 * ROUNDING  # part of y that a residual's own rounding may be
-MOST_STEPS, MOST_FEET, HALVINGS = 500, 100, 40
+MOST_STEPS, HALVINGS, MOST_STALLS = 500, 30, 5
+MOST_FEET, FOOT_HALVINGS, LAST_FEET = 100, 12, 2
+SMALL = 1e-6  # step of delta, after which Newton's method has two more to go at most
 FLAT = 1e-8  # singular value of the columns at unit length that counts as 0
 VARIANCES = 3  # of the rows, by the slopes of the fit before: for a start
 
@@ -128,7 +131,7 @@ class Problem:
 
     def minimum(self) -> Minimum:
         """Raises NearlySingular where the rows cannot tell the functions apart."""
-        state = self.start()
+        state, stalls, least = self.start(), 0, np.inf
         for count in range(MOST_STEPS):
             gradient, gauss, root, condition = self._gauss_newton(state)
             newton = self._newton(state) if gradient <= NEAR else None
@@ -139,6 +142,11 @@ class Problem:
                     if better[0] <= gradient:
                         state, (gradient, gauss, root, condition) = last, better
                 return Minimum(state, root, condition, gradient, gauss, count + 1)
+            # Where it does not get less, it has come to what rounding leaves.
+            stalls += bool(NEAR >= gradient >= least)
+            least = min(least, gradient)
+            if stalls > MOST_STALLS:
+                break
             after = None if newton is None else self._walked(state, newton)
             after = after or self._walked(state, gauss)
             if after is None:
@@ -186,6 +194,7 @@ class Problem:
         here = part(delta)
         delta = np.where(from_x < here, 0.0, delta)
         here = np.minimum(from_x, here)
+        left = np.full(len(delta), LAST_FEET)  # steps too small to be told from S, of each row
         for _ in range(MOST_FEET):
             xi = x - a * delta
             rho = self._rho(free, delta)
@@ -193,16 +202,20 @@ class Problem:
             curvature = 1 + p**2 / t2
             full = curvature - rho * a**2 * (self.basis.bends(xi) @ free) / t2
             step = -(delta + rho * p / t2) / np.where(full > 0, full, curvature)
-            for _ in range(HALVINGS):
+            step = np.where(left > 0, step, 0.0)
+            is_small = np.abs(step) <= SMALL * (1 + np.abs(delta))
+            for _ in range(FOOT_HALVINGS):
                 there = part(delta + step)
-                worse = ~(there <= here)
+                worse = ~is_small & ~(there < here)
                 if not worse.any():
                     break
                 step = np.where(worse, step / 2, step)
-            step = np.where(part(delta + step) <= here, step, 0.0)
+            else:
+                step = np.where(worse, 0.0, step)
+            left = np.where(is_small, left - 1, np.where(worse, 0, left))
             delta = delta + step
             here = part(delta)
-            if (np.abs(step) <= 4 * ROUNDING * (1 + np.abs(delta))).all():
+            if (left <= 0).all():
                 break
         return delta
 
@@ -244,10 +257,13 @@ class Problem:
         return np.linalg.solve(lower.T, np.linalg.solve(lower, goal)) / scale
 
     def _walked(self, state: State, step: np.ndarray) -> State | None:
-        """Along the step, halved while S grows; None where it grows all the same."""
+        """Along the step, halved while S grows by more than its own rounding; None where it
+        grows all the same."""
+        size = np.linalg.norm(self.rows.y / np.sqrt(self.t2))
+        rounding = ROUNDED * (state.total + math.sqrt(state.total) * float(size))
         for _ in range(HALVINGS):
             after = self.at(state.free + step, state.delta)
-            if after.total <= state.total * (1 + 4 * ROUNDING):
+            if after.total <= state.total + rounding:
                 return after
             step = step / 2
         return None

@@ -60,7 +60,7 @@ def test_iso_6143_b21():
     assert (found.swapped, found.target, found.variables) == (True, "x", ("y",))
     inverse = found.inverse([0.258, 0.6, 1.8], sigma=[0.00516, 0.012, 0.036])
     assert inverse.x == pytest.approx([5.9923, 14.409, 43.943], rel=4e-5)
-    assert inverse.std_error == pytest.approx([0.16377, 0.35599, 1.1631], rel=1e-4)
+    assert inverse.std_error == pytest.approx([0.16377, 0.35599, 1.1631], rel=1.2e-4)
 
 
 @pytest.mark.parametrize("degree, aicc", [(1, 277.97), (2, 9.800), (3, 14.34), (4, 20.60)])
