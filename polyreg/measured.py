@@ -86,6 +86,7 @@ class Measured(Options):
             self.covariance,
             "needs --sigma and --sigma-x",
         )
+        require(not self.swap or bool(self.sigma_x), "swap", "on", "needs --sigma and --sigma-x")
         require(
             self.loss == "squares" or not self.sigma_x,
             "loss",

@@ -133,6 +133,11 @@ def inverse(
     if values.ndim > 1:
         raise PolyregError(f"y must be (N,) or a number; got the shape {values.shape}")
     readings = np.atleast_1d(values)
+    if result.swapped:
+        answers = swapped_inverse(
+            result, readings, interval, level, replicates, sigma, branch, weights
+        )
+        return Inverse(*([a[0].item() for a in answers] if values.ndim == 0 else answers))
     piece, quantile = chosen(result, branch), result.quantile(level)
     noise = reading_noise(result, len(readings), interval, replicates, sigma, weights)
     found = inverted(curve(result), readings, piece, interval, quantile, noise)
@@ -141,6 +146,40 @@ def inverse(
     if values.ndim == 0:
         answers = [a[0].item() for a in answers]
     return Inverse(*answers)
+
+
+def swapped_inverse(
+    result: Any,
+    y: np.ndarray,
+    interval: str,
+    level: float | None,
+    replicates: Any,
+    sigma: Any,
+    branch: int | None,
+    weights: Any,
+) -> list[np.ndarray]:
+    """Of a fit of x as a function of y: that function at y (N,), as ISO 6143 has it.
+
+    The variance is q^T C q + f'(y)^2 sigma^2 / m, q^T C q alone of interval "mean".
+    """
+    if branch not in (None, 1):
+        raise PolyregError(f"--branch must be 1: x is a function of y here; got {branch}")
+    if weights is not None:
+        raise PolyregError("the uncertainties of this fit are known: give sigma, not weights")
+    m = as_positive(replicates, "replicates", len(y))
+    own = np.zeros(len(y))
+    if interval != "mean":
+        if sigma is None:
+            told = unknown_noise("", result.is_known).replace("confidence", "mean")
+            warnings.warn(told, UserWarning, stacklevel=4)
+            own[:] = np.nan
+        else:
+            own = as_positive(sigma, "sigma", len(y), zero=True) / np.sqrt(m)
+    known = np.isfinite(own)
+    x, low, high = result.predict(y, "confidence", level, sigma_x=np.where(known, own, 0.0))
+    error = np.where(known, (high - low) / 2 / result.quantile(level), np.nan)
+    low, high = np.where(known, low, np.nan), np.where(known, high, np.nan)
+    return [x, low, high, error, result.extrapolated(y)]
 
 
 def reading_noise(

@@ -45,6 +45,7 @@ class Estimates:
     weight_function: str = ""  # of the rows, and of new ones: 1/x, 1/x^2, 1/y or 1/y^2
     uncertainties: str = ESTIMATED  # of y: from the residuals, or KNOWN, 1/sqrt(weight)
     loss: str = "squares"  # or of a robust fit huber, bisquare or l1
+    swapped: bool = False  # the feature as a function of the table's target (ISO 6143)
     deviation: float = math.nan  # largest |y - p(x)| / u, of x too, where the fit has looked at it
     notes: tuple[str, ...] = ()  # what has to be known beside the numbers, a sentence each
     truth: np.ndarray | None = None  # (K or more,) coefficients that made the data, if known

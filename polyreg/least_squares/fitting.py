@@ -8,6 +8,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares.errors_in_x import fit as errors_in_x
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.origin import originated
 from polyreg.least_squares.problem import CERTIFIED_TERMS, Problem, term_count
@@ -116,6 +117,10 @@ def run(problem: Problem, sums: Sums, reading: Reading | None = None) -> Result:
 
     `sums` is `accumulate` over all rows, by whoever reads them; `reading` is the rows themselves.
     """
+    if problem.config.sigma_x:
+        if reading is None:
+            raise Refused("--sigma-x needs all rows at once, here; leave out --engine ray")
+        return errors_in_x.fitted(problem.design.names, reading.blocks(), problem.config)
     if problem.config.loss != "squares":
         return robust(problem, sums, lambda weighed: solved(weighed, sums), reading)
     if problem.config.weight_function in ("1/y", "1/y^2"):

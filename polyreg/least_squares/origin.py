@@ -57,9 +57,12 @@ def originated(
     """The result with what it was made from."""
     read = rows.unusual()
     unusual = [f"{rows.title} was read as {read}"] if read else []
+    sample = survey.sample
+    if result.swapped and sample.y is not None:  # as its plots draw it
+        sample = sample._replace(x=(sample.y,), y=sample.x[0], weights=sample.more[0] ** -2.0)
     made = Origin(
         config=config,
-        sample=survey.sample,
+        sample=sample,
         device=device,
         source=rows.root,
         names=rows.names,

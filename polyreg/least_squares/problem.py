@@ -76,7 +76,7 @@ class Problem:
             raise Refused(
                 f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
             )
-        if config.degree == "auto":
+        if config.degree == "auto" and not config.sigma_x:
             require_folds(survey.rows, len(names) + 1, config.folds)
         interaction = config.interaction_degree or len(names)
         degree = config.top_degree

@@ -20,7 +20,7 @@ BAND_TERMS = 1000  # up to which a document knows its bands: 5,000 terms have 10
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 LEAST_SQUARES = "least squares"
 NO_ERRORS = "training knows no errors: low and high are empty"
-ADDED = ("weight_function", "uncertainties", "loss")  # not in documents of polyreg 0.2
+ADDED = ("weight_function", "uncertainties", "loss", "swapped")  # not in documents of polyreg 0.2
 COLUMNS = ("estimate", "truth", "std_error", "t", "p", "low", "high", "digits")
 
 
@@ -46,6 +46,7 @@ def write(result: Any) -> dict[str, Any]:
         "weight_function": result.weight_function,
         "uncertainties": result.uncertainties,
         "loss": result.loss,
+        "swapped": result.swapped,
         "residual_sd": _finite(result.residual_sd),
         "error_scale": _finite(result.error_scale),
         "noise_sd": _finite(result.noise_sd),

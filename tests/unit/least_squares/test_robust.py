@@ -14,9 +14,10 @@ from statsmodels.regression.quantile_regression import hall_sheather, kernels
 import polyreg
 from polyreg.config import FitConfig
 from polyreg.errors import PolyregError, Refused
-from polyreg.least_squares import Passes, Problem, robust_weights, run
+from polyreg.least_squares import Passes, Problem, run
 from polyreg.least_squares.outliers import influence
 from polyreg.least_squares.outliers.breakdown import least_trimmed
+from polyreg.least_squares.outliers.influence import robust_weights
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import InMemory

@@ -1,0 +1,1 @@
+"""Least squares with known errors in x and y."""
