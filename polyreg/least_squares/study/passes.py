@@ -14,6 +14,7 @@ from polyreg.errors import NearlySingular, PolyregError, Refused
 from polyreg.inference.degrees import Degrees, lack_of_fit
 from polyreg.inference.influence import why_not
 from polyreg.inference.study import Study, Test
+from polyreg.least_squares.errors_in_x import fit as errors_in_x
 from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.study.rows import RowPass
 from polyreg.least_squares.weighing import OfFit, least_value
@@ -40,6 +41,8 @@ def examine(
 
     Raises PolyregError where the rows are not those of the fit.
     """
+    if config.sigma_x:
+        return in_both(result, rows, config)
     weigher, reason = weigher_of(result, config), no_degrees(result, config)
     fits: list[Result] = []
     if not reason:
@@ -71,14 +74,33 @@ def examine(
     )
 
 
+def in_both(result: Result, rows: Any, config: FitConfig) -> Study:
+    """Study of least squares in x and y: the degrees beside it, each fitted anew."""
+    fits = errors_in_x.neighbours(rows, config)
+    same = [fit for fit in fits if fit.design.degree == result.design.degree]
+    if same:
+        require_same(result, same[0].nobs, same[0].solution.rss)
+    largest = [fit.deviation for fit in fits]
+    reason = "" if same else "degrees cannot be told apart on these rows"
+    return Study(
+        degrees=Degrees.of(fits, None, largest) if same else None,
+        no_degrees=reason,
+        lack_of_fit=lack_of_fit(result.solution.rss, result.rank, None, True),
+        weighted_deviation=result.deviation,
+        rows=[],
+        no_rows="with errors in x, influence is not that of a row's y alone",
+        tests=[],
+    )
+
+
 def no_degrees(result: Result, config: FitConfig) -> str:
     """Why degrees are not compared; "" where they are."""
     if len(result.variables) > 1:
         return "degrees are compared of one variable, and there are several"
     if result.ridge:
         return "with a ridge, nested tests do not hold"
-    if config.loss != "squares" or config.sigma_x:
-        return "degrees are compared of least squares in y"
+    if config.loss != "squares":
+        return "degrees are compared of least squares"
     return ""
 
 
