@@ -48,7 +48,9 @@ def main(config: InvertConfig) -> None:
         with recorded(config, stop) as run, stop.interruptible():
             try:
                 answer = tracking.load(config.model)
-                chosen(answer, config.branch or None)
+                answer.require_one("x from y")
+                if not answer.swapped:
+                    chosen(answer, config.branch or None)
             except ValueError as error:
                 raise Refused(str(error)) from error
             if config.limits:
@@ -100,12 +102,13 @@ def readings(answer: Any, config: InvertConfig) -> Any:
     """The table of the readings: y, and the column of its uncertainty or weight, where there is."""
     from polyreg.tables.table import Table
 
-    column = config.column or answer.target
+    column = config.column or y_name(answer)
     own = config.sigma if config.own_sigma is None else ""
     rows = Table.open(config.data, None, [column], reading=config.reading)
     known = dict(rows.schema)
-    if not own and config.own_sigma is None and answer.weighted_by in known:
-        own = answer.weighted_by
+    by_fit = None if answer.swapped else answer.weighted_by
+    if not own and config.own_sigma is None and by_fit in known:
+        own = str(by_fit)
     if own:
         rows = Table.open(config.data, None, [column, own], reading=config.reading)
     if config.group and config.group not in known:
@@ -121,8 +124,13 @@ def readings(answer: Any, config: InvertConfig) -> Any:
 
 def x_name(answer: Any, columns: Any) -> str:
     """The column of x: as in the fit, or with _inverse behind it where there is one already."""
-    name = answer.variables[0]
+    name = answer.target if answer.swapped else answer.variables[0]
     return f"{name}_inverse" if name in columns else name
+
+
+def y_name(answer: Any) -> str:
+    """The column of y: the target of the fit, or its variable where it was swapped."""
+    return answer.variables[0] if answer.swapped else answer.target
 
 
 def inverted(answer: Any, config: InvertConfig, y: Any, own: Any, counts: dict, m: Any) -> list:
@@ -132,7 +140,7 @@ def inverted(answer: Any, config: InvertConfig, y: Any, own: Any, counts: dict, 
     """
     import numpy as np
 
-    is_sigma = config.sigma or answer.is_known
+    is_sigma = bool(config.sigma) or answer.is_known
     given: dict[str, Any] = {}
     lost = np.zeros(len(y), dtype=bool)
     if own is not None:
@@ -219,7 +227,7 @@ def averaged(
     lost = table.item.nunique(dropna=False) - len(y)
     if lost:
         click.echo(f"warning: {lost:,} items without any reading are left out", err=True)
-    names = [config.group, REPLICATES, config.column or answer.target]
+    names = [config.group, REPLICATES, config.column or y_name(answer)]
     columns = [pa.array(y.index), pa.array(m.to_numpy()), pa.array(y.to_numpy())]
     yield with_columns(pa.record_batch(columns, names=names), answer, values)
 

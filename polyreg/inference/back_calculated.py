@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from polyreg.inference import calibration
 from polyreg.polynomials.inputs import as_numbers, rows_of
 
 
@@ -17,6 +18,7 @@ def back_calculated(result: Any, x: Any, y: Any) -> Any:
     """
     import pandas
 
+    calibration.require_not_swapped(result)
     x = rows_of(x, result.variables, result.units)[:, 0]
     y = as_numbers(y, "y")
     found = np.asarray(result.inverse(y, "mean").x)

@@ -74,6 +74,15 @@ def described(result: Any) -> str:
     return f"not monotone on [{low:.6g}, {high:.6g}]: turns at {name} = {turns}"
 
 
+def require_not_swapped(result: Any) -> None:
+    """Raise PolyregError where x is fitted as a function of y already."""
+    if result.swapped:
+        raise PolyregError(
+            f"the fit has {result.target} as a function of {result.variables[0]} (--swap), so that "
+            "its predictions are x from y; this needs a fit of y"
+        )
+
+
 def curve(result: Any) -> Curve:
     """What the inversion needs of a result."""
     [recurrence] = result.design.recurrences

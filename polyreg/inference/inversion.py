@@ -215,6 +215,8 @@ def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates
     name. ValueError where there is no such inverse, or a column is missing or no number.
     """
     pieces = predictor.pieces
+    if predictor.swapped:
+        raise ValueError("the fit has x as a function of y already: ask for its prediction")
     if len(predictor.names) != 1 or not pieces:
         raise ValueError("x from y is of one variable, and not of a constant")
     if interval not in INVERSES:

@@ -55,6 +55,7 @@ def limits(
 ) -> Limits:
     """As Result.limits, which documents it."""
     result.require_one("a limit of detection")
+    calibration.require_not_swapped(result)
     for name, tail in (("alpha", alpha), ("beta", beta)):
         if not 0 < tail < 0.5:
             raise PolyregError(f"{name} must be between 0 and 0.5; got {tail}")

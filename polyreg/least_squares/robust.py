@@ -46,7 +46,9 @@ from polyreg.tables.rows import Block
 QUARTILE = 0.6744897501960817  # of the normal distribution: median |z|
 SETTLED = 1e-12  # change of a weight of the basis, of s
 MOST_PASSES = 300
-SHARE = 4  # rows a term, at least, of the polynomial that chooses the degree
+# Rows a term, at least, of the polynomial that chooses the degree: with 7 to 20 % of outliers among
+# 60 rows of a parabola 8 found degree 2 in 28 of 30 tables, 4 in 18, 12 in 27.
+SHARE = 8
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Predictor:
         self.exponents, self.recurrences = np.array(basis["exponents"]), basis["recurrences"]
         self.weights, self.units = np.array(basis["weights"]), document.get("units", {})
         self.target, self.pieces = document["target"], document.get("pieces")
+        self.swapped = document.get("swapped", False)
         ranges = [document["domain"][name] for name in self.names]
         has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
         self.low, self.high = np.array(ranges, dtype=float).T

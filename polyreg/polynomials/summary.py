@@ -50,7 +50,7 @@ def _fitted(result: Any) -> bool:
 
 
 def _fit_figures(result: Any) -> list[tuple[str, str]]:
-    bare, weighted = not result.intercept, is_weighted(result)
+    bare = not result.intercept
     return [
         ("Dep. Variable", result.target),
         ("Method", result.method),
@@ -63,26 +63,23 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
         (f"Adj. R-sq.{UNCENTRED}" if bare else "Adj. R-squared", number(result.adjusted_r2, 10)),
         ("AIC", number(result.aic, 10)),
         ("BIC", number(result.bic, 10)),
-        *(
-            _chi2_figures(result)
-            if result.is_known
-            else [("Residual SD (no unit)" if weighted else "Residual SD", residual_sd(result))]
-        ),
+        *_noise_figures(result),
         ("Cond. No.", number(result.condition, 3)),
     ]
 
 
-def _chi2_figures(result: Any) -> list[tuple[str, str]]:
+def _noise_figures(result: Any) -> list[tuple[str, str]]:
+    if result.loss != "squares":
+        return [("Loss", result.loss), ("Robust SD", number(result.noise_sd, 6))]
+    if not result.is_known:
+        label = "Residual SD (no unit)" if is_weighted(result) else "Residual SD"
+        return [(label, number(result.residual_sd, 6))]
     return [
         ("Uncertainties", result.uncertainties),
         ("Chi2", number(result.chi2, 7)),
         ("P(>chi2)", number(result.chi2_p, 4)),
         ("Reduced chi2", number(result.reduced_chi2, 6)),
     ]
-
-
-def residual_sd(result: Any) -> str:
-    return number(result.residual_sd, 6)
 
 
 def is_weighted(result: Any) -> bool:
@@ -192,6 +189,8 @@ def line(result: Any) -> str:
 
 def quality(result: Any) -> list[str]:
     """Residual SD, or chi2, and R2 of a fit; without those that are not known."""
+    if result.loss != "squares":
+        return [f"loss {result.loss}, robust SD {number(result.noise_sd, 6)}"]
     if result.is_known and not math.isnan(result.chi2):
         return [chi2(result), *_r2(result)]
     unit = " of y * sqrt(weight), without unit" if is_weighted(result) else ""

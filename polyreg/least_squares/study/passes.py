@@ -188,6 +188,7 @@ def tests(found: RowPass, result: Result) -> list[Test]:
     if slopes[k] > 0 and len(names) == 1 and result.low[0] > 0 and result.weighted_by is None:
         way = "consider --weights 1/x" + ("^2" if result.weight_function == "1/x" else "")
     jb, p_jb = told.jarque_bera()
+    heavy = ": consider --loss huber" if result.loss == "squares" else ""
     return [
         Test(
             "Durbin-Watson",
@@ -216,7 +217,7 @@ def tests(found: RowPass, result: Result) -> list[Test]:
             "Jarque-Bera",
             jb,
             p_jb,
-            f"residuals are not normal (Jarque-Bera p = {p_jb:.2g}): consider --loss huber"
+            f"residuals are not normal (Jarque-Bera p = {p_jb:.2g}){heavy}"
             if p_jb < 0.05
             else f"residuals may be normal (Jarque-Bera p = {p_jb:.2g})",
         ),

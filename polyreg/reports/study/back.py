@@ -12,7 +12,9 @@ from polyreg.tracking import Run
 def back_calculated(result: Result) -> Any:
     """The table of a monotone fit in one variable whose rows are all in its sample; else None."""
     drawn = result.origin.sample
-    if len(result.variables) > 1 or len(drawn.y) != result.nobs or not result.monotone:
+    if len(result.variables) > 1 or len(drawn.y) != result.nobs or result.swapped:
+        return None
+    if not result.monotone:
         return None
     return result.back_calculated(drawn.x[0], drawn.y)
 
