@@ -365,6 +365,8 @@ class FitConfig(Registered, Clustered, Measured, Tabular):
         """
         degree = f"degree {self.degree}" + ("" if chosen is None else f" → {chosen}")
         columns = variables(self.target, features)
+        if self.swap and features:
+            columns = variables(features[0], [self.target])
         return run_name(last_part(self.data), columns, degree, *telling(self, FIT_WORDS))
 
     @property

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import brentq
 
 import polyreg
-from polyreg.text import aligned
 
 SINGLE = 300  # readings of the loop
 
@@ -81,7 +80,8 @@ def main(readings: int) -> None:
         "ratio",
         "max. difference",
     ]
-    click.echo(aligned(head, rows))
+    for cells in (head, ["--"] * len(head), *rows):
+        click.echo(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def record_loaded(run: Run, result: Result, register_as: str = "") -> None:
 def title(result: Result) -> str:
     """A fit's name: table, features and degree, and what was given besides the defaults."""
     chosen = result.selection.chosen if result.selection else None
-    return result.origin.config.named(result.variables, chosen)
+    features = (result.target,) if result.swapped else result.variables
+    return result.origin.config.named(features, chosen)
 
 
 def sample(result: Result) -> dict[str, Any]:

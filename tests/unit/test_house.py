@@ -115,6 +115,7 @@ PAGES = {
     "speed.md": ["speed", "fit", "descent", "sweeping", "comparing", "cluster"],
     "reliability.md": ["reliability"],
     "your-file.md": ["dialects", "formats"],
+    "measured.md": ["coverage", "inverting", "influence"],
 }
 
 
