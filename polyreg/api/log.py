@@ -12,6 +12,7 @@ from polyreg.polynomials.result import Result
 from polyreg.reports import fit as fits
 from polyreg.reports import sweep as sweep_reports
 from polyreg.reports import training as trainings
+from polyreg.reports.study import is_studied
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
 
@@ -19,10 +20,10 @@ from polyreg.sgd import sweep as sweeps
 def log_result(result: Result, register_as: str = "") -> None:
     """Log to the active MLflow run what `polyreg fit` logs to its own: all but its end.
 
-    Params, tags, dataset, coefficients with their errors, metrics, plots, a sample of the rows, and
-    the model, which is registered under `register_as` if that is given. Of a result that was
-    loaded, whose data are not there: coefficients, description and model. The run stays open, and
-    keeps its name, its description and what it has already.
+    Params, tags, dataset, coefficients with their errors, degrees compared, rows to doubt, metrics,
+    plots, a sample of the rows, and the model, which is registered under `register_as` if that is
+    given. Of a result that was loaded, whose data are not there: coefficients, description and
+    model. The run stays open, and keeps its name, its description and what it has already.
 
     Raises PolyregError where no run is active, or the store takes nothing.
 
@@ -42,7 +43,11 @@ or open one with polyreg.start_run
         run, named = tracking.active_run(), Registered(register_as=register_as)
         if isinstance(result.origin, least_squares.Origin):
             run.params(params(result.origin.config) | params(named))
-            fits.record(run, result, tracking.Clock(), register_as)
+            clock = tracking.Clock()
+            if is_studied(result):
+                with clock("study"):
+                    result.study  # noqa: B018 (made at its first use)
+            fits.record(run, result, clock, register_as)
         else:
             fits.record_loaded(run, result, register_as)
 

@@ -40,7 +40,7 @@ from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
 from polyreg.fields import Basis, Optimizer
-from polyreg.least_squares import problem
+from polyreg.least_squares import fitting
 from polyreg.options import command, from_params, params
 from polyreg.polynomials.predictor import Predictor
 from polyreg.tables.table import Table
@@ -603,7 +603,7 @@ def check_table(place: Place, sheet: Sheet, arguments: list[str]) -> str:
         table = Table.open(
             config.data, config.target, config.features, config.weights or None, config.missing
         )
-        answer = problem.fit(table, config)
+        answer = fitting.fit(table, config)
     except Refused as refused:
         assert len(str(refused).splitlines()) == 1 and len(str(refused)) > 10, str(refused)
         answer = None

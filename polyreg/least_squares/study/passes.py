@@ -99,6 +99,8 @@ def no_degrees(result: Result, config: FitConfig) -> str:
         return "degrees are compared of one variable, and there are several"
     if result.ridge:
         return "with a ridge, nested tests do not hold"
+    if result.rank < len(result.terms):
+        return "the rows do not tell the terms apart"
     if config.loss != "squares":
         return "degrees are compared of least squares"
     return ""

@@ -55,7 +55,8 @@ def test_no_band_of_new_rows_is_drawn_where_it_depends_on_their_weights(size):
         drawn.append(len(axes.collections))
         labels = " ".join(text.get_text() for text in axes.get_legend().get_texts())
         assert ("95 % prediction" in labels) == (given is None)
-        assert ("no prediction band: it depends on a new row's weight" in labels) != (given is None)
+        said = "no prediction band: it depends on\na new row's weight or uncertainty"
+        assert (said in labels) != (given is None)
     assert drawn[0] == drawn[1] + 1
 
 
