@@ -49,6 +49,11 @@ def precise(value: float, spread: float) -> str:
     return number(value, digits=digits)
 
 
+def as_p(p: float) -> str:
+    """`p = 0.012`; what float64 has no number for is `p < 1e-300`."""
+    return f"p = {p:.2g}" if p >= 1e-300 or math.isnan(p) else "p < 1e-300"
+
+
 def plus_minus(value: float, spread: float) -> str:
     """A mean and its spread: 115 ± 52, 0.0996 ± 2e-4; one of rounding alone is left out."""
     is_spread = math.isfinite(spread) and math.isfinite(value) and spread > 1e-9 * abs(value)

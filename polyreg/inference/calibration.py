@@ -117,10 +117,10 @@ def chosen(result: Any, branch: int | None) -> int:
     if branch is None and len(found) > 1:
         raise PolyregError(
             f"the polynomial is not monotone on its domain, so that one y has several x; "
-            f"choose a piece by --branch: {', '.join(named)}"
+            f"choose its branch: {', '.join(named)}"
         )
     if branch is not None and branch not in range(1, len(found) + 1):
-        raise PolyregError(f"--branch must be one of {', '.join(named)}; got {branch}")
+        raise PolyregError(f"branch must be one of {', '.join(named)}; got {branch}")
     return (branch or 1) - 1
 
 
@@ -172,7 +172,7 @@ def swapped_inverse(
     The variance is q^T C q + f'(y)^2 sigma^2 / m, q^T C q alone of interval "mean".
     """
     if branch not in (None, 1):
-        raise PolyregError(f"--branch must be 1: x is a function of y here; got {branch}")
+        raise PolyregError(f"branch must be 1: x is a function of y here; got {branch}")
     if weights is not None:
         raise PolyregError("the uncertainties of this fit are known: give sigma, not weights")
     m = as_positive(replicates, "replicates", len(y))

@@ -20,6 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import chdtrc, fdtrc
 
+from polyreg.text import as_p
+
 SIGNIFICANT = 0.05
 
 
@@ -121,7 +123,7 @@ class Degrees:
             at = degrees.index(k) if k in degrees else -1
             if at < 1 or math.isnan(self.p[at]):
                 continue
-            figures = f"F = {self.F[at]:.3g}, p = {self.p[at]:.2g}"
+            figures = f"F = {self.F[at]:.3g}, {as_p(self.p[at])}"
             if self.p[at] >= SIGNIFICANT:
                 told.append(f"degree {k} adds nothing ({figures})")
             elif k > degree:

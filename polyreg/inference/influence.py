@@ -7,11 +7,16 @@ With e = sqrt(w) (y - p(x)), h = w q^T C q, C = (sum w q q^T)^-1, s^2 = S / df, 
     p_bonferroni  min(1, n P(|t| > |studentized|)), t with df - 1 degrees of freedom
     cooks_distance  standardized^2 h / (p (1 - h));  dffits  studentized sqrt(h / (1 - h))
 
-Where uncertainties are known s = s_i = 1, and the quantiles are normal.
+Where uncertainties are known s = s_i = 1, and the quantiles are normal. Of a robust fit of scale s
+both residuals are u = e / s, with normal quantiles, and a row has the weight psi(u) / u beside w:
+
+    huber     min(1, 1.345 / |u|)            (Huber 1964); of l1, at l1's residuals, the same
+    bisquare  (1 - (u / 4.685)^2)^2, 0 from there on  (Beaton and Tukey 1974)
+
+Cook's distance and dffits, which tell how a row moves least squares, are nan then.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +33,27 @@ from polyreg.polynomials.predictor import weight_of
 
 AT_ONCE = 2**14  # rows, whose design matrix stays in a core's cache
 OWN = 1e-11  # 1 - h below which a row decides the fit at its x alone: nothing is left to judge it
+HUBER, BISQUARE = 1.345, 4.685
+ROUNDED = 2.0**-46  # of the largest weights of the basis: what rounding leaves of a residual
+
+
+def factor(loss: str, u: np.ndarray) -> np.ndarray:
+    """psi(u) / u, from 0 to 1; of l1 that of huber."""
+    if loss == "bisquare":
+        return (1 - np.minimum(np.abs(u) / BISQUARE, 1) ** 2) ** 2
+    return HUBER / np.maximum(np.abs(u), HUBER)
+
+
+def row_factors(loss: str, e: np.ndarray, scale: float, weights: np.ndarray) -> np.ndarray:
+    """The same of residuals; without a scale, 1 of rows on the polynomial, and 0 of others."""
+    if scale > 0:
+        return factor(loss, e / scale)
+    return (np.abs(e) <= rounding(weights)).astype(float)
+
+
+def rounding(weights: np.ndarray) -> float:
+    """What float64 may leave of a residual that is 0; terms are at most 1/2."""
+    return ROUNDED * float(np.abs(weights).sum())
 
 
 @dataclass(frozen=True)
@@ -40,6 +66,9 @@ class Measures:
     terms: int
     nobs: int
     is_known: bool
+    loss: str
+    noise_sd: float
+    weights: np.ndarray  # of the basis
 
     @classmethod
     def of(cls, result: Any) -> "Measures":
@@ -47,7 +76,17 @@ class Measures:
         half = vectors * np.sqrt(np.maximum(values, 0))
         exact = result.solution.exact_fit
         rss = 0.0 if exact else result.solution.rss
-        return cls(half, rss, result.df_resid, result.rank, result.nobs, result.is_known)
+        return cls(
+            half,
+            rss,
+            result.df_resid,
+            result.rank,
+            result.nobs,
+            result.is_known,
+            result.loss,
+            result.noise_sd,
+            result.weights,
+        )
 
     def leverage(self, q: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """q (n, K)  ->  (n,)"""
@@ -57,6 +96,15 @@ class Measures:
 
     def __call__(self, e: np.ndarray, h: np.ndarray) -> dict[str, np.ndarray]:
         """Weighted residuals and leverages (n,)  ->  columns; nan where they are not known."""
+        if self.loss != "squares":
+            u, unknown = e / (self.noise_sd or math.nan), np.full_like(e, np.nan)
+            return {
+                "standardized": u,
+                "studentized": u,
+                "cooks_distance": unknown,
+                "dffits": unknown,
+                "robust_weight": row_factors(self.loss, e, self.noise_sd, self.weights),
+            }
         left = np.where(1 - h > OWN, 1 - h, np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.is_known:
@@ -77,7 +125,8 @@ class Measures:
 
     def bonferroni(self, studentized: np.ndarray) -> np.ndarray:
         size = -np.abs(studentized)
-        tail = ndtr(size) if self.is_known else stdtr(max(self.df - 1, 1), size)
+        is_normal = self.is_known or self.loss != "squares"
+        tail = ndtr(size) if is_normal else stdtr(max(self.df - 1, 1), size)
         return np.minimum(1.0, 2 * self.nobs * tail)
 
 
@@ -87,17 +136,9 @@ def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def diagnostics(
-    result: Any,
-    x: Any,
-    y: Any,
-    weights: Any = None,
-    sigma: Any = None,
-    robust_weight: Callable[[np.ndarray], np.ndarray] | None = None,
+    result: Any, x: Any, y: Any, weights: Any = None, sigma: Any = None
 ) -> pd.DataFrame:
-    """Influence of the rows of a fit on it, a row a row; see Result.diagnostics.
-
-    robust_weight: residuals (n,) to the weights of a robust fit, a column then
-    """
+    """Influence of the rows of a fit on it, a row a row; see Result.diagnostics."""
     require(result)
     rows = rows_of(x, result.variables, result.units)
     y = as_numbers(y, "y").ravel()
@@ -115,8 +156,6 @@ def diagnostics(
     found = measures(e, h)
     columns = {"fitted": fitted, "residual": residual, "leverage": h} | found
     columns["p_bonferroni"] = measures.bonferroni(found["studentized"])
-    if robust_weight is not None:
-        columns["robust_weight"] = robust_weight(residual)
     order = ["fitted", "residual", "leverage", "standardized", "studentized", "p_bonferroni"]
     return pd.DataFrame({name: columns[name] for name in [*order, *columns]})
 
@@ -133,7 +172,7 @@ def why_not(result: Any) -> str:
     if math.isnan(result.solution.rss):
         return "a training keeps no residuals; fit the rows instead"
     if result.ridge:
-        return "the fit has a ridge; fit without --ridge"
+        return "the fit has a ridge; fit without it"
     if result.rank < len(result.coefficients):
         return "terms depend on each other; lower the degree"
     if np.isnan(result.solution.inverse).any():

@@ -9,6 +9,7 @@ import numpy as np
 
 from polyreg.errors import PolyregError
 from polyreg.inference.degrees import SIGNIFICANT, Degrees, LackOfFit
+from polyreg.text import as_p
 
 DOUBTFUL = 0.05  # Bonferroni p of a row to be doubted
 FAR = 1.0  # Cook's distance of a row that moves the fit (Cook and Weisberg 1982)
@@ -66,10 +67,13 @@ class Study:
         """What is to be doubted, a sentence each; or that nothing is."""
         told, residuals = [], self.most("studentized")
         for row in [r for r in residuals if r.p_bonferroni < DOUBTFUL][:3]:
-            told.append(
-                f"{row.place} stands out: studentized residual {row.studentized:.3g}, Bonferroni "
-                f"p = {row.p_bonferroni:.2g}"
-            )
+            said = f"studentized residual {row.studentized:.3g}"
+            if not math.isnan(row.robust_weight):
+                said = (
+                    f"{row.studentized:.3g} robust SD from the fit, which gives it the weight "
+                    f"{row.robust_weight:.2g}"
+                )
+            told.append(f"{row.place} stands out: {said}, Bonferroni {as_p(row.p_bonferroni)}")
         moving = [r for r in self.most("cooks_distance") if r.cooks_distance > FAR]
         # with one degree of freedom, some row always does
         for row in [r for r in moving if not math.isnan(r.studentized)][:3]:
@@ -81,7 +85,7 @@ class Study:
             row = residuals[0]
             told.append(
                 f"no row stands out: the largest studentized residual is {row.studentized:.2g} "
-                f"({row.place}), Bonferroni p = {row.p_bonferroni:.2g}"
+                f"({row.place}), Bonferroni {as_p(row.p_bonferroni)}"
             )
         elif not told and self.no_rows:
             told.append(f"rows were not judged: {self.no_rows}")
@@ -148,7 +152,7 @@ class Deferred:
             if self.make is None:
                 raise PolyregError(
                     "degrees and rows were not studied before this result was stored, and its rows "
-                    "are not in it; fit them again, or with --diagnostics"
+                    "are not in it; fit them again, by the command with --diagnostics"
                 )
             self.found = self.make(result, **options)
         return self.found

@@ -1,7 +1,7 @@
 """Robust fits: rows far from the polynomial count less, by passes whose weights follow the fit.
 
 With u = sqrt(w) (y - p(x)) / s, w the row's own weight and s = median |sqrt(w) (y - p(x))| / 0.6745
-over all rows, each pass is least squares with the weights w psi(u) / u (outliers/influence.py),
+over all rows, each pass is least squares with the weights w psi(u) / u (inference/influence.py),
 until they settle, as statsmodels' RLM does. huber and bisquare have 95 % of least squares'
 efficiency where noise is Gaussian. bisquare has several solutions: it starts from the least trimmed
 squares of the survey's sample. l1 minimizes sum sqrt(w) |y - p(x)|, by linear programming.
@@ -26,17 +26,11 @@ import numpy as np
 import torch
 
 from polyreg.errors import NearlySingular, Refused
+from polyreg.inference.influence import ROUNDED, rounding
 from polyreg.least_squares import notes
 from polyreg.least_squares.outliers.absolute import MOST_ROWS, least_absolute, sparsity
 from polyreg.least_squares.outliers.breakdown import least_trimmed
-from polyreg.least_squares.outliers.influence import (
-    ROUNDED,
-    Counted,
-    Robust,
-    median_size,
-    residuals,
-    rounding,
-)
+from polyreg.least_squares.outliers.influence import Counted, Robust, median_size, residuals
 from polyreg.least_squares.selection import Selection, cross_validate
 from polyreg.least_squares.solve_float import unit_scaled, without_constant
 from polyreg.least_squares.sums import choose_compiled

@@ -202,7 +202,8 @@ class Result(Estimates):
         Columns: fitted, residual, leverage, standardized (internally studentized), studentized
         (externally), p_bonferroni, cooks_distance, dffits. x as `predict` takes it, y (N,), and
         weights or sigma (N,) as the fit had them, or that column of a frame x. nan where nothing
-        is left to judge a row: of exact fits, and where a row alone decides the fit at its x.
+        is left to judge a row: of exact fits, and where a row alone decides the fit at its x. Of a
+        robust fit both residuals are in robust SD, and robust_weight is what the row counts for.
 
         Raises PolyregError of a training, with a ridge, and where terms depend on each other.
         """

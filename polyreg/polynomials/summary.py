@@ -38,6 +38,7 @@ class Told(NamedTuple):
     def of(cls, result: Any) -> "Told":
         if _fitted(result):
             title, figures, table = "Least-squares results", _fit_figures, _fit_table
+            title = "Robust results" if result.is_robust else title
         else:
             title, figures, table = "Training results", _training_figures, _training_table
         head, rows, notes = table(result)
@@ -53,7 +54,7 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
     bare = not result.intercept
     return [
         ("Dep. Variable", result.target),
-        ("Method", result.method),
+        ("Method", f"M-estimate ({result.loss})" if result.is_robust else result.method),
         *([("Ridge", f"{result.ridge:.10g}")] if result.ridge else []),
         ("Precision", result.precision),
         ("No. Observations", f"{result.nobs:,}"),
@@ -70,7 +71,7 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
 
 def _noise_figures(result: Any) -> list[tuple[str, str]]:
     if result.loss != "squares":
-        return [("Loss", result.loss), ("Robust SD", number(result.noise_sd, 6))]
+        return [("Robust SD", number(result.noise_sd, 6))]
     if not result.is_known:
         label = "Residual SD (no unit)" if is_weighted(result) else "Residual SD"
         return [(label, number(result.residual_sd, 6))]

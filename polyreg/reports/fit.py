@@ -1,6 +1,7 @@
 """Record of a fit in its run (tags, metrics, figures), and its report on the terminal."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +118,7 @@ def metrics(result: Result) -> dict[str, float]:
         "rank": result.rank,
         "condition": result.condition,
         "residual_sd": result.residual_sd,
+        "robust_sd": result.noise_sd if result.is_robust else math.nan,
         "r2": result.r2,
         "adjusted_r2": result.adjusted_r2,
         "aic": result.aic,
@@ -145,6 +147,7 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
         if len(names) == 1:
             across = (x[:, 0], with_units(result, names[0]))
         unit = "uncertainty" if result.is_known else "residual SD"
+        unit = "robust SD" if result.is_robust and not result.is_known else unit
         yield (
             "residuals",
             draw.fit_residuals(across[0], residual, across[1], title(result), unit=unit),

@@ -165,7 +165,7 @@ def test_a_training_gives_x_alone(store):
         (["--sigma", "z"], "no column 'z'"),
         (["--group", "z"], "no column 'z' for --group"),
         (["--group", "id", "--replicates", "3"], "--replicates"),
-        (["--branch", "2"], "--branch must be one of 1"),
+        (["--branch", "2"], "branch must be one of 1"),
         (["--out", "new.csv"], "is the data itself"),
     ],
 )
@@ -180,7 +180,7 @@ def test_bad_input_is_one_line_and_exit_code_2(model, given, said):
     "arguments, said",
     [
         (["--degree", "0"], "constant"),
-        (["--degree", "2"], "choose a piece by --branch"),
+        (["--degree", "2"], "choose its branch"),
         (["--degree", "1", "--features", "x,b"], "of one variable"),
     ],
 )

@@ -2,12 +2,14 @@
 
 import json
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import polyreg
+from experiments.compare import main as compare
 from experiments.fit import main
 from polyreg.errors import PolyregError
 from polyreg.reports.study import report
@@ -63,6 +65,37 @@ def test_known_uncertainties_are_always_studied_and_give_the_largest_deviation(t
     said = ran("--degree", "2", "--sigma", "u")
     assert "largest weighted deviation" in said
     assert only_run().data.metrics["weighted_deviation"] > 10
+
+
+def test_a_robust_fit_says_what_weight_a_doubted_row_has_and_stands_beside_least_squares(table):
+    assert ran("--degree", "2").count("robust") == 0
+    said = ran("--degree", "2", "--loss", "bisquare")
+    assert "robust SD from the fit, which gives it the weight 0, Bonferroni p" in said
+    robust, plain = polyreg_runs()
+    columns = json.loads(artifact(robust, "diagnostics.json").read_text())
+    rows = pd.DataFrame(columns["data"], columns=columns["columns"])
+    assert (rows.row[0], rows.robust_weight[0]) == (12, 0)
+    assert rows.cooks_distance.isna().all()
+    assert rows.robust_weight[1:5].astype(float).min() > 0.3
+    assert 0.2 < robust.data.metrics["robust_sd"] < 0.4 < plain.data.metrics["residual_sd"]
+    assert "robust_sd" not in plain.data.metrics
+    shown = CliRunner().invoke(compare, ["--last", "2"])
+    assert shown.exit_code == 0, shown.output
+    head, one, other = shown.output.splitlines()[1:4]
+    assert head.split()[:2] == ["run", "loss"] and "robust_sd" in head
+    assert {one.split()[1], other.split()[1]} == {"squares", "bisquare"}
+
+
+def test_the_summary_of_a_robust_fit_names_its_method(table):
+    found = polyreg.fit("t.csv", target="y", features=["x"], degree=2, loss="huber")
+    told = str(found.summary())
+    assert "Robust results" in told and "M-estimate (huber)" in told and "Robust SD" in told
+    assert "least" not in told.lower()
+
+
+def polyreg_runs():
+    """The two runs of the store, the newest first."""
+    return mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
 
 
 def test_many_rows_are_studied_on_request_alone(table, monkeypatch):

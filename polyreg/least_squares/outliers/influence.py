@@ -1,37 +1,21 @@
-"""What a robust fit does to its rows: their factors, its errors, the median of its residuals.
-
-With u = sqrt(w) (y - p(x)) / s, w the row's own weight and s the scale, a row's factor is
-
-    huber     psi(u)/u = min(1, 1.345 / |u|)                    (Huber 1964)
-    bisquare  psi(u)/u = (1 - (u / 4.685)^2)^2, 0 from there on  (Beaton and Tukey 1974)
-"""
+"""What a robust fit does to its rows, its errors, and the median of its residuals."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
+from polyreg.inference.influence import BISQUARE, HUBER, row_factors
 from polyreg.least_squares.weighing import Weigher
 from polyreg.polynomials.design import Design
-from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Block, Survey
 
-HUBER, BISQUARE = 1.345, 4.685
-ROUNDED = 2.0**-46  # of the largest weights of the basis: what rounding leaves of a residual
 LEAST = 1e-200  # a factor of a row that counts for nothing, whose logarithm is finite
 KEPT = 2**24  # residuals that are held at once
 CACHED = 2**14  # rows whose columns stay in a core's cache
 BRACKET = 0.02  # of the ranks of a sample, either way, which the median is looked for in
-
-
-def factor(loss: str, u: np.ndarray) -> np.ndarray:
-    """psi(u) / u, from 0 to 1; of l1 that of huber."""
-    if loss == "bisquare":
-        return (1 - np.minimum(np.abs(u) / BISQUARE, 1) ** 2) ** 2
-    return HUBER / np.maximum(np.abs(u), HUBER)
 
 
 def slope(loss: str, u: np.ndarray) -> np.ndarray:
@@ -40,29 +24,6 @@ def slope(loss: str, u: np.ndarray) -> np.ndarray:
         v = np.minimum(np.abs(u) / BISQUARE, 1) ** 2
         return (1 - v) * (1 - 5 * v)
     return (np.abs(u) <= HUBER).astype(float)
-
-
-def robust_weights(result: Result, x: Any, y: Any, weights: Any = None) -> np.ndarray:
-    """psi(u) / u of rows at the end of a robust fit  ->  (N,), from 0 to 1.
-
-    x as `Result.predict` takes it, y (N,); weights (N,): the rows' own, 1 / sigma^2 where sigma is
-    known. Of l1 they are huber's, at l1's residuals.
-    """
-    left = np.asarray(y, dtype=float) - result.predict(x)
-    left = left * np.sqrt(1.0 if weights is None else np.asarray(weights, dtype=float))
-    return row_factors(result.loss, left, result.noise_sd, result.weights)
-
-
-def row_factors(loss: str, left: np.ndarray, scale: float, weights: np.ndarray) -> np.ndarray:
-    """The same of residuals; without a scale, 1 of rows on the polynomial, and 0 of others."""
-    if scale > 0:
-        return factor(loss, left / scale)
-    return (np.abs(left) <= rounding(weights)).astype(float)
-
-
-def rounding(weights: np.ndarray) -> float:
-    """What float64 may leave of a residual that is 0; terms are at most 1/2."""
-    return ROUNDED * float(np.abs(weights).sum())
 
 
 def residuals(design: Design, weights: np.ndarray, block: Block) -> np.ndarray:

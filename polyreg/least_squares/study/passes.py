@@ -21,6 +21,7 @@ from polyreg.least_squares.weighing import OfFit, least_value
 from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Survey
+from polyreg.text import as_p
 
 HIGHER = 2  # degrees above that of the fit
 SAME = 1e-8  # relative, what two passes over the same rows may differ by
@@ -35,7 +36,6 @@ def examine(
     survey: Survey,
     device: str,
     sums: Callable[[Problem], dict] | None = None,
-    robust_weight: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Study:
     """Study of a fit. sums: `Problem.accumulate` over all rows, here by default.
 
@@ -53,7 +53,7 @@ def examine(
     main = same[0] if fits else result
     if fits:
         require_same(result, main.nobs, main.solution.rss)
-    found = RowPass(main, fits, robust_weight)
+    found = RowPass(main, fits)
     for place, kept, block in rows.placed():
         found.add(place, kept, weigher(block) if weigher else block)
     if config.loss == "squares":
@@ -203,24 +203,24 @@ def tests(found: RowPass, result: Result) -> list[Test]:
             z,
             p_runs,
             f"residuals {alike} than chance has them, in the order of the rows (runs test "
-            f"p = {p_runs:.2g}): {ordered}"
+            f"{as_p(p_runs)}): {ordered}"
             if p_runs < 0.05
-            else f"signs of the residuals follow each other as by chance (p = {p_runs:.2g})",
+            else f"signs of the residuals follow each other as by chance ({as_p(p_runs)})",
         ),
         Test(
             "Breusch-Pagan",
             lm,
             p_lm,
-            f"residuals {rises} with {names[k]} (Breusch-Pagan p = {p_lm:.2g}): {way}"
+            f"residuals {rises} with {names[k]} (Breusch-Pagan {as_p(p_lm)}): {way}"
             if p_lm < 0.05
-            else f"residuals are as large everywhere (Breusch-Pagan on x p = {p_lm:.2g})",
+            else f"residuals are as large everywhere (Breusch-Pagan on x {as_p(p_lm)})",
         ),
         Test(
             "Jarque-Bera",
             jb,
             p_jb,
-            f"residuals are not normal (Jarque-Bera p = {p_jb:.2g}){heavy}"
+            f"residuals are not normal (Jarque-Bera {as_p(p_jb)}){heavy}"
             if p_jb < 0.05
-            else f"residuals may be normal (Jarque-Bera p = {p_jb:.2g})",
+            else f"residuals may be normal (Jarque-Bera {as_p(p_jb)})",
         ),
     ]

@@ -1,6 +1,6 @@
 """Second pass of a study: largest residual by degree, rows to doubt, tests in row order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,13 @@ class RowPass:
     or alone
     """
 
-    def __init__(
-        self,
-        main: Result,
-        fits: Sequence[Result],
-        robust_weight: Callable[[np.ndarray], np.ndarray] | None = None,
-    ):
+    def __init__(self, main: Result, fits: Sequence[Result]):
         self.main, self.fits = main, list(fits) or [main]
         self.widest = self.fits[-1].design
         self.columns = np.zeros((len(self.widest.exponents), len(self.fits)))
         for k, fit in enumerate(self.fits):
             self.columns[: len(fit.weights), k] = fit.weights
-        self.is_judged, self.robust_weight = not why_not(main), robust_weight
+        self.is_judged = not why_not(main)
         self.at = self.fits.index(main)
         self.measures = Measures.of(main) if self.is_judged else None
         scale = main.residual_sd if main.residual_sd > 0 else 1.0
@@ -107,8 +102,7 @@ class RowPass:
     ) -> DoubtedRow:
         assert self.measures is not None
         studentized = float(found["studentized"][i])
-        named = ("leverage", "standardized", "cooks_distance")
-        more = {} if self.robust_weight is None else {"robust_weight": self.robust_weight(r)}
+        named = ("leverage", "standardized", "cooks_distance", "robust_weight")
         return DoubtedRow(
             file=place.file,
             row=place.before + before + 1,
@@ -117,8 +111,7 @@ class RowPass:
             residual=float(r),
             studentized=studentized,
             p_bonferroni=float(self.measures.bonferroni(np.array(studentized))),
-            **{name: float(found[name][i]) for name in named},
-            **{name: float(value) for name, value in more.items()},
+            **{name: float(found[name][i]) for name in named if name in found},
         )
 
     def rows(self) -> list[DoubtedRow]:

@@ -23,7 +23,7 @@ from polyreg.text import INFINITE
 
 FIRST = (
     "converged", "steps", "loss/gap", DISTANCE, "coef_error/max", "loss/train", "r2",
-    "adjusted_r2", "residual_sd",
+    "adjusted_r2", "residual_sd", "robust_sd",
 )  # fmt: skip
 ABOUT_MEAN = ("r2", "adjusted_r2")  # where there is an intercept
 ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics

@@ -17,6 +17,7 @@ SHOWN = {  # metrics, and what their columns are called
     DISTANCE: DISTANCE,
     "r2": "r2",
     "residual_sd": "residual_sd",
+    "robust_sd": "robust_sd",
     "aic": "aic",
     "bic": "bic",
     "cv/chosen_mse": "cv error",

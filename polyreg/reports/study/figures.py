@@ -17,7 +17,7 @@ from polyreg.reports.figures import (
     frame,
     heading,
 )
-from polyreg.text import short
+from polyreg.text import as_p, short
 
 TINY = 1e-16  # p below it are drawn there
 FAR = 100  # differences of criteria from there on are drawn on a scale of their logarithms
@@ -74,17 +74,18 @@ def degrees(found: Degrees, chosen: int, title: str) -> Figure:
 
 def doubted(study: Study, title: str) -> Figure:
     """The rows of largest studentized residual, leverage and Cook's distance, by place."""
-    figure = Figure(figsize=(11, 3.8), dpi=110)
-    heading(figure, 0.02, 0.935, title)
     columns = (
         ("studentized", "studentized residual"),
         ("leverage", "leverage"),
         ("cooks_distance", "Cook's distance"),
     )
-    for (by, name), start in zip(columns, (0.125, 0.46, 0.795), strict=True):
-        axes = figure.add_axes((start, 0.135, 0.19, 0.7))
-        frame(axes)
+    columns = [column for column in columns if study.most(column[0])]  # of a robust fit two
+    figure, share = Figure(figsize=(3.7 * len(columns), 3.8), dpi=110), 1 / len(columns)
+    heading(figure, 0.06 * share, 0.935, title)
+    for k, (by, name) in enumerate(columns):
         rows = study.most(by)[:5][::-1]
+        axes = figure.add_axes(((k + 0.38) * share, 0.135, 0.57 * share, 0.7))
+        frame(axes)
         values = [getattr(row, by) for row in rows]
         axes.barh(range(len(rows)), values, height=0.55, color=LEARNED, alpha=0.75)
         axes.axvline(0, color=QUIET, lw=0.8)
@@ -96,4 +97,4 @@ def doubted(study: Study, title: str) -> Figure:
 
 def _label(row: DoubtedRow, by: str) -> str:
     where = f"row {row.row:,}\n{short(row.file, 18)}"
-    return where + (f"\np = {row.p_bonferroni:.2g}" if by == "studentized" else "")
+    return where + (f"\n{as_p(row.p_bonferroni)}" if by == "studentized" else "")

@@ -7,7 +7,7 @@ from typing import Any
 from polyreg.inference.degrees import SIGNIFICANT
 from polyreg.inference.study import DoubtedRow, Study
 from polyreg.polynomials.result import Result
-from polyreg.text import aligned
+from polyreg.text import aligned, as_p
 from polyreg.tracking import Run
 
 ALWAYS = 10**6  # rows below which a fit is studied unasked
@@ -45,7 +45,7 @@ def study_lines(result: Result) -> list[str]:
     if not math.isnan(lack.p):
         between, within = lack.df
         freedom = f"on {between:g}" + ("" if math.isinf(within) else f" and {within:g}")
-        said = f"lack of fit against replicates: F = {lack.F:.4g} {freedom}, p = {lack.p:.2g}"
+        said = f"lack of fit against replicates: F = {lack.F:.4g} {freedom}, {as_p(lack.p)}"
         off = ": the polynomial misses the means of equal x" if lack.p < SIGNIFICANT else ""
         lines.append(said + off)
     if result.is_known:

@@ -156,12 +156,12 @@ def test_what_a_polynomial_does_not_come_to_is_nan_and_what_is_outside_is_told()
 def test_a_branch_chooses_where_a_polynomial_turns():
     x = np.linspace(-1, 3, 30)
     fit = polyreg.fit(x, (x - 1) ** 2 + 0.001 * np.cos(7 * x), degree=2)
-    with pytest.raises(PolyregError, match=r"--branch: 1 \(falling .* 2 \(rising"):
+    with pytest.raises(PolyregError, match=r"choose its branch: 1 \(falling .* 2 \(rising"):
         fit.inverse(1.0)
     left, right = (fit.inverse(1.0, branch=b) for b in (1, 2))
     assert left.x < fit.turning_points[0] < right.x
     assert fit.predict(left.x) == pytest.approx(1.0) == fit.predict(right.x)
-    with pytest.raises(PolyregError, match=r"--branch must be one of .* got 3"):
+    with pytest.raises(PolyregError, match=r"branch must be one of .* got 3"):
         fit.inverse(1.0, branch=3)
 
 

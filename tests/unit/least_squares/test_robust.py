@@ -14,10 +14,10 @@ from statsmodels.regression.quantile_regression import hall_sheather, kernels
 import polyreg
 from polyreg.config import FitConfig
 from polyreg.errors import PolyregError, Refused
+from polyreg.inference.influence import rounding
 from polyreg.least_squares import Passes, Problem, run
 from polyreg.least_squares.outliers import influence
 from polyreg.least_squares.outliers.breakdown import least_trimmed
-from polyreg.least_squares.outliers.influence import robust_weights
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import InMemory
@@ -77,7 +77,10 @@ def test_coefficients_errors_scale_and_weights_are_those_of_statsmodels(kind, lo
     rel = 1e-9 if kind != "offset" else 1e-7  # 1e6 of the digits are y's
     assert basis_errors(found) == pytest.approx(known.bse, rel=rel)
     assert found.noise_sd == pytest.approx(known.scale, rel=rel)
-    assert robust_weights(found, x, y) == pytest.approx(known.weights, abs=rel)
+    rows = found.diagnostics(x, y)
+    assert rows.robust_weight.to_numpy() == pytest.approx(known.weights, abs=rel)
+    assert rows.studentized.to_numpy() == pytest.approx(known.sresid, abs=1e-7)
+    assert rows.cooks_distance.isna().all()  # it tells of least squares
     assert found.loss == loss and found.is_normal
     half = int((known.weights < 0.5).sum())
     assert f"{half:,} of {len(y):,} rows have less than half their weight" in found.notes[-1]
@@ -120,7 +123,9 @@ def test_a_row_of_its_own_weight_is_one_multiplied_by_the_root(given, loss):
     assert found.weights == pytest.approx(known.params, abs=1e-10 * np.abs(known.params).max())
     assert basis_errors(found) == pytest.approx(known.bse, rel=1e-9)
     assert found.noise_sd == pytest.approx(known.scale, rel=1e-9)
-    assert robust_weights(found, x, y, own) == pytest.approx(known.weights, abs=1e-9)
+    column = {name: options[name] for name in ("weights", "sigma") if given == name}
+    rows = found.diagnostics(x, y, **column)
+    assert rows.robust_weight.to_numpy() == pytest.approx(known.weights, abs=1e-9)
 
 
 def test_bisquare_withstands_what_carries_huber_away():
@@ -132,7 +137,7 @@ def test_bisquare_withstands_what_carries_huber_away():
     found = polyreg.fit(x, y, degree=3, loss="bisquare")
     assert np.abs(found.coefficients - truth).max() < 5 * found.std_errors.max()
     assert np.abs(polyreg.fit(x, y, degree=3, loss="huber").coefficients - truth).max() > 5
-    assert (robust_weights(found, x, y)[120:] == 0).all()
+    assert (found.diagnostics(x, y).robust_weight[120:] == 0).all()
 
 
 def test_least_trimmed_squares_are_the_same_for_a_seed_and_find_half_of_the_rows():
@@ -153,7 +158,7 @@ def test_l1_is_the_least_sum_and_goes_through_as_many_rows_as_terms(kind):
     left = y - matrix @ found.weights
     near = np.argsort(np.abs(left))
     on, off = near[:size], near[size:]
-    assert np.abs(left[on]).max() <= influence.rounding(found.weights)
+    assert np.abs(left[on]).max() <= rounding(found.weights)
     # Optimal where signs of the others' residuals are balanced by numbers in [-1, 1] on these.
     balance = np.linalg.solve(matrix[on].T, -matrix[off].T @ np.sign(left[off]))
     assert np.abs(balance).max() <= 1 + 1e-9
@@ -210,7 +215,8 @@ def test_where_half_of_the_rows_lie_on_a_polynomial_it_is_the_answer(loss):
     assert "26 of 41 rows lie on the polynomial" in found.notes[-1]
     assert np.isnan(found.std_errors).all() and np.isnan(found.noise_sd)
     assert not found.has_errors
-    assert np.flatnonzero(robust_weights(found, x, y) == 0).tolist() == sorted(wrong)
+    counts = found.diagnostics(x, y).robust_weight
+    assert np.flatnonzero(counts == 0).tolist() == sorted(wrong)
     constant = polyreg.fit(x, np.full(41, 3.0), degree=1, loss=loss)
     assert constant.coefficients == pytest.approx([3, 0], abs=1e-12)
 
