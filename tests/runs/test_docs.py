@@ -2,11 +2,15 @@
 
 import doctest
 import importlib
+import re
+import shlex
 import shutil
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 
+from experiments.__main__ import main
 from tests.conftest import ROOT
 
 
@@ -26,3 +30,26 @@ def test_examples_that_write_to_a_store_print_what_they_say(store, module):
     finally:
         mlflow.set_tracking_uri(None)
     assert found.attempted > 3 and found.failed == 0
+
+
+def test_the_five_commands_of_a_calibration_print_what_the_page_says(store):
+    (store / "docs").mkdir()
+    for name in ("standards.csv", "readings.csv"):
+        shutil.copy(ROOT / "docs" / name, store / "docs")
+    page = (ROOT / "docs" / "measured.md").read_text()
+    blocks = re.findall(r"```(sh|)\n(.*?)```", page, flags=re.DOTALL)
+    commands = [line for kind, block in blocks if kind for line in block.splitlines()]
+    assert len(commands) == 5 and commands.pop() == "mlflow ui"
+    said = run = ""
+    for command in commands:
+        if "<run id>" in command:
+            command = command.replace("<run id>", run)
+        ran = CliRunner().invoke(main, shlex.split(command)[1:])
+        assert ran.exit_code == 0, ran.output
+        if told := re.search(r"^run +(\w+)$", ran.output, flags=re.MULTILINE):
+            run = told[1]
+        said += ran.output
+    said += (store / "found.csv").read_text()
+    printed = [line.split() for kind, block in blocks if not kind for line in block.splitlines()]
+    assert len(printed) > 30
+    assert [line for line in printed if line not in map(str.split, said.splitlines())] == []
