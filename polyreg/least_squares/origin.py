@@ -59,7 +59,9 @@ def originated(
     unusual = [f"{rows.title} was read as {read}"] if read else []
     sample = survey.sample
     if result.swapped and sample.y is not None:  # as its plots draw it
-        sample = sample._replace(x=(sample.y,), y=sample.x[0], weights=sample.more[0] ** -2.0)
+        (x,), y, weights, u = sample.x, sample.y, sample.weights, sample.more[0]
+        assert weights is not None
+        sample = sample._replace(x=(y,), y=x, weights=u**-2.0, more=(weights**-0.5,))
     made = Origin(
         config=config,
         sample=sample,

@@ -128,12 +128,13 @@ def band(
     title: str,
     label: str = "data",
     error: np.ndarray | None = None,
+    error_x: np.ndarray | None = None,
     band: str = "pointwise",
 ) -> Figure:
     """The fit over a sample of the table, with confidence and prediction bands (low, high).
 
     new: None where the band of a new y depends on its weight, as the legend then says
-    error: known standard uncertainties of y, drawn as bars
+    error, error_x: known standard uncertainties of y and of x, drawn as bars
     """
     figure, axes = _canvas(title, *names)
     percent = f"{100 * level:g} %"
@@ -147,7 +148,7 @@ def band(
         grid, *confidence, color=LEARNED, alpha=0.28, lw=0, label=f"{percent} confidence{of_all}"
     )
     if error is not None and len(error) <= BARRED:
-        axes.errorbar(*data, error, **BARS)
+        axes.errorbar(*data, error, error_x, **BARS)
         label += " with standard uncertainties"
     axes.plot(*data, **POINTS, label=label)
     axes.plot(grid, prediction, color=LEARNED, lw=1.6, label="fit")

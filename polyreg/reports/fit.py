@@ -18,7 +18,7 @@ from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
 from polyreg.reports.study import deviation, record_study, study_lines
 from polyreg.reports.study.back import back_line, record_back_calculated
-from polyreg.tables import Survey, Table
+from polyreg.tables import Block, Survey, Table
 from polyreg.tables.hints import remarks
 from polyreg.tables.missing import counts
 from polyreg.text import aligned, plural
@@ -172,12 +172,17 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
 def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows that are drawn: x (n, D), y (n,), weights (n,)."""
     sample = result.origin.sample
-    every = max(1, len(sample.y) // POINTS)
+    every = _every(sample)
     x = np.column_stack([column[::every] for column in sample.x])
     y = sample.y[::every]
     if result.weight_function:
         return x, y, weight_of(result.weight_function, x[:, 0], result.predict(x))
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
+
+
+def _every(sample: Block) -> int:
+    assert sample.y is not None
+    return max(1, len(sample.y) // POINTS)
 
 
 def with_units(result: Result, name: str) -> str:
@@ -207,8 +212,15 @@ def fit_figure(result: Result) -> Any:
     names = (with_units(result, result.variables[0]), with_units(result, result.target))
     return draw.band(
         (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
-        error=1 / np.sqrt(weights) if result.is_known else None, band=kind, **about,
+        error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
+        band=kind, **about,
     )  # fmt: skip
+
+
+def uncertainty_of_x(result: Result) -> np.ndarray | None:
+    """Of the rows that are drawn (n,), where it is known."""
+    sample = result.origin.sample
+    return sample.more[0][:: _every(sample)] if result.origin.config.sigma_x else None
 
 
 def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -74,12 +74,12 @@ def degrees(found: Degrees, chosen: int, title: str) -> Figure:
 
 def doubted(study: Study, title: str) -> Figure:
     """The rows of largest studentized residual, leverage and Cook's distance, by place."""
-    columns = (
-        ("studentized", "studentized residual"),
-        ("leverage", "leverage"),
-        ("cooks_distance", "Cook's distance"),
-    )
-    columns = [column for column in columns if study.most(column[0])]  # of a robust fit two
+    named = {
+        "studentized": "studentized residual",
+        "leverage": "leverage",
+        "cooks_distance": "Cook's distance",
+    }
+    columns = [(by, name) for by, name in named.items() if study.most(by)]  # of a robust fit two
     figure, share = Figure(figsize=(3.7 * len(columns), 3.8), dpi=110), 1 / len(columns)
     heading(figure, 0.06 * share, 0.935, title)
     for k, (by, name) in enumerate(columns):

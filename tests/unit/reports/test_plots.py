@@ -60,6 +60,18 @@ def test_no_band_of_new_rows_is_drawn_where_it_depends_on_their_weights(size):
     assert drawn[0] == drawn[1] + 1
 
 
+@pytest.mark.parametrize("swap", [False, True])
+def test_known_uncertainties_of_both_are_drawn_along_their_own_axes(swap):
+    x, y = np.arange(1.0, 6), np.array([1.0, 2.1, 2.9, 4.2, 5.0])
+    u_x, u_y = np.linspace(0.1, 0.2, 5), np.linspace(0.3, 0.5, 5)
+    [axes] = polyreg.fit(x, y, degree=1, sigma=u_y, sigma_x=u_x, swap=swap).plot().axes
+    [bars] = [c for c in axes.containers if c.has_xerr]
+    _, _, (across, up) = bars
+    for lines, wanted, k in ((across, u_y if swap else u_x, 0), (up, u_x if swap else u_y, 1)):
+        ends = np.array([line[:, k] for line in lines.get_segments()])
+        assert np.diff(ends)[:, 0] / 2 == pytest.approx(wanted)
+
+
 def test_residuals_show_the_data_and_the_error(tmp_path):
     axes, labels = png(figures.residuals((X, X), (X, -X), "t"), tmp_path / "residuals.png")
     assert labels[1:] == ["data (a sample)", "truth - learned"]
