@@ -14,7 +14,7 @@ from functools import partial
 import click
 
 from experiments.console import progress_bar, say, say_abandoned, say_opened
-from experiments.lifecycle import exit_codes, patience
+from experiments.lifecycle import Stop, exit_codes, patience
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
 from polyreg.options import command, extra_option, params
@@ -40,6 +40,8 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg.reports.study import is_studied
             from polyreg.tables import Table
 
+        if config.by:
+            return many(config, dry_run, stop)
         clock = tracking.Clock({"import": stop.seconds_importing})
         device = device_of(config, "float64")
         with stop.interruptible(), clock("survey"):
@@ -73,6 +75,35 @@ def main(config: FitConfig, dry_run: bool) -> None:
         say_opened(run, width=9)
         click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
         say(run.news)  # a model has its version once all has been sent
+
+
+def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
+    """A polynomial for each group of rows, in one run."""
+    from polyreg import tracking
+    from polyreg.groups import fit_groups
+    from polyreg.groups.fit import require_possible
+    from polyreg.reports.groups import record, report
+    from polyreg.tables import Table
+
+    clock = tracking.Clock({"import": stop.seconds_importing})
+    rows = Table.of(config)
+    require_possible(rows, config)
+    name, wait = config.named(rows.names), patience(stop)
+    if dry_run:
+        return say([f"data       {rows.title}, {rows.size:,} bytes", f"fits       {name}"])
+    with tracking.start_run(name, params(config), discard=(Refused,), wait=wait) as run:
+        say_abandoned()
+        with clock("fit"), progress_bar(0, "row") as bar, stop.interruptible():
+            results = fit_groups(rows, config, bar.update)
+        run.dataset(rows.root, rows.sha256(), rows.schema, results.rows)
+        run.tag({"data.sha256": rows.sha256(), "device": "cpu"})
+        record(run, results, clock, "" if stop else config.register_as)
+        say(*report(results))
+        click.echo(f"run      {run.id}")
+        stop.check()
+    say_opened(run, width=9)
+    click.echo(f"predict  python -m experiments.predict --model {run.model_uri} --data new.csv")
+    say(run.news)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 
+from experiments import grouped
 from experiments.console import progress_bar
 from experiments.lifecycle import exit_codes, to_artifacts
 from experiments.predict import recorded, write
@@ -48,6 +49,8 @@ def main(config: InvertConfig) -> None:
         with recorded(config, stop) as run, stop.interruptible():
             try:
                 answer = tracking.load(config.model)
+                if hasattr(answer, "by"):
+                    return many(answer, config, run)
                 answer.require_one("x from y")
                 if not answer.swapped:
                     chosen(answer, config.branch or None)
@@ -191,6 +194,55 @@ def each(
         counts["rows"] += len(x)
         bar.update(batch.nbytes)
         yield with_columns(batch, answer, values)
+
+
+def many(answer: Any, config: InvertConfig, run: Any) -> None:
+    """x from y of each reading, by its own group's polynomial."""
+    if config.limits or config.group:
+        what = "limits" if config.limits else "group"
+        raise Refused(f"--{what} is of one polynomial, and the model has {len(answer):,}")
+    column, weighed = config.column or answer.target, answer.config.weighed_by
+    own = config.sigma if config.own_sigma is None else ""
+    rows = grouped.keyed_table(answer, config.data, [column], config.reading)
+    names = [name for name, _ in rows.schema]
+    own = own or (weighed if config.own_sigma is None and weighed in names else "")
+    if own:
+        rows = grouped.keyed_table(answer, config.data, [column, own], config.reading)
+    x_name = f"{answer.variable}_inverse" if answer.variable in names else answer.variable
+    for name in (x_name, *ADDED):
+        if name in names:
+            raise Refused(f"{config.data} has a column {name} already; rename it")
+    out = Path(config.out)
+    if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
+        raise Refused(f"--out {out} is the data itself; choose another name")
+    counts: dict[str, Any] = {}
+
+    def batches(kinds: dict) -> Iterator:
+        import numpy as np
+        import pyarrow as pa
+
+        counts.update({"rows": 0, "keyless": 0, "refused": {}} | dict.fromkeys(COUNTS, 0))
+
+        def invert(result: Any, x: Any) -> list:
+            own = x[:, 1] if x.shape[1] > 1 else None
+            return inverted(result, config, x[:, 0], own, counts, config.replicates)
+
+        for batch, x in rows.records(kinds):
+            values = grouped.inverse_by_group(invert, answer, batch, x, counts)
+            counts["rows"] += len(x)
+            for name, column in zip((x_name, *ADDED), values, strict=True):
+                gaps = np.isnan(values[0]) | ~np.isfinite(column)
+                batch = batch.append_column(name, pa.array(column, mask=gaps))
+            yield batch
+
+    where = write(run, out, rows, batches)
+    click.echo(f"{counts['rows']:,} rows to {where}")
+    said = COUNTS | {"keyless": f"of a group without a polynomial (by {', '.join(answer.by)})"}
+    for what, told in said.items():
+        if counts[what]:
+            click.echo(f"warning: {counts[what]:,} {told}", err=True)
+    for name, why in list(counts["refused"].items())[:3]:
+        click.echo(f"warning: no x of group {name}: {why}", err=True)
 
 
 def averaged(

@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from experiments import grouped
 from experiments.console import progress_bar
 from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
 from polyreg.config_reading import PredictConfig
@@ -40,6 +41,8 @@ def main(config: PredictConfig) -> None:
                 answer = tracking.load(config.model)
             except ValueError as error:
                 raise Refused(str(error)) from error
+            if hasattr(answer, "by"):
+                return many(answer, config, run, stop)
             reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
             rows, unknown = Table.open(config.data, None, answer.variables, **reading), ""
             if config.interval == "prediction" and answer.has_errors:
@@ -61,6 +64,30 @@ def main(config: PredictConfig) -> None:
     report(answer, counts, where)
     if unknown:
         click.echo(f"note: {unknown}", err=True)
+
+
+def many(answer: Any, config: PredictConfig, run: Any, stop: Stop) -> None:
+    """Predict each row by its own group's polynomial."""
+    if config.band != "pointwise":
+        raise Refused("--band simultaneous is of one polynomial; take pointwise")
+    columns, weighed = [answer.variable], answer.config.weighed_by
+    rows = grouped.keyed_table(answer, config.data, columns, config.reading, answer.units)
+    names = [name for name, _ in rows.schema]
+    if weighed and weighed in names and config.interval == "prediction":
+        columns = [*columns, weighed]
+        rows = grouped.keyed_table(answer, config.data, columns, config.reading, answer.units)
+    for name in (*ADDED, grouped.KNOWN):
+        if name in names:
+            raise Refused(f"{config.data} has a column {name} already; rename it")
+    out = Path(config.out)
+    if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
+        raise Refused(f"--out {out} is the data itself; choose another name")
+    counts = dict.fromkeys(("rows", "outside", "missing", "unknown", "unweighted"), 0)
+    with progress_bar(rows.size, "B") as bar, stop.interruptible():
+        asked = {"interval": config.interval, "level": config.level or None}
+        batches = partial(grouped.predicted, answer, rows, asked, counts, bar)
+        where = write(run, out, rows, batches)
+    grouped.report(answer, counts, where)
 
 
 def with_weights(rows: Any, data: str, answer: Any, reading: dict) -> tuple[Any, str]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from polyreg.config import FitConfig, SweepConfig, TrainConfig
     from polyreg.config_reading import CompareConfig, InvertConfig, PredictConfig
     from polyreg.errors import PolyregError
+    from polyreg.groups import Results
     from polyreg.polynomials.result import Result
     from polyreg.sgd import Training
     from polyreg.tracking import load, start_run
@@ -42,6 +43,7 @@ __all__ = [
     "PolyregError",
     "PredictConfig",
     "Result",
+    "Results",
     "Sweep",
     "SweepConfig",
     "TrainConfig",
@@ -61,6 +63,7 @@ _HOMES = {
     "polyreg.config": ("FitConfig", "SweepConfig", "TrainConfig"),
     "polyreg.config_reading": ("CompareConfig", "InvertConfig", "PredictConfig"),
     "polyreg.errors": ("PolyregError",),
+    "polyreg.groups": ("Results",),
     "polyreg.api.comparison": ("Comparison", "compare"),
     "polyreg.api.log": ("log_result", "log_sweep", "log_training"),
     "polyreg.polynomials.result": ("Result",),

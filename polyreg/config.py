@@ -34,6 +34,7 @@ from polyreg.fields import (
     Registered,
     Tabular,
 )
+from polyreg.grouped import Grouped
 from polyreg.measured import Measured
 from polyreg.naming import (
     FIT_WORDS,
@@ -271,7 +272,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered, Measured, Tabular):
+class FitConfig(Registered, Clustered, Grouped, Measured, Tabular):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig

@@ -35,6 +35,8 @@ SWEEP_WORDS = {
     "optimizers": "{}",
 } | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
 FIT_WORDS = {
+    "by": "by {}",
+    "same_degree": "same degree",
     "weights": "weights {}",
     "sigma": "sigma {}",
     "sigma_x": "sigma of x {}",

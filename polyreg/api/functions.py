@@ -16,7 +16,7 @@ from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
 from polyreg.errors import Refused
-from polyreg.polynomials.result import Result
+from polyreg.groups import fit_groups
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
 from polyreg.sgd.descend import descend
@@ -65,7 +65,10 @@ def fit(
     loss: str = "squares",
     criterion: str = "cv",
     band: str = "pointwise",
-) -> Result:
+    by: Any = (),
+    same_degree: bool = False,
+    require_all: bool = False,
+) -> Any:
     """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
 
     p(x) = sum_k c_k prod_d x_d^e_kd, over all exponents of total degree at most `degree`; with
@@ -89,6 +92,10 @@ def fit(
     loss: "squares", or robustly "huber", "bisquare" or "l1"
     criterion: what chooses degree="auto": "cv", "aicc", "bic", "f" or "lack-of-fit"
     band: "simultaneous" draws the band that holds the whole polynomial
+    by: column or columns of x whose values tell groups of rows apart, as each sensor: then ->
+        Results, a mapping from each group's key to its Result
+    same_degree: with by and degree="auto", one degree for all groups
+    require_all: with by, an error where a group cannot be fitted, which else is in Results.failed
     degree: total degree; "auto" takes the lowest within one standard error of the least
         cross-validated error, up to `max_degree`, by `folds` folds
     interaction_degree: variables in one product at most; 0 is no limit
@@ -142,6 +149,9 @@ def fit(
             "loss": loss,
             "criterion": criterion,
             "band": band,
+            "by": names_of(by),
+            "same_degree": same_degree,
+            "require_all": require_all,
         }
         measured = {
             "weights": weights,
@@ -171,8 +181,11 @@ def fit(
             codes=config.missing_values,
             sigma=sigma,
             more={"sigma_x": sigma_x, "covariance": covariance},
+            keys=config.by,
         )
         config = replace(config, target=str(rows.target), features=rows.names)
+        if config.by:
+            return fit_groups(rows, config)
         return least_squares.fit(rows, config, device_of(config, "float64"))
 
 
@@ -196,7 +209,7 @@ def _fit_files(
     features: Any,
     measured: dict[str, Any],
     options: dict[str, Any],
-) -> Result:
+) -> Any:
     from polyreg.cluster import cluster_of
 
     arrays = [w for w, given in measured.items() if not (given is None or isinstance(given, str))]
@@ -212,6 +225,8 @@ def _fit_files(
     device = device_of(config, "float64")
     with cluster_of(config, device) as engine:
         rows = Table.of(config, engine and engine.each)
+        if config.by:
+            return fit_groups(rows, config)
         return least_squares.fit(rows, config, device, engine and engine.passes(rows))
 
 

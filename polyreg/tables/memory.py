@@ -15,7 +15,7 @@ from polyreg.tables import decimals
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.formats.cells import codes_of
 from polyreg.tables.formats.dates import is_time, units_of
-from polyreg.tables.parts import as_float64, exactly
+from polyreg.tables.parts import Codes, as_float64, exactly
 from polyreg.tables.rows import InMemory
 from polyreg.text import listed
 
@@ -60,6 +60,7 @@ def in_memory(
     codes: Sequence[str] = (),
     sigma: Any = None,
     more: Mapping[str, Any] | None = None,
+    keys: Sequence[str] = (),
 ) -> InMemory:
     """The table of x and y, or of a frame x and the names of its columns.
 
@@ -87,6 +88,8 @@ def in_memory(
     target = None if target is None else name_of(target)
     _require_one_index({"x": x, "y": y, **besides})
     frame = Frame(_columns(x)) if is_frame(x) else None
+    if keys and not frame:
+        raise BadTable(f"by={keys[0]!r} names a column, and x is no frame; give one with it")
     if frame:
         if y is None and target is None:
             columns = listed([*frame.columns])
@@ -94,10 +97,10 @@ def in_memory(
         require_columns([frame], [*exclude])
         others = (target if y is None else None, *in_frame.values())
         other = [name for name in others if name is not None]
-        require_columns([frame], [*asked, *other])
+        require_columns([frame], [*asked, *other, *keys])
         names = asked
         if not asked:
-            names, left_out = features_of([frame], other, exclude)
+            names, left_out = features_of([frame], [*other, *keys], exclude)
         require_numbers([frame], [*names, *other], names)
         given = {str(label): label for label in labels(x)}
         used = [*dict.fromkeys([*names, *other])]
@@ -136,6 +139,8 @@ def in_memory(
     twice = [n for n, times in Counter([*names, named, *in_frame.values()]).items() if times > 1]
     if twice:
         raise BadTable(f"column {twice[0]!r} is chosen twice; a target or feature is one only")
+    told = {name: Codes() for name in keys}
+    coded = {k: told[k](_whole(frame.columns[k])) for k in keys} if frame else {}
     kept = next((what for what in ("sigma", "weights") if what in besides), "weights")
     weighed = extra.pop(kept, None)
     made = InMemory(
@@ -149,8 +154,9 @@ def in_memory(
         missing=missing,
         low=lambda: [c.low() for c in (*xs, ys, weighed) if c is not None],
         is_sigma=is_sigma,
-        more={in_frame.get(what, what): column.high for what, column in extra.items()},
+        more={in_frame.get(what, what): column.high for what, column in extra.items()} | coded,
     )
+    made.keys = told
     made.codes = codes_of(codes)
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]

@@ -71,7 +71,7 @@ def _judged(columns: Sequence[str], file: File) -> File:
     return file.judged(columns)
 
 
-def read_through(columns: list[str], file: File) -> File:
-    for _ in file.batches(columns):
+def read_through(columns: list[str], numbers: list[str], file: File) -> File:
+    for _ in file.batches(columns, numbers=numbers):
         pass
     return file

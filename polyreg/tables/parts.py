@@ -1,9 +1,11 @@
 """Parts of a table, which can be read one by one and anywhere."""
 
+import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +17,31 @@ from polyreg.tables.missing import MissingRows
 from polyreg.tables.rows import Read, Rows
 
 Converted = list[decimals.Numbers]
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+
+class Codes:
+    """Numbers 0, 1, ... of a column's values, in the order of their first appearance."""
+
+    def __init__(self) -> None:
+        self._codes: dict[Any, int] = {}
+
+    def __call__(self, column: pa.Array) -> np.ndarray:
+        """(n,) float64, nan where there is no value."""
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        known, values = self._codes, column.dictionary.to_pylist()
+        codes = [np.nan if v in (None, "") else known.setdefault(v, len(known)) for v in values]
+        found = np.array([*codes, np.nan])  # the last of rows without a value
+        places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        return found[places.astype(np.int64, copy=False)]
+
+    def values(self) -> list[Any]:
+        """By code. Text that is whole numbers, as they are plainly written, becomes numbers."""
+        found = [*self._codes]
+        if all(isinstance(v, str) and WHOLE.fullmatch(v) for v in found):
+            return [*map(int, found)]
+        return found
 
 
 class Piece(NamedTuple):
@@ -25,11 +52,20 @@ class Piece(NamedTuple):
     groups: tuple[int, ...] | None = None
     before: int = 0
 
-    def read(self, columns: list[str], units: Mapping[str, str], exact: bool = False) -> Read:
-        """Blocks of the columns as float64, dates in their units."""
-        before, batches = self.before, self.file.batches(columns, self.groups, exact=exact)
+    def read(
+        self,
+        columns: list[str],
+        units: Mapping[str, str],
+        exact: bool = False,
+        keys: Mapping[str, Codes] = MappingProxyType({}),
+    ) -> Read:
+        """Blocks of the columns as float64, dates in their units, keys as codes."""
+        numbers = [name for name in columns if name not in keys]
+        before = self.before
+        batches = self.file.batches(columns, self.groups, numbers, exact)
         # Text takes as long to convert as to read: each has its own thread.
-        convert = partial(_exactly, self.file, units) if exact else partial(_rounded, units)
+        how = partial(_exactly, self.file) if exact else _rounded
+        convert = partial(how, units, keys)
         read = map(convert, _ahead(batches) if exact else batches)
         for found in _ahead(read):
             rows = len(found[0][0])
@@ -106,15 +142,25 @@ def exactly(column: pa.Array, units: str = "") -> decimals.Numbers:
     return high, decimals.of_integers(np.from_dlpack(column.fill_null(0)), high)
 
 
-def _exactly(file: File, units: Mapping[str, str], batch: pa.RecordBatch) -> Converted:
-    names = batch.schema.names
+def _exactly(
+    file: File, units: Mapping[str, str], keys: Mapping[str, Codes], batch: pa.RecordBatch
+) -> Converted:
+    columns = zip(batch.schema.names, batch.columns, strict=True)
     try:
-        return [exactly(a, units.get(c, "")) for c, a in zip(names, batch.columns, strict=True)]
+        return [
+            (keys[name](column), None) if name in keys else exactly(column, units.get(name, ""))
+            for name, column in columns
+        ]
     except pa.ArrowInvalid as error:  # a cell that was a number when the table was surveyed
         file.require_unchanged()
         raise explained(error, file.name, []) from error
 
 
-def _rounded(units: Mapping[str, str], batch: pa.RecordBatch) -> Converted:
+def _rounded(
+    units: Mapping[str, str], keys: Mapping[str, Codes], batch: pa.RecordBatch
+) -> Converted:
     columns = zip(batch.schema.names, batch.columns, strict=True)
-    return [(as_float64(column, units.get(name, "")), None) for name, column in columns]
+    return [
+        (keys[name](column) if name in keys else as_float64(column, units.get(name, "")), None)
+        for name, column in columns
+    ]

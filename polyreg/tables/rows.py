@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,6 +123,7 @@ class Rows:
     weights: str | None  # column
     is_sigma = False  # that column: of standard uncertainties u, the weights being 1/u^2
     more: tuple[str, ...] = ()  # columns that are read besides
+    keys: Mapping[str, Any] = {}  # those of them that are codes of their values: a Codes each
     missing = "refuse"
     missing_rows = 0  # of the last complete pass
     missing_by: Mapping[str, int] = {}  # column
@@ -149,6 +150,11 @@ class Rows:
     def columns(self) -> list[str]:
         named = (*self.names, self.target, self.weights, *self.more)
         return [c for c in named if c is not None]
+
+    @property
+    def numbers(self) -> list[str]:
+        """The columns without the keys, which may be words."""
+        return [c for c in self.columns if c not in self.keys]
 
     def _read(self, exact: bool = False) -> Read:
         """The columns in blocks; and if it is to be `exact`, what float64 leaves of them."""
@@ -180,6 +186,12 @@ class Rows:
             if len(block.x[0]):
                 yield place, kept, block
         self.check_missing(gaps)
+
+    def unjudged(self, exact: bool = False) -> Read:
+        """All rows: nan where a value is missing, of `keys` the codes, weights as they are."""
+        for place, arrays, low in self._read(exact):
+            last = len(arrays) - len(self.keys)
+            yield place, [*map(self._uncoded, arrays[:last]), *arrays[last:]], low
 
     def profile(self, seed: int) -> Profile:
         """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""

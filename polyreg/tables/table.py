@@ -24,7 +24,7 @@ from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.opening import Each, decided, read_through, sound, tried
-from polyreg.tables.parts import Part, Piece, as_float64
+from polyreg.tables.parts import Codes, Part, Piece, as_float64
 from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
@@ -52,7 +52,10 @@ class Table(Rows):
         units: Mapping[str, str] | None,
         is_sigma: bool = False,
         more: Sequence[str] = (),
+        keys: Sequence[str] = (),
     ):
+        self.keys = {name: Codes() for name in keys}
+        more = (*more, *keys)
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights, self.is_sigma, self.more = target, weights, is_sigma, (*more,)
         self.skipped = []
@@ -66,12 +69,12 @@ class Table(Rows):
         if not features:
             self.names, self.left_out = features_of(files, asked, exclude)
         if self.format != "csv":
-            require_numbers(files, self.columns, self.names)
+            require_numbers(files, self.numbers, self.names)
         # A column that starts empty, or a part that is only a header, tells no types.
         telling = {f.name: f.type for file in files[::-1] for f in file.schema if f.type != NULL}
         self.schema = [(f.name, str(telling.get(f.name, f.type))) for f in files[0].schema]
         for name in filter(None, (target, weights, *more)):
-            if is_time(telling.get(name, NULL)):
+            if name not in self.keys and is_time(telling.get(name, NULL)):
                 raise BadTable(
                     f"column {name} is not a number: in {files[0].name} it holds dates, which can "
                     "be features alone; convert it, or choose other columns"
@@ -99,19 +102,21 @@ class Table(Rows):
         units: Mapping[str, str] | None = None,
         is_sigma: bool = False,
         more: Sequence[str] = (),
+        keys: Sequence[str] = (),
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
         Without features, all other columns of numbers or dates are, in the file's order. Files that
         cannot be read are refused or, by a pass more, found and left out. `each` is who opens the
         files; `units` are those of dates that a model knows; `is_sigma`: the weights are
-        standard uncertainties; `more`: columns that are read besides.
+        standard uncertainties; `more`: columns that are read besides, `keys`: as codes.
         """
         root, found = find(data)
         if each is None:
             each = map if found[0].fs is None else at_once
         reading = reading or Reading()
-        asked = [c for c in (*features, target, weights, *more) if c is not None]
+        asked = [c for c in (*features, target, weights, *more, *keys) if c is not None]
+        numbers = [c for c in asked if c not in keys]
         opening = partial(File.open, reading, asked)
         bad: list[str] = []
         if skip_bad_files:
@@ -120,16 +125,20 @@ class Table(Rows):
             files = list(each(opening, found))
 
         def made(files: list[File], features: Sequence[str] = features) -> Table:
-            table = cls(root, files, target, features, weights, exclude, units, is_sigma, more)
+            table = cls(
+                root, files, target, features, weights, exclude, units, is_sigma, more, keys
+            )
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
             return table
 
         require_columns(files, asked)
-        files = decided(files, asked if features else None, exclude, reading, each)
+        besides = (*exclude, *keys)
+        files = decided(files, numbers if features else None, besides, reading, each)
         table = made(files)
         if skip_bad_files:
-            files, unread = sound(each(tried(partial(read_through, table.columns)), files))
+            reading_all = tried(partial(read_through, table.columns, table.numbers))
+            files, unread = sound(each(reading_all, files))
             if unread:
                 table = made(files, table.names)
             table.skipped = bad + unread
@@ -150,6 +159,7 @@ class Table(Rows):
             reading=config.reading,
             is_sigma=bool(config.sigma),
             more=config.more_columns,
+            keys=config.by,
         )
 
     def _units(self, known: Mapping[str, str] | None, dated: Sequence[str]) -> dict[str, str]:
@@ -262,7 +272,7 @@ class Table(Rows):
         files = [piece.file for piece in pieces]
         self._require_unchanged(files)
         for piece in pieces:
-            yield from piece.read(self.columns, self.units, exact)
+            yield from piece.read(self.columns, self.units, exact, self.keys)
         self._require_unchanged(files)
 
     def records(

@@ -126,16 +126,16 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     names = list(result.variables)
     about = Model(
         signature=_signature(result),
-        saved_input_example_info=_write_example(pd.DataFrame(example, columns=names), folder),
+        saved_input_example_info=write_example(pd.DataFrame(example, columns=names), folder),
         metadata={
             "columns": {"pytorch": {"by position": names}, "python_function": {"by name": names}}
         },
     )
-    version = _write_module(module, example, folder)
+    version = write_module(module, example, folder)
     about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
-    document = _write(folder / SERVED, json.dumps(result.to_dict()))
-    _write(folder / CODE, model_code())
-    _write_environment(folder)
+    document = write(folder / SERVED, json.dumps(result.to_dict()))
+    write(folder / CODE, model_code())
+    write_environment(folder)
     mlflow.pyfunc.add_to_model(
         about,
         loader_module="mlflow.pyfunc.loaders.code_model",
@@ -184,12 +184,12 @@ def _signature(result: Result) -> ModelSignature:
     )
 
 
-def _write_example(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
+def write_example(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
     """Some rows, as MLflow keeps them, and as its server takes them  ->  what MLmodel says of it"""
     split = rows.to_dict("split", index=False)
-    example = _write(folder / "input_example.json", json.dumps(split))
+    example = write(folder / "input_example.json", json.dumps(split))
     served = json.dumps({"dataframe_split": split})
-    question = _write(folder / "serving_input_example.json", served)
+    question = write(folder / "serving_input_example.json", served)
     return {
         "artifact_path": example.name,
         "serving_input_path": question.name,
@@ -198,7 +198,7 @@ def _write_example(rows: pd.DataFrame, folder: Path) -> dict[str, str]:
     }
 
 
-def _write_module(module: torch.nn.Module, example: np.ndarray, folder: Path) -> str:
+def write_module(module: torch.nn.Module, example: np.ndarray, folder: Path) -> str:
     """Export for any number of rows  ->  the version of torch."""
     dtype = next(module.parameters()).dtype
     program = torch.export.export(
@@ -215,22 +215,22 @@ def _write_module(module: torch.nn.Module, example: np.ndarray, folder: Path) ->
     return str(torch.__version__)
 
 
-def _write_environment(folder: Path) -> None:
+def write_environment(folder: Path) -> None:
     """What `mlflow models serve` installs, where it makes an environment."""
     versions = {"mlflow": mlflow.__version__, "numpy": np.__version__, "pandas": pd.__version__}
     versions["torch"] = torch.__version__.partition("+")[0]  # a CPU wheel's label is in no index
     wanted = [f"{package}=={version}" for package, version in versions.items()]
     python = platform.python_version()
-    _write(folder / "requirements.txt", "\n".join(wanted))
+    write(folder / "requirements.txt", "\n".join(wanted))
     conda = [f"python={python}", "pip", {"pip": wanted}]
     packages = {"name": "mlflow-env", "channels": ["conda-forge"], "dependencies": conda}
-    _write(folder / CONDA, json.dumps(packages, indent=2))  # JSON is YAML
+    write(folder / CONDA, json.dumps(packages, indent=2))  # JSON is YAML
     build, own = ["pip", "setuptools", "wheel"], ["-r requirements.txt"]
     needs = {"python": python, "build_dependencies": build, "dependencies": own}
-    _write(folder / PYTHON, json.dumps(needs, indent=2))
+    write(folder / PYTHON, json.dumps(needs, indent=2))
 
 
-def _write(path: Path, text: str) -> Path:
+def write(path: Path, text: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
@@ -267,8 +267,10 @@ def _place(model_uri: str) -> str:
     return next((m.artifact_location for m in models if m.name == (name or "").strip("/")), "")
 
 
-def load(model_uri: str) -> Result:
+def load(model_uri: str) -> Any:
     """The Result behind a logged model: coefficients, errors, domain, prediction.
+
+    Of a fit with --by the Results, a mapping from a group's key to its Result.
 
     model_uri: what MLflow takes, like runs:/<run id>/model or models:/<name>/1; and
     models:/<name>@latest, which it does not: it keeps that alias for its own models:/<name>/latest
@@ -299,7 +301,11 @@ def load(model_uri: str) -> Result:
         return _read(folder, model_uri)
 
 
-def _read(folder: Path, model_uri: str) -> Result:
+def _read(folder: Path, model_uri: str) -> Any:
+    from polyreg.tracking.many import read_groups  # which saves by what is here
+
+    if many := read_groups(folder):
+        return many
     known = [folder / path for path in (SERVED, DOCUMENT) if (folder / path).is_file()]
     if known:
         return Result.from_dict(json.loads(known[0].read_text()))

@@ -20,8 +20,10 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS, MLFLOW_PARENT_RUN_ID
 
 from polyreg.errors import Refused, Unreachable
+from polyreg.groups import Results
 from polyreg.polynomials.result import Result
 from polyreg.tracking import description, history, owner
+from polyreg.tracking.many import save_groups
 from polyreg.tracking.metrics import CURVE_POINTS, coefficients, now, points
 from polyreg.tracking.models import save_model
 from polyreg.tracking.outbox import Message, Outbox, Unbuffered, scratch
@@ -180,6 +182,12 @@ class Run:
         """
         saved = scratch(lambda there: save_model(module, learned, example, there))
         about = learned.equation()[:DESCRIPTION] if register_as else ""
+        self._box.put(LogModel(self.id, "model", register_as, about, self._ours), saved)
+
+    def groups(self, results: Results, register_as: str = "") -> None:
+        """Log the `model` of many groups, and register it if named."""
+        saved = scratch(lambda there: save_groups(results, there))
+        about = repr(results) if register_as else ""
         self._box.put(LogModel(self.id, "model", register_as, about, self._ours), saved)
 
     @property

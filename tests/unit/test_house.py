@@ -17,8 +17,8 @@ from tests.conftest import ROOT
 
 # Who may import whom: those before, in the order of the line, and their own wing.
 ORDER = """
-    errors text naming compiling device polynomials inference < options < fields measured
-    < config config_reading < tables sgd < least_squares < tracking < reports cluster < api
+    errors text naming compiling device polynomials inference < options < fields measured grouped
+    < config config_reading < tables sgd < least_squares < groups < tracking < reports cluster < api
     < __init__ < experiments < benchmarks
 """
 HOMES = {"mlflow": "tracking", "matplotlib": "reports", "jinja2": "reports", "ray": "cluster"}

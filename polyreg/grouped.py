@@ -1,0 +1,37 @@
+"""Options of a fit of many curves: which rows make one, and what becomes of those that fail."""
+
+from dataclasses import dataclass
+
+from polyreg.options import Names, Options, knob, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouped(Options):
+    """A polynomial for each group of rows."""
+
+    by: tuple[str, ...] = knob(
+        (),
+        "Columns whose values tell groups of rows apart, comma list: a polynomial for each group, "
+        "as for each sensor or batch.",
+        Names(),
+        group="Data",
+        is_new=True,
+    )
+    same_degree: bool = knob(
+        False,
+        "With --by and --degree auto, one degree for all groups: the least sum of the criterion.",
+        group="Model",
+        is_new=True,
+    )
+    require_all: bool = knob(
+        False,
+        "With --by, refuse a table in which some group cannot be fitted; by default it has its "
+        "reason in the table of groups.",
+        group="Model",
+        is_new=True,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, given in (("same-degree", self.same_degree), ("require-all", self.require_all)):
+            require(not given or bool(self.by), name, "on", "is of groups; name their --by")

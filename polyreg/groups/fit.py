@@ -1,0 +1,300 @@
+"""Fit of a polynomial for each group of a table, by one pass in any order of its rows."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from polyreg.compiling import compiled
+from polyreg.config import FitConfig
+from polyreg.errors import BadTable, Refused
+from polyreg.groups import solving
+from polyreg.groups.results import Results, Solved
+from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
+from polyreg.polynomials.predictor import weight_of
+from polyreg.tables.files import Place
+from polyreg.tables.rows import Rows
+
+LARGEST = 1e100  # of x and y in size, whose powers stay in float64
+
+
+def fit_groups(
+    table: Rows, config: FitConfig, advance: Callable[[int], Any] = lambda rows: None
+) -> Results:
+    """Least-squares polynomials of the groups that the columns `table.keys` tell apart.
+
+    A group that cannot be fitted has its reason in the Results. advance(rows) is told of progress.
+
+    Raises Refused where options make no such fit, or, with require_all, where a group has none;
+    BadTable where a row has no key.
+    """
+    require_possible(table, config)
+    degree = config.top_degree
+    reading = Reading(table, config, degree + (2 if config.intercept else 1))
+    for place, arrays, _ in table.unjudged():
+        reading.add(place, arrays)
+        advance(len(arrays[0]))
+    factors, keys, failed = reading.finished()
+    degrees = np.where(
+        np.isin(np.arange(len(keys)), [*failed]), -1, chosen_degrees(factors, config)
+    )
+    solved, ranks = solved_groups(factors, degrees)
+    for g in np.flatnonzero(degrees >= 0).tolist():
+        size = int(degrees[g]) + (1 if config.intercept else 0)
+        if ranks[g] < size:
+            failed[g] = too_few(int(factors.count[g]), int(ranks[g]), size)
+            solved.degrees[g] = -1
+    if failed and config.require_all:
+        g, why = min(failed.items())
+        key = ", ".join(map(str, keys[g]))
+        raise Refused(
+            f"--require-all: {len(failed):,} of {len(keys):,} groups cannot be fitted, the first "
+            f"{key}: {why}"
+        )
+    if len(failed) == len(keys):
+        g, why = min(failed.items())
+        raise Refused(f"none of the {len(keys):,} groups can be fitted; the first: {why}")
+    notes = []
+    if config.degree == "auto" and config.criterion == "cv":
+        notes.append(
+            "degrees of groups are chosen by AICc: cross-validation would take the rows once more"
+        )
+    [variable] = table.names
+    dropped = reading.missing if config.missing == "drop" else 0
+    return Results(
+        config, keys, variable, solved, failed, table.units, reading.rows, dropped, notes
+    )
+
+
+def require_possible(table: Rows, config: FitConfig) -> None:
+    """Raises Refused where options or columns make no fit by groups."""
+    if len(table.names) != 1:
+        raise Refused(
+            f"--by fits one variable, and there are {len(table.names)}: {', '.join(table.names)}; "
+            "name one of --features"
+        )
+    others = {
+        "loss": (config.loss, "squares"),
+        "sigma-x": (config.sigma_x, ""),
+        "ridge": (config.ridge, 0.0),
+        "engine": (config.engine, "local"),
+        "precision": (config.precision, ("auto", "fast")),
+        "register-as": ("", ""),
+    }
+    for name, (given, usual) in others.items():
+        if given not in (usual if isinstance(usual, tuple) else (usual,)):
+            raise Refused(f"--by takes no --{name} {given}; fit such groups one by one")
+    if config.weight_function in ("1/y", "1/y^2"):
+        raise Refused(
+            f"--by takes no --weights {config.weight_function}, which follow from the fit; give a "
+            "column, 1/x or 1/x^2"
+        )
+    if config.degree == "auto" and config.criterion == "lack-of-fit":
+        raise Refused("--by takes no --criterion lack-of-fit; take aicc, bic or f")
+
+
+class Reading:
+    """One pass: factors of the groups, what is missing, and the keys."""
+
+    def __init__(self, table: Rows, config: FitConfig, width: int):
+        self.table, self.config = table, config
+        is_weighted = table.weights is not None or bool(config.weight_function)
+        self.factors = Factors(width, not config.intercept, is_weighted)
+        self.failed: dict[int, str] = {}
+        self.rows = self.missing = 0
+        self._pairs: dict[tuple[int, ...], int] = {}
+
+    def add(self, place: Place, arrays: list[np.ndarray]) -> None:
+        """Rows as they are read: x, y, weights and keys."""
+        table = self.table
+        x, y = arrays[:2]
+        w = arrays[2] if table.weights is not None else None
+        if self.config.weight_function:
+            w = weight_of(self.config.weight_function, x, x)
+        keys = arrays[len(arrays) - len(table.keys) :]
+        kept = ~np.isnan(sum(keys))
+        if not kept.all():
+            if self.config.missing != "drop":
+                raise BadTable(
+                    f"{place.row(int(kept.argmin()))} has no value of {', '.join(table.keys)}, and "
+                    "belongs to no group; use --missing drop to leave such rows out"
+                )
+            self.missing += int((~kept).sum())
+        codes = np.full(len(x), -1)
+        codes[kept] = self._coded([key[kept] for key in keys])
+        fine = kept & np.isfinite(x) & np.isfinite(y)
+        if w is not None:
+            fine &= ~np.isnan(w) | bool(self.config.weight_function)
+            usable = fine & np.isfinite(w) & (w > 0)
+        else:
+            usable = fine
+        if not usable.all():
+            self._note(place, codes, kept & ~fine, fine & ~usable, w)
+            codes, x, y = codes[usable], x[usable], y[usable]
+            w = None if w is None else w[usable]
+        if w is not None and table.is_sigma:
+            w = w**-2.0
+        if len(codes):
+            self.factors.add(codes, np.ascontiguousarray(x), np.ascontiguousarray(y), w)
+
+    def _coded(self, keys: list[np.ndarray]) -> np.ndarray:
+        """One code a row (n,), int64, in the order of first appearance."""
+        if len(keys) == 1:
+            codes = keys[0].astype(np.int64)
+            for code in range(len(self._pairs), int(codes.max(initial=-1)) + 1):
+                self._pairs[(code,)] = code
+            return codes
+        rows, places = np.unique(
+            np.stack(keys, axis=1).astype(np.int64), axis=0, return_inverse=True
+        )
+        known = self._pairs
+        found = [known.setdefault(tuple(row), len(known)) for row in rows.tolist()]
+        return np.array(found, dtype=np.int64)[places.ravel()]
+
+    def _note(self, place: Place, codes: np.ndarray, gaps: np.ndarray, bad: np.ndarray, w) -> None:
+        """Rows that are left out: dropped, or the reason why their group has no polynomial."""
+        self.missing += int(gaps.sum())
+        if self.config.missing == "drop":
+            gaps = np.zeros_like(gaps)
+        for code, row in _first_of_each(codes, gaps):
+            self.failed.setdefault(code, f"a missing value in {place.row(row)}")
+        for code, row in _first_of_each(codes, bad):
+            self.failed.setdefault(
+                code, f"the {self._what} in {place.row(row)} is {w[row]:g} and must be positive"
+            )
+
+    @property
+    def _what(self) -> str:
+        if self.config.weight_function:
+            return f"weight {self.config.weight_function}"
+        return "uncertainty" if self.table.is_sigma else "weight"
+
+    def finished(self) -> tuple[Factors, list[tuple[Any, ...]], dict[int, str]]:
+        """The factors, the groups' keys, and why some cannot be fitted."""
+        values = [codes.values() for codes in self.table.keys.values()]
+        pairs = sorted(self._pairs, key=self._pairs.__getitem__)
+        keys = [tuple(v[c] for v, c in zip(values, pair, strict=True)) for pair in pairs]
+        if not keys:
+            raise BadTable(f"{self.table.title} has no rows; a fit needs some")
+        self.factors.trim(len(keys))
+        factors = self.factors
+        size = np.maximum(np.abs(factors.low), np.abs(factors.high))
+        for g in np.flatnonzero(size ** max(1, self.config.top_degree) > LARGEST).tolist():
+            self.failed.setdefault(g, "powers of x leave float64; rescale it, or lower the degree")
+        for g in np.flatnonzero(factors.count == 0).tolist():
+            self.failed.setdefault(g, "no row without a missing value")
+        return factors, keys, self.failed
+
+
+def _first_of_each(codes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The first of these rows (n,) of each code."""
+    found, first = np.unique(codes[rows], return_index=True)
+    yield from zip(found.tolist(), np.flatnonzero(rows)[first].tolist(), strict=True)
+
+
+def too_few(rows: int, rank: int, size: int) -> str:
+    if rows < size:
+        return f"{rows} row{'s' * (rows != 1)} for {size} terms"
+    return f"{rows} rows tell only {rank} of {size} terms apart"
+
+
+def chosen_degrees(factors: Factors, config: FitConfig) -> np.ndarray:
+    """The degree of each group (G,)."""
+    groups = len(factors.count)
+    if config.degree != "auto":
+        return np.full(groups, config.degree)
+    first = 0 if config.intercept else 1
+    value, possible = criteria(factors, config)
+    if config.same_degree:  # of the degrees that half of the groups can have, by those that can
+        top = int(np.flatnonzero(possible.mean(axis=0) >= 0.5).max(initial=0))
+        total = value[possible[:, top], : top + 1].sum(axis=0)
+        return np.full(groups, first + int(total.argmin()))
+    if config.criterion == "f":
+        return first + _by_tests(factors, config, possible)
+    return first + np.where(possible, value, math.inf).argmin(axis=1)
+
+
+def criteria(factors: Factors, config: FitConfig) -> tuple[np.ndarray, np.ndarray]:
+    """AICc or BIC of each group and degree (G, degrees), and whether the rows allow it.
+
+    From one factor: the part of y that a higher degree explains is one square of its last column.
+    """
+    rss, possible = nested(factors, config)
+    p = np.arange(1, rss.shape[1] + 1)
+    n = factors.count[:, None]
+    if config.sigma:
+        likelihood = rss
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            likelihood = n * np.log(np.maximum(rss, 1e-300) / n)
+        p = p + 1  # the variance
+    if config.criterion == "bic":
+        return likelihood + p * np.log(np.maximum(n, 1)), possible
+    possible = possible & (n - p - 1 > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return likelihood + 2 * p + 2 * p * (p + 1) / (n - p - 1), possible
+
+
+def nested(factors: Factors, config: FitConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of squares that each degree leaves (G, degrees), and whether its terms are told apart."""
+    R = factors.factors
+    size = R.shape[1] - 1
+    parts = R[:, :, -1] ** 2
+    rss = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    lengths = np.sqrt((R[:, :size, :size] ** 2).sum(axis=1))
+    diagonal = np.abs(np.diagonal(R, axis1=1, axis2=2))[:, :size]
+    apart = np.logical_and.accumulate(diagonal > solving.DEPENDENT * lengths, axis=1)
+    return rss, apart
+
+
+def _by_tests(factors: Factors, config: FitConfig, possible: np.ndarray) -> np.ndarray:
+    """The highest degree of each group whose nested F test has p < 0.05."""
+    from scipy.special import chdtrc, fdtrc
+
+    rss, apart = nested(factors, config)
+    p = np.arange(1, rss.shape[1] + 1)
+    free = factors.count[:, None] - p
+    gain = rss[:, :-1] - rss[:, 1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if config.sigma:
+            chance = chdtrc(1, gain)
+        else:
+            chance = fdtrc(1, np.maximum(free[:, 1:], 1), gain * free[:, 1:] / rss[:, 1:])
+    holds = (chance < 0.05) & apart[:, 1:] & (free[:, 1:] > 0)
+    highest = np.arange(1, rss.shape[1])
+    return np.where(holds, highest, 0).max(axis=1, initial=0)
+
+
+def solved_groups(factors: Factors, degrees: np.ndarray) -> tuple[Solved, np.ndarray]:
+    """Coefficients and errors of all groups, and the ranks (G,)."""
+    groups, most = len(degrees), factors.width - 1
+    free = most + (1 if factors.without else 0)
+    weights, inverse = np.zeros((groups, free)), np.zeros((groups, free, free))
+    coefficients, spread, errors = np.zeros((3, groups, free))
+    sums, ranks = np.zeros((groups, 2)), np.zeros(groups, np.int64)
+    solve = compiled(solving.solve) or solving.solve
+    arrays = (factors.low, factors.high, factors.base, factors.factors)
+    found = (weights, inverse, coefficients, spread, errors, sums, ranks)
+
+    def part(first: int, last: int) -> None:
+        solve(first, last, degrees, factors.without, *arrays, *found)
+
+    in_parts(part, np.arange(groups + 1) * (LEAST_ROWS // 1000), groups * (LEAST_ROWS // 1000))
+    solved = Solved(
+        without=factors.without,
+        degrees=degrees.copy(),
+        count=factors.count,
+        low=factors.low,
+        high=factors.high,
+        base=factors.base,
+        log_weights=factors.log_weights,
+        weights=weights,
+        inverse=inverse,
+        coefficients=coefficients,
+        spread=spread,
+        errors=errors,
+        rss=sums[:, 0],
+        tss=sums[:, 1],
+    )
+    return solved, ranks

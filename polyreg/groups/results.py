@@ -1,0 +1,317 @@
+"""Results of many groups: a mapping from a group's key to its Result."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from polyreg.config import FitConfig
+from polyreg.errors import PolyregError
+from polyreg.groups.curves import Curves, spelled
+from polyreg.inference.estimates import ESTIMATED, KNOWN
+from polyreg.least_squares import notes
+from polyreg.options import from_params
+from polyreg.polynomials.design import Design, Recurrence, floats
+from polyreg.polynomials.result import Result
+from polyreg.polynomials.solution import EXACT_FIT, Solution
+from polyreg.polynomials.terms import name as term_name
+from polyreg.text import text, without_secrets
+
+ROUNDING = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Fits of G groups in one variable as arrays; degrees (G,), -1 where there is none.
+
+    weights (G, P) and inverse (G, P, P) are of the basis; coefficients, spread and errors (G, P) of
+    powers of x, the constant first; rss, tss, base, low, high, log_weights, count (G,)
+    """
+
+    without: bool  # an intercept
+    degrees: np.ndarray
+    count: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    base: np.ndarray
+    log_weights: np.ndarray
+    weights: np.ndarray
+    inverse: np.ndarray
+    coefficients: np.ndarray
+    spread: np.ndarray
+    errors: np.ndarray
+    rss: np.ndarray
+    tss: np.ndarray
+
+    @property
+    def terms(self) -> np.ndarray:
+        """How many each group has (G,)."""
+        return np.where(self.degrees < 0, 0, self.degrees + (0 if self.without else 1))
+
+    @cached_property
+    def is_exact(self) -> np.ndarray:
+        """Whether what is left of y is its own rounding (G,)."""
+        size = self.count * np.maximum(np.abs(self.base), 1e-300) ** 2 + self.tss
+        return self.rss <= EXACT_FIT * size
+
+
+ARRAYS = tuple(f.name for f in fields(Solved) if f.name != "without")
+
+
+class Results(Mapping):
+    """Polynomials of many groups of rows, by the groups' keys.
+
+    A key is the value of the column `by`, or a tuple of the values of several; values are Results,
+    made when they are asked for. A group that could not be fitted is no key: `failed` has it, with
+    its reason.
+    """
+
+    def __init__(
+        self,
+        config: FitConfig,
+        keys: Sequence[tuple[Any, ...]],
+        variable: str,
+        solved: Solved,
+        failed: Mapping[int, str],
+        units: Mapping[str, str],
+        rows: int = 0,
+        rows_missing: int = 0,
+        notes: Sequence[str] = (),
+    ):
+        self.config, self.variable, self.target = config, variable, config.target
+        self.by, self.solved, self.units = config.by, solved, dict(units)
+        self.all_keys, self._failed = list(keys), dict(failed)
+        self.rows, self.rows_missing, self.notes = rows, rows_missing, tuple(notes)
+
+    def plain(self, key: tuple[Any, ...]) -> Any:
+        """The key as users write it: of one column its value alone."""
+        return key[0] if len(self.by) == 1 else key
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        fitted = (g for g in range(len(self.all_keys)) if g not in self._failed)
+        return {self.plain(self.all_keys[g]): g for g in fitted}
+
+    @cached_property
+    def failed(self) -> dict[Any, str]:
+        """Why each of the groups that have no polynomial has none, by its key."""
+        return {self.plain(self.all_keys[g]): why for g, why in sorted(self._failed.items())}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._places)
+
+    def __getitem__(self, key: Any) -> Result:
+        if key not in self._places:
+            why = self.failed.get(key) if not isinstance(key, list) else None
+            told = f"group {key!r} has no polynomial: {why}" if why else f"no group {key!r}"
+            raise KeyError(told)
+        return self.of(self._places[key])
+
+    def __repr__(self) -> str:
+        lost = f", {len(self.failed):,} without a polynomial" if self.failed else ""
+        return f"<Results: {len(self):,} groups by {', '.join(self.by)}{lost}>"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the uncertainties of y were given."""
+        return bool(self.config.sigma)
+
+    def of(self, g: int) -> Result:
+        """The polynomial of the group in row g of `to_frame`."""
+        solved, config = self.solved, self.config
+        degree = int(solved.degrees[g])
+        size, design = degree + 1, self.design(g)
+        inverse = solved.inverse[g, :size, :size].copy()
+        exact = [Fraction(w) for w in solved.weights[g, :size].tolist()]
+        exact[0] += Fraction(solved.base[g].item())
+        made = Result(
+            design=design,
+            solution=Solution(
+                weights=floats(exact),
+                coefficients=solved.coefficients[g, :size].copy(),
+                inverse=inverse,
+                spread=solved.spread[g, :size].copy(),
+                errors=solved.errors[g, :size].copy(),
+                rss=float(solved.rss[g]),
+                tss=float(solved.tss[g]),
+                rank=int(solved.terms[g]),
+                condition=_condition(inverse) if not solved.without else math.nan,
+                exact_fit=bool(solved.is_exact[g]),
+            ),
+            target=self.target,
+            intercept=config.intercept,
+            level=config.level,
+            precision="fast",
+            nobs=int(solved.count[g]),
+            log_weights=float(solved.log_weights[g]),
+            weighted_by=config.weighed_by,
+            weight_function=config.weight_function,
+            uncertainties=KNOWN if self.is_known else ESTIMATED,
+            units=self.units,
+            low=solved.low[g : g + 1].copy(),
+            high=solved.high[g : g + 1].copy(),
+        )
+        return replace(made, notes=tuple(notes.notes(made)))
+
+    def design(self, g: int) -> Design:
+        """The basis of a group."""
+        solved, degree = self.solved, int(self.solved.degrees[g])
+        still = (0.0,) * degree
+        scales, decays = (1.0, *(2.0,) * degree)[:degree], (0.0, *(1.0,) * degree)[:degree]
+        centre = (solved.low[g] / 2 + solved.high[g] / 2).item()
+        radius = (solved.high[g] / 2 - solved.low[g] / 2).item() or 1.0
+        recurrence = Recurrence(centre, radius, still, scales, decays)
+        exponents = tuple((k,) for k in range(degree + 1))
+        return Design((self.variable,), exponents, (recurrence,), 1.0, "chebyshev over the range")
+
+    @cached_property
+    def free(self) -> np.ndarray:
+        """Degrees of freedom of each group's residuals (G,), 0 where it was not fitted."""
+        return np.where(self.solved.degrees < 0, 0, self.solved.count - self.solved.terms)
+
+    @cached_property
+    def residual_sd(self) -> np.ndarray:
+        """Of each group (G,), nan where there is no freedom."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.sqrt(self.solved.rss / self.free)
+        return np.where(self.free > 0, found, math.nan)
+
+    @cached_property
+    def error_scale(self) -> np.ndarray:
+        """From roots of `inverse` to standard errors (G,)."""
+        if self.is_known:
+            return np.where(self.solved.degrees < 0, math.nan, 1.0)
+        return self.residual_sd
+
+    def quantiles(self, level: float | None = None) -> np.ndarray:
+        """Half an interval's width in standard errors (G,), at a level or the fits' own."""
+        level = level or self.config.level
+        if not 0 < level < 1:
+            raise PolyregError(f"level must be between 0 and 1; got {level}")
+        tail = (1 - level) / 2
+        if self.is_known:
+            return np.full(len(self.free), -ndtri(tail))
+        return np.where(self.free > 0, -stdtrit(np.maximum(self.free, 1), tail), math.nan)
+
+    @cached_property
+    def curves(self) -> Curves:
+        """What predicts new rows by their key."""
+        return Curves(*self.document())
+
+    def document(self) -> tuple[dict, list, dict]:
+        """What a logged model holds of the results: words, keys and arrays; `from_document`."""
+        words = {
+            "by": list(self.by),
+            "variable": self.variable,
+            "target": self.target,
+            "without": bool(self.solved.without),
+            "weighted_by": self.config.weighed_by,
+            "is_known": self.is_known,
+            "weight_function": self.config.weight_function,
+            "params": {f.name: without_secrets(text(v)) for f, v in _options(self.config)},
+            "failed": [[g, why] for g, why in sorted(self._failed.items())],
+            "units": self.units,
+            "rows": self.rows,
+            "rows_missing": self.rows_missing,
+            "notes": list(self.notes),
+        }
+        arrays = {
+            f.name: getattr(self.solved, f.name) for f in fields(Solved) if f.name != "without"
+        }
+        arrays |= {
+            "scale": self.error_scale,
+            "noise_sd": np.ones(len(self.free)) if self.is_known else self.residual_sd,
+            "quantile": self.quantiles(),
+        }
+        return words, [[*map(plain, key)] for key in self.all_keys], arrays
+
+    @classmethod
+    def from_document(cls, words: dict, keys: list, arrays: Mapping[str, np.ndarray]) -> "Results":
+        """What `document` wrote down."""
+        own = {f: arrays[f] for f in ARRAYS}
+        return cls(
+            from_params(FitConfig, words["params"]),
+            [*map(tuple, keys)],
+            words["variable"],
+            Solved(without=words["without"], **own),
+            dict(words["failed"]),
+            words["units"],
+            words["rows"],
+            words["rows_missing"],
+            words["notes"],
+        )
+
+    def predict(
+        self, rows: pd.DataFrame, interval: str = "prediction", level: float | None = None
+    ) -> pd.DataFrame:
+        """Predictions of new rows, whose frame has the columns of x and of the key.
+
+        Columns prediction, low, high, extrapolated and known; see Curves.predict.
+        """
+        try:
+            return self.curves.predict(rows, interval, self.quantiles(level))
+        except ValueError as error:
+            raise PolyregError(str(error)) from error
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a group, those without a polynomial too: their note says why."""
+        solved, bad = self.solved, self.solved.degrees < 0
+        columns: dict[str, Any] = {
+            name: [key[d] for key in self.all_keys] for d, name in enumerate(self.by)
+        }
+        columns["rows"] = solved.count
+        columns["degree"] = pd.array(np.where(bad, 0, solved.degrees), dtype="Int64")
+        columns["degree"][bad] = pd.NA
+        # What a group has no term for is nan, not 0: it was not fitted.
+        absent = np.arange(solved.coefficients.shape[1]) > solved.degrees[:, None]
+        errors = solved.spread * self.error_scale[:, None]
+        for k in range(1 if solved.without else 0, solved.coefficients.shape[1]):
+            term = term_name((k,), (self.variable,))
+            columns[f"coef/{term}"] = np.where(absent[:, k], math.nan, solved.coefficients[:, k])
+            columns[f"std_error/{term}"] = np.where(absent[:, k], math.nan, errors[:, k])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r2 = 1 - solved.rss / solved.tss
+            relative = solved.errors / np.abs(solved.coefficients) + ROUNDING
+            digits = -np.log10(np.where(absent, ROUNDING, relative))
+        digits = np.where(np.isnan(digits), 0.0, np.maximum(digits, 0.0))
+        if solved.without:
+            digits = digits[:, 1:]
+        columns |= {
+            "residual_sd": self.residual_sd,
+            "r2": np.where(bad | (solved.tss <= 0), math.nan, r2),
+            "digits": np.where(bad, math.nan, digits.min(axis=1, initial=16.0)),
+            "low": np.where(solved.count > 0, solved.low, math.nan),
+            "high": np.where(solved.count > 0, solved.high, math.nan),
+            "note": [self._failed.get(g, "") for g in range(len(self.all_keys))],
+        }
+        return pd.DataFrame(columns)
+
+    def named(self, g: int) -> str:
+        """A group as reports call it."""
+        return ", ".join(map(spelled, self.all_keys[g]))
+
+
+def _options(config: FitConfig) -> Iterator[tuple[Any, Any]]:
+    return ((f, getattr(config, f.name)) for f in fields(config))
+
+
+def plain(value: Any) -> Any:
+    """A key's part as JSON has it."""
+    return value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _condition(inverse: np.ndarray) -> float:
+    """Of the design matrix at unit columns, from the inverse of its Gram matrix."""
+    gram = np.linalg.inv(inverse)
+    lengths = np.sqrt(np.diag(gram))
+    values = np.linalg.eigvalsh(gram / lengths[:, None] / lengths)
+    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else math.inf

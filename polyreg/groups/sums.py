@@ -1,0 +1,96 @@
+"""Sums of many groups: their triangular factors, which take rows in any order."""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from polyreg.compiling import compiled
+from polyreg.groups import triangles
+
+AT_ONCE = 2**22  # rows that are gathered before they are folded in
+LEAST_ROWS = 2**14  # from here on threads are worth it
+
+
+@dataclass
+class Factors:
+    """Triangular factors of G groups in one variable, and what else is known of their rows.
+
+    width: terms and the target; without: of z without a constant
+    """
+
+    width: int
+    without: bool
+    is_weighted: bool
+    count: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (G,) rows
+    low: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (G,) of x
+    high: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    base: np.ndarray = field(default_factory=lambda: np.zeros(0))  # what y is counted from
+    log_weights: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    factors: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
+
+    def __post_init__(self) -> None:
+        self.factors = np.zeros((0, self.width, self.width))
+        self._waiting: list[tuple[np.ndarray, ...]] = []
+        self._rows = 0
+
+    def add(self, codes: np.ndarray, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
+        """Rows (n,) of the groups `codes` (n,), int64."""
+        self._waiting.append((codes, x, y, np.empty(0) if w is None else w))
+        self._rows += len(codes)
+        if self._rows >= AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Fold in what waits."""
+        if not self._rows:
+            return
+        codes, x, y, w = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        self._waiting, self._rows = [], 0
+        self._grow(int(codes.max()) + 1)
+        order_by_code = compiled(triangles.order_by_code) or triangles.order_by_code
+        fold = compiled(triangles.fold) or triangles.fold
+        order, starts = order_by_code(codes, len(self.count))
+        if self.is_weighted:
+            self.log_weights += np.bincount(codes, np.log(w), len(self.count))
+        arrays = (self.count, self.low, self.high, self.base, self.factors)
+
+        def part(first: int, last: int) -> None:
+            fold(first, last, order, starts, x, y, w, self.without, *arrays)
+
+        in_parts(part, starts, len(codes))
+
+    def _grow(self, groups: int) -> None:
+        if groups <= len(self.count):
+            return
+        more = groups - len(self.count) if not len(self.count) else max(
+            groups - len(self.count), len(self.count) // 2
+        )  # fmt: skip
+        for name in ("count", "low", "high", "base", "log_weights", "factors"):
+            here = getattr(self, name)
+            setattr(
+                self, name, np.concatenate([here, np.zeros((more, *here.shape[1:]), here.dtype)])
+            )
+
+    def trim(self, groups: int) -> None:
+        """All that waits folded in, of this many groups: of some there may have been no row."""
+        self.flush()
+        self._grow(groups)
+        for name in ("count", "low", "high", "base", "log_weights", "factors"):
+            setattr(self, name, getattr(self, name)[:groups])
+
+
+def in_parts(work: Callable[[int, int], None], starts: np.ndarray, rows: int) -> None:
+    """work(first, last) over all groups, by as many threads as there are cores."""
+    groups = len(starts) - 1
+    threads = torch.get_num_threads() if rows >= LEAST_ROWS else 1
+    if threads == 1:
+        return work(0, groups)
+    cuts = np.searchsorted(starts, np.linspace(0, rows, threads + 1)[1:-1])
+    ends = [0, *cuts.tolist(), groups]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, a, b) for a, b in itertools.pairwise(ends)]:
+            done.result()

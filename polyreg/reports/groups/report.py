@@ -1,0 +1,113 @@
+"""Record of many curves in their run, and their report on the terminal."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from polyreg.groups import Results
+from polyreg.polynomials.terms import keys
+from polyreg.reports.groups import figures as draw
+from polyreg.text import aligned, number, plural
+from polyreg.tracking import Clock, Run, scratch
+
+SHOWN = 1000  # groups up to which MLflow shows the table
+QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+WORDS = ("min", "p5", "median", "p95", "max")
+NAMED = 5  # groups that are named on the terminal
+
+
+def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> None:
+    """Log the fits: groups.parquet, plots, model, and metrics that are quantiles over groups."""
+    frame = results.to_frame()
+    with clock("plots"):
+        run.figure(draw.curves(results, title(results)), "curves")
+        run.figure(draw.coefficients(results, frame, title(results)), "coefficients")
+        run.figure(draw.residuals(results, frame, title(results)), "residuals")
+    with clock("model"):
+        run.groups(results, register_as)
+    with clock("table"):
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        run.files(scratch(lambda there: pa.parquet.write_table(table, there / "groups.parquet")))
+    if len(frame) <= SHOWN:
+        run.table({name: _cells(frame[name]) for name in frame}, "groups")
+    run.log(metrics(results, frame) | clock.metrics())
+
+
+def title(results: Results) -> str:
+    """What was fitted, and by which columns."""
+    return results.config.named((results.variable,))
+
+
+def metrics(results: Results, frame: pd.DataFrame) -> dict[str, float]:
+    """Quantiles over the groups, what is not finite left out."""
+    found = {
+        "groups": len(results),
+        "groups_failed": len(results.failed),
+        "rows": float(results.solved.count[results.solved.degrees >= 0].sum()),
+        "rows_missing": float(results.rows_missing),
+    }
+    columns = {name: frame[name] for name in ("residual_sd", "r2", "digits")}
+    names = [name for name in frame if name.startswith("coef/")]
+    terms = keys([name.removeprefix("coef/") for name in names])
+    columns |= {f"coef/{key}": frame[name] for key, name in zip(terms, names, strict=True)}
+    for name, column in columns.items():
+        values = column.to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        if len(values):
+            for word, value in zip(WORDS, np.quantile(values, QUANTILES), strict=True):
+                found[f"{name}/{word}"] = float(value)
+    return found
+
+
+def report(results: Results) -> tuple[list[str], list[str]]:
+    """What is known of all groups, in lines; and what there is to mind."""
+    frame = results.to_frame()
+    fitted = frame[results.solved.degrees >= 0]
+    lines = [
+        f"{plural(len(results), 'group')} by {', '.join(results.by)}, "
+        f"{plural(int(fitted['rows'].sum()), 'row')}"
+    ]
+    header = ["", *WORDS]
+    shown = [name for name in frame if name.startswith("coef/")]
+    rows = [
+        [name.removeprefix("coef/"), *_quantiles(fitted[name])]
+        for name in [*shown, "residual_sd", "r2", "digits", "rows"]
+    ]
+    if fitted["degree"].nunique() > 1:
+        rows.append(["degree", *_quantiles(fitted["degree"])])
+    lines += ["", *aligned(header, rows).splitlines(), ""]
+    worst = fitted.sort_values("residual_sd", ascending=False).head(NAMED)
+    told = [f"{results.named(g)} {number(sd)}" for g, sd in worst["residual_sd"].items()]
+    if worst["residual_sd"].notna().any():
+        lines.append(f"largest residual SD: {', '.join(told)}")
+    warnings = [f"note: {note}" for note in results.notes]
+    if results.failed:
+        some = [f"{_name(key)} ({why})" for key, why in list(results.failed.items())[:NAMED]]
+        more = f", and {len(results.failed) - NAMED:,} more" if len(results.failed) > NAMED else ""
+        warnings.append(
+            f"warning: {plural(len(results.failed), 'group')} without a polynomial, with the "
+            f"reason in groups.parquet: {', '.join(some)}{more}"
+        )
+    if results.rows_missing:
+        warnings.append(f"note: {plural(results.rows_missing, 'row')} with a missing value dropped")
+    return lines, warnings
+
+
+def _quantiles(column: pd.Series) -> list[str]:
+    values = column.to_numpy(dtype=float, na_value=math.nan)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return ["-"] * len(WORDS)
+    return [number(float(value)) for value in np.quantile(values, QUANTILES)]
+
+
+def _name(key: Any) -> str:
+    return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    return [None if pd.isna(v) else v.item() if isinstance(v, np.generic) else v for v in column]

@@ -1,0 +1,102 @@
+"""Many curves in one run: what the command records, and what reads it back."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import polyreg
+from experiments.fit import main as fit
+from experiments.invert import main as invert
+from experiments.predict import main as predict
+from tests.conftest import artifact, only_run
+
+ASKED = ("--data", "t.csv", "--target", "y", "--features", "x", "--by", "sensor", "--degree", "1")
+
+
+@pytest.fixture
+def table(store):
+    rng = np.random.default_rng(0)
+    sensor = np.repeat(np.arange(1, 7), 10)
+    x = np.tile(np.arange(10.0), 6)
+    frame = pd.DataFrame({"sensor": sensor, "x": x, "y": sensor + 2 * x + rng.normal(0, 0.1, 60)})
+    alike = pd.DataFrame({"sensor": [9, 9], "x": [1.0, 1.0], "y": [1.0, 2.0]})
+    frame = pd.concat([frame, alike], ignore_index=True)
+    frame.sample(frac=1, random_state=0).to_csv("t.csv", index=False)
+    return frame
+
+
+def ran(main, *arguments, code=0):
+    told = CliRunner().invoke(main, arguments)
+    assert told.exit_code == code, told.output
+    return told.output
+
+
+def test_one_run_has_the_table_the_model_and_quantiles_of_all_groups(table):
+    said = ran(fit, *ASKED)
+    assert "6 groups by sensor, 60 rows" in said
+    assert "1 group without a polynomial" in said and "9 (2 rows tell only 1 of 2 terms" in said
+    run = only_run()
+    assert run.data.params["by"] == "sensor" and "by sensor" in run.info.run_name
+    assert run.data.metrics["groups"] == 6 and run.data.metrics["groups_failed"] == 1
+    told = pd.read_parquet(artifact(run, "groups.parquet")).set_index("sensor")
+    assert run.data.metrics["coef/x/median"] == pytest.approx(told["coef/x"].median())
+    shown = json.loads(artifact(run, "groups.json").read_text())
+    assert len(shown["data"]) == 7 and shown["columns"][0] == "sensor"
+    for key, rows in table[:60].groupby("sensor"):
+        known = np.polyfit(rows.x, rows.y, 1)
+        assert told.loc[key, ["coef/x", "coef/1"]].tolist() == pytest.approx(known, rel=1e-10)
+    assert told.loc[9, "note"] == "2 rows tell only 1 of 2 terms apart"
+    for plot in ("curves", "coefficients", "residuals"):
+        assert artifact(run, f"plots/{plot}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_are_predicted_and_readings_inverted_by_their_own_group(table):
+    ran(fit, *ASKED)
+    model = f"runs:/{only_run().info.run_id}/model"
+    results = polyreg.load(model)
+    assert list(results.failed) == [9] and sorted(results) == [1, 2, 3, 4, 5, 6]
+    new = pd.DataFrame(
+        {"sensor": [3, 4, 9, 77, 5], "x": [2.5, 20, 1, 1, None], "tag": list("abcde")}
+    )
+    new.to_csv("new.csv", index=False)
+    said = ran(predict, "--model", model, "--data", "new.csv", "--out", "p.csv")
+    assert "2 of a group that has no polynomial" in said and "1 outside the range" in said
+    got = pd.read_csv("p.csv")
+    assert got.known.tolist() == [True, True, False, False, True]
+    assert got.extrapolated.tolist() == [False, True, False, False, False]
+    for row, (key, x) in enumerate([(3, 2.5), (4, 20)]):
+        known = [float(v[0]) for v in results[key].predict([x], "prediction")]
+        assert got.loc[row, ["prediction", "low", "high"]].tolist() == pytest.approx(known)
+    assert got.prediction[2:].isna().all() and got.tag.tolist() == list("abcde")
+    served = mlflow.pyfunc.load_model(model).predict(new[:4][["sensor", "x"]])
+    assert served.prediction[:2].tolist() == pytest.approx(got.prediction[:2].tolist())
+    assert served.known.tolist() == [True, True, False, False]
+    pd.DataFrame({"sensor": [2, 77], "y": [11.0, 1.0]}).to_csv("read.csv", index=False)
+    said = ran(invert, "--model", model, "--data", "read.csv", "--out", "x.csv")
+    assert "1 of a group without a polynomial" in said
+    back = pd.read_csv("x.csv")
+    known = results[2].inverse(11.0)
+    assert back.loc[0, ["x", "low", "high"]].tolist() == pytest.approx(
+        [known.x, known.low, known.high]
+    )
+    assert np.isnan(back.x[1])
+    assert "no column 'sensor'" in ran(
+        predict, "--model", model, "--data", missing_key(new), "--out", "p.csv", code=2
+    )
+
+
+def missing_key(new):
+    new.drop(columns="sensor").to_csv("keyless.csv", index=False)
+    return "keyless.csv"
+
+
+def test_a_refusal_leaves_no_run(table):
+    said = ran(fit, *ASKED, "--require-all", code=2)
+    assert "--require-all: 1 of 7 groups cannot be fitted, the first 9" in said
+    said = ran(fit, *ASKED, "--loss", "huber", code=2)
+    assert "--by takes no --loss huber" in said
+    assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []

@@ -1,0 +1,265 @@
+"""Polynomials of many groups: numbers, keys, reasons, degrees, predictions."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+import polyreg
+from polyreg.errors import BadTable, PolyregError, Refused
+from polyreg.groups import curves, solving, sums, triangles
+from polyreg.groups.module import GroupedModel
+
+
+def table(offset: float = 0.0, groups: int = 25, rows: int = 700, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    sensor = rng.integers(0, groups, rows)
+    x = offset + sensor / 3 + rng.uniform(0, 4, rows)
+    y = 100 + np.sin(x) + sensor + 0.2 * rng.normal(size=rows)
+    w = rng.uniform(0.5, 3, rows)
+    return pd.DataFrame({"sensor": [f"s{k}" for k in sensor], "x": x, "y": y, "w": w})
+
+
+def basis(result, x):
+    """A design matrix in the Result's own scale, which is no trouble to statsmodels."""
+    x = np.asarray(x)
+    if result.intercept:
+        return result._matrix(x[:, None])
+    return result._matrix(x[:, None])[:, :-1] * x[:, None]
+
+
+def top(result, known):
+    """The highest power's coefficient, by statsmodels' weights: 2^(k - 1) / radius^k of T_k."""
+    [r] = result.design.recurrences
+    k = result.design.degree - (0 if result.intercept else 1)
+    return known.params.to_numpy()[-1] * (2 ** (k - 1) if k else 1) / r.radius**k
+
+
+HOW = {
+    "plain": {},
+    "weights": {"weights": "w"},
+    "sigma": {"sigma": "w"},
+    "1/x^2": {"weights": "1/x^2"},
+    "no intercept": {"intercept": False},
+}
+
+
+@pytest.mark.parametrize("offset", [1.0, 2000.0])
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("degree", [1, 2, 4])
+def test_each_group_is_what_statsmodels_fits_to_its_rows(offset, how, degree):
+    frame = table(offset)
+    options = HOW[how]
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=degree, **options)
+    assert len(found) == 25 and not found.failed
+    for key, rows in frame.groupby("sensor"):
+        one = found[key]
+        w = {"weights": rows.w, "sigma": rows.w**-2.0, "1/x^2": rows.x**-2.0}.get(how)
+        matrix = basis(one, rows.x)
+        weighted = 1.0 if w is None else w
+        known = sm.WLS(rows.y, matrix, weights=weighted, hasconst=one.intercept).fit()
+        if one.intercept:
+            assert one.weights == pytest.approx(known.params.to_numpy(), rel=1e-9)
+        scale = 1 / math.sqrt(known.scale) if how == "sigma" else 1.0
+        assert one.solution.rss == pytest.approx(known.ssr, rel=1e-8)
+        assert one.r2 == pytest.approx(known.rsquared, rel=1e-9)
+        assert (one.nobs, one.df_resid) == (len(rows), known.df_resid)
+        new = rows.x.to_numpy()[:3]
+        values, _, high = one.predict(new, "confidence")
+        assert values == pytest.approx(known.predict(basis(one, new)), rel=1e-9)
+        covariance = known.cov_params() * scale**2
+        error = np.sqrt(np.einsum("nj,jk,nk->n", basis(one, new), covariance, basis(one, new)))
+        assert high - values == pytest.approx(one.quantile() * error, rel=1e-8)
+        assert one.std_errors[-1] > 0 and one.coefficients[-1] == pytest.approx(top(one, known))
+
+
+@pytest.mark.parametrize("offset", [0.0, 2000.0, 1e6])
+def test_coefficients_are_those_of_an_exact_fit_within_their_digits(offset):
+    frame = table(offset, groups=8, rows=300)
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=3)
+    for key, rows in frame.groupby("sensor"):
+        exact = polyreg.fit(rows.x.to_numpy(), rows.y.to_numpy(), degree=3)
+        one = found[key]
+        assert exact.precision == "certified"
+        off = np.abs(one.coefficients - exact.coefficients)
+        assert (off <= one.solution.errors + 2**-52 * np.abs(exact.coefficients)).all()
+        assert one.digits.min() > 9
+        assert one.std_errors == pytest.approx(exact.std_errors, rel=1e-9)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_neither_order_nor_blocks_change_more_than_rounding(monkeypatch, intercept):
+    frame = table(5.0)
+    options = {"target": "y", "features": "x", "by": "sensor", "degree": 3, "intercept": intercept}
+    once = polyreg.fit(frame, **options).to_frame().set_index("sensor").sort_index()
+    mixed = frame.sample(frac=1, random_state=1)
+    monkeypatch.setattr(sums, "AT_ONCE", 10)
+    monkeypatch.setattr("polyreg.tables.rows.BLOCK_ROWS", 7)
+    bits = polyreg.fit(mixed, **options).to_frame().set_index("sensor").sort_index()
+    for name in once.columns.drop(["note", "digits"]):
+        assert bits[name].to_numpy(float) == pytest.approx(once[name].to_numpy(float), rel=1e-9)
+    assert bits.digits.to_numpy() == pytest.approx(once.digits.to_numpy(), abs=0.5)  # y_0 differs
+
+
+def test_compiled_loops_are_those_that_python_runs(monkeypatch):
+    frame = table(groups=4, rows=60)
+    options = {"target": "y", "features": "x", "by": "sensor", "degree": 2}
+    fast = polyreg.fit(frame, **options).to_frame()
+    monkeypatch.setattr("polyreg.groups.sums.compiled", lambda function: None)
+    monkeypatch.setattr("polyreg.groups.fit.compiled", lambda function: None)
+    pd.testing.assert_frame_equal(polyreg.fit(frame, **options).to_frame(), fast, rtol=1e-14)
+
+
+def test_a_group_that_cannot_be_fitted_has_its_reason(tmp_path):
+    frame = table()
+    frame.loc[frame.index[frame.sensor == "s3"][1], "y"] = np.nan
+    frame.loc[frame.index[frame.sensor == "s4"][0], "w"] = -1
+    more = pd.DataFrame({"sensor": ["few", *["flat"] * 5], "x": [1.0] * 6, "y": 2.0, "w": 1.0})
+    frame = pd.concat([frame, more], ignore_index=True)
+    place = tmp_path / "t.csv"
+    frame.to_csv(place, index=False)
+    options = {"target": "y", "features": "x", "weights": "w", "by": "sensor", "degree": 2}
+    found = polyreg.fit(str(place), **options)
+    lost, bad = (frame.index[frame.sensor == s] for s in ("s3", "s4"))
+    assert found.failed == {
+        "s3": f"a missing value in row {lost[1] + 1} of t.csv",
+        "s4": f"the weight in row {bad[0] + 1} of t.csv is -1 and must be positive",
+        "few": "1 row for 3 terms",
+        "flat": "5 rows tell only 1 of 3 terms apart",
+    }
+    assert len(found) == 23 and "few" not in found
+    with pytest.raises(KeyError, match="'few' has no polynomial: 1 row for 3 terms"):
+        found["few"]
+    told = found.to_frame().set_index("sensor")
+    assert told.loc["flat", "note"] == found.failed["flat"] and np.isnan(told.loc["flat", "coef/x"])
+    assert told.loc["s1", "note"] == ""
+    with pytest.raises(Refused, match="require_all: 4 of 27 groups cannot be fitted, the first s"):
+        polyreg.fit(str(place), require_all=True, **options)
+    dropped = polyreg.fit(str(place), missing="drop", **options)
+    assert dropped["s3"].nobs == len(lost) - 1 and dropped.rows_missing == 1
+
+
+def test_keys_are_values_as_they_are_written(tmp_path):
+    rows = pd.DataFrame({"k": ["1", "2"] * 4, "m": ["007", "a"] * 4, "x": range(8), "y": range(8)})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    options = {"target": "y", "features": "x", "degree": 1}
+    assert list(polyreg.fit(str(tmp_path / "t.csv"), by="k", **options)) == [1, 2]
+    assert list(polyreg.fit(str(tmp_path / "t.csv"), by="m", **options)) == ["007", "a"]
+    both = polyreg.fit(str(tmp_path / "t.csv"), by=["k", "m"], **options)
+    assert list(both) == [(1, "007"), (2, "a")] and both[2, "a"].nobs == 4
+    rows = rows.astype({"k": int})
+    rows.to_parquet(tmp_path / "t.parquet")
+    assert list(polyreg.fit(str(tmp_path / "t.parquet"), by="k", **options)) == [1, 2]
+    for year in (2024, 2025):
+        (tmp_path / "hive" / f"year={year}").mkdir(parents=True)
+        rows.drop(columns="m").to_parquet(tmp_path / "hive" / f"year={year}" / "a.parquet")
+    assert list(polyreg.fit(str(tmp_path / "hive"), by="year", **options)) == [2024, 2025]
+    rows.loc[3, "m"] = None
+    with pytest.raises(BadTable, match="row 4 of the data has no value of m, and belongs to no"):
+        polyreg.fit(rows, by="m", **options)
+    assert polyreg.fit(rows, by="m", missing="drop", **options).rows_missing == 1
+
+
+def test_degrees_are_chosen_for_each_group_or_for_all():
+    rng = np.random.default_rng(0)
+    sensor = np.repeat(np.arange(12), 40)
+    x = rng.uniform(-1, 1, 480)
+    y = np.where(sensor < 6, 1 + x, x + 2 * x**3) + 0.1 * rng.normal(size=480)
+    frame = pd.DataFrame({"s": sensor, "x": x, "y": y})
+    options = {"target": "y", "by": "s", "degree": "auto", "max_degree": 5}
+    for criterion in ("aicc", "bic"):
+        found = polyreg.fit(frame, criterion=criterion, **options)
+        for key, rows in frame.groupby("s"):
+            fits = [sm.OLS(rows.y, np.vander(rows.x, d + 1)).fit() for d in range(6)]
+            if criterion == "bic":
+                known = [f.bic for f in fits]
+            else:
+                p = np.arange(1, 7) + 1
+                known = [
+                    -2 * f.llf + 2 * k + 2 * k * (k + 1) / (40 - k - 1)
+                    for f, k in zip(fits, p, strict=True)
+                ]
+            assert found[key].design.degree == int(np.argmin(known))
+    assert "AICc" in polyreg.fit(frame, **options).notes[0]
+    tested = polyreg.fit(frame, criterion="f", **options)
+    assert all(tested[k].design.degree >= 3 for k in range(6, 12))
+    same = polyreg.fit(frame, same_degree=True, **options).to_frame()
+    assert set(same.degree) == {3}
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_rows_are_predicted_by_their_own_group(how):
+    frame = table(2.0)
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=2, **HOW[how])
+    new = frame[::9].reset_index(drop=True)
+    got = found.predict(new)
+    module = GroupedModel(found)
+    order = [key for (key,) in found.all_keys]
+    for i, row in new.iterrows():
+        weights = {"weights": {"weights": row.w}, "sigma": {"sigma": row.w}}.get(how, {})
+        known = found[row.sensor].predict([row.x], "prediction", **weights)
+        assert got.loc[i, ["prediction", "low", "high"]].tolist() == pytest.approx(
+            [float(v[0]) for v in known], rel=1e-10
+        )
+        inside = found[row.sensor].low[0] <= row.x <= found[row.sensor].high[0]
+        assert got.extrapolated[i] == (not inside) and got.known[i]
+    pairs = np.stack([[order.index(s) for s in new.sensor], new.x], axis=1)
+    from torch import from_numpy
+
+    assert module(from_numpy(pairs)).detach().numpy()[:, 0] == pytest.approx(got.prediction)
+    mean = found.predict(new, "confidence", level=0.5)
+    _, low, _ = found[new.sensor[0]].predict([new.x[0]], "confidence", level=0.5)
+    assert mean.low[0] == pytest.approx(low[0])
+    strange = found.predict(pd.DataFrame({"sensor": ["s1", "who"], "x": [3.0, 3.0], "w": 1.0}))
+    assert strange.known.tolist() == [True, False] and np.isnan(strange.prediction[1])
+
+
+def test_a_document_holds_all_that_the_results_are():
+    frame = table(groups=5, rows=80)
+    frame.loc[0, "y"] = np.nan
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=2)
+    again = type(found).from_document(*found.document())
+    pd.testing.assert_frame_equal(again.to_frame(), found.to_frame())
+    assert again.failed == found.failed and list(again) == list(found)
+    key = next(iter(found))
+    assert again[key].to_dict() == found[key].to_dict()
+
+
+def test_loops_and_predictor_stand_alone():
+    from inspect import getsource
+
+    for module in (triangles, solving, curves):
+        assert "polyreg" not in getsource(module).split('"""', 2)[2]
+
+
+BAD = {
+    "no such column": ({"by": "who"}, "no column 'who'"),
+    "two variables": ({"features": ["x", "w"]}, "by fits one variable, and there are 2: x, w"),
+    "robust": ({"loss": "huber"}, "by takes no loss huber"),
+    "certified": ({"precision": "certified"}, "by takes no precision=.certified"),
+    "ridge": ({"ridge": 1.0}, "by takes no ridge 1.0"),
+    "weights of y": ({"weights": "1/y"}, "by takes no weights 1/y"),
+    "key and feature": ({"by": "x"}, "'x' is chosen twice"),
+    "lack of fit": ({"degree": "auto", "criterion": "lack-of-fit"}, "by takes no criterion"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_groups_cannot_have_is_refused_in_one_line(what):
+    options, said = BAD[what]
+    given = {"target": "y", "features": "x", "by": "sensor", "degree": 1} | options
+    with pytest.raises(PolyregError, match=said) as error:
+        polyreg.fit(table(), **given)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_options_of_groups_need_groups_and_a_frame():
+    with pytest.raises(Refused, match="same_degree is of groups; name their by"):
+        polyreg.fit([1, 2, 3], [1, 2, 3], degree=1, same_degree=True)
+    with pytest.raises(BadTable, match="by='s' names a column, and x is no frame"):
+        polyreg.fit([1, 2, 3], [1, 2, 3], degree=1, by="s")
+    tiny = pd.DataFrame({"s": [1, 2], "x": [1.0, 2], "y": [1.0, 2]})
+    with pytest.raises(Refused, match="none of the 2 groups can be fitted; the first: 1 row for 2"):
+        polyreg.fit(tiny, target="y", by="s", features="x", degree=1)
