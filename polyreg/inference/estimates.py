@@ -249,9 +249,9 @@ class Estimates:
         """Where the gradient is 0, of a fit of degree 2: x_s = -B^-1 b / 2 of a + b.x + x.B x
 
         -> .x .std_errors .coded .eigenvalues .eigenvalue_errors (D,), .eigenvectors (D, D), .value,
-        .kind ("maximum", "minimum", "saddle", or "ridge" where an eigenvalue cannot be told from 0),
-        .inside (the domain), .region and .contains(x), the confidence region of Box and Hunter
-        (1954), which can be unbounded; str() has it all as tables.
+        .kind (maximum, minimum, saddle, or ridge: an eigenvalue cannot be told from 0), .inside
+        (the domain), .region and .contains(x), the confidence region of Box and Hunter (1954),
+        which can be unbounded; str() has it all as tables.
 
         level: of the region, and of the interval of an eigenvalue that must leave 0 out (Student's
             t), by default the fit's

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from polyreg.fields import MAX_TAG
+from polyreg.inference.surface import refusal
 from polyreg.least_squares import Problem
 from polyreg.least_squares.notes import doubtful_chi2
 from polyreg.polynomials.module import FittedModel
@@ -24,6 +25,7 @@ from polyreg.tables.missing import counts
 from polyreg.text import aligned, plural
 from polyreg.tracking import Clock, Run
 
+GRID = 121  # points along each axis of the contours
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
 MEANING = "std error: the data's uncertainty; digits: those that arithmetic leaves certain"
@@ -134,10 +136,12 @@ def metrics(result: Result) -> dict[str, float]:
 
 
 def figures(result: Result) -> Iterator[tuple[str, Any]]:
-    """The fit with its bands, the residuals, their quantiles, the choice of the degree; by name."""
+    """The fit with its bands or contours, residuals, quantiles, choice of the degree; by name."""
     from polyreg.reports import figures as draw
 
     yield "fit", fit_figure(result)
+    if len(result.variables) == 2 and (result.low < result.high).all():
+        yield "contour", contour_figure(result)
     x, y, weights = points(result)
     if result.residual_sd > 0:  # nan where there are as many terms as rows
         names = result.variables
@@ -215,6 +219,38 @@ def fit_figure(result: Result) -> Any:
         error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
         band=kind, **about,
     )  # fmt: skip
+
+
+def contour_figure(result: Result) -> Any:
+    """The polynomial in two variables over the data's range; of degree 2 its stationary point."""
+    from polyreg.reports.study.contour import Stationary, contour
+
+    grid = tuple(np.linspace(result.low, result.high, GRID).T)
+    mesh = np.meshgrid(*grid)
+    at = np.column_stack([part.ravel() for part in mesh])
+    stationary = None
+    if not refusal(result):
+        found = result.stationary_point()
+        name = f"stationary point ({found.kind})"
+        if not found.inside:
+            is_nowhere = np.isnan(found.x).any()
+            name = "no stationary point: a ridge" if is_nowhere else f"{name} not in this range"
+        stationary = Stationary(
+            found.x,
+            name,
+            found.region.statistic(at).reshape(mesh[0].shape),
+            found.region.limit,
+            f"its {100 * result.level:g} % region",
+        )
+    return contour(
+        grid,
+        result.predict(at).reshape(mesh[0].shape),
+        points(result)[0],
+        names=tuple(with_units(result, name) for name in (*result.variables, result.target)),
+        title=title(result),
+        label=label(result),
+        stationary=stationary,
+    )
 
 
 def uncertainty_of_x(result: Result) -> np.ndarray | None:
