@@ -246,7 +246,7 @@ def contour_figure(result: Result) -> Any:
         grid,
         result.predict(at).reshape(mesh[0].shape),
         points(result)[0],
-        names=tuple(with_units(result, name) for name in (*result.variables, result.target)),
+        names=[with_units(result, name) for name in (*result.variables, result.target)],
         title=title(result),
         label=label(result),
         stationary=stationary,

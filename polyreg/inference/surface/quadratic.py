@@ -106,5 +106,5 @@ def _places(exponents: Sequence[Exponents]) -> tuple[np.ndarray, tuple[tuple[int
         if len(variables) == 1:
             singles.append((variables[0], at))
         if len(variables) == 2:
-            pairs.append((*variables, at))
+            pairs.append((variables[0], variables[1], at))
     return np.array([at for _, at in sorted(singles)]), tuple(pairs)

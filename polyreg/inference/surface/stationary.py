@@ -105,21 +105,20 @@ class StationaryPoint:
         """The line, a table of the point, a table of the canonical analysis, and the region."""
         columns = zip(self.variables, self.x, self.std_errors, self.coded, strict=True)
         point = [
-            [name, precise(x, error), brief(error), number(t, digits=4), number(c), number(h)]
+            [name, precise(x, error), _error(error), number(t, digits=4), number(c), number(h)]
             for (name, x, error, t), (c, h) in zip(columns, self.coding.values(), strict=True)
         ]
         axes = [
-            [number(value), brief(error), *(f"{part:.3f}" for part in vector)]
+            [number(value), _error(error), *(f"{part:.3f}" for part in vector)]
             for value, error, vector in zip(
                 self.eigenvalues, self.eigenvalue_errors, self.eigenvectors.T, strict=True
             )
         ]
-        said = [
-            self.line,
-            "",
-            aligned(["variable", "x", "std error", "coded", "centre", "half width"], point),
-            f"{self.target} there: {number(self.value)}",
-            "",
+        said = [self.line, ""]
+        if not math.isnan(self.value):
+            head = ["variable", "x", "std error", "coded", "centre", "half width"]
+            said += [aligned(head, point), f"{self.target} there: {number(self.value)}", ""]
+        said += [
             aligned(["eigenvalue", "std error", *self.variables], axes),
         ]
         if not math.isnan(self.region.limit):
@@ -240,6 +239,11 @@ def _windows(
             )
         found[name] = (centre, half)
     return found
+
+
+def _error(value: float) -> str:
+    """- for nan, which is: not known."""
+    return "-" if math.isnan(value) else brief(value)
 
 
 def _first(parts: list[str]) -> str:

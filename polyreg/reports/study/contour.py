@@ -1,11 +1,12 @@
 """Contours of a polynomial in two variables, from plain arrays."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from polyreg.reports.figures import INK, LEARNED, PLAIN, POINTS, TRUTH, Figure, frame, heading
 from polyreg.text import short
@@ -34,12 +35,15 @@ def contour(
     values: np.ndarray,
     data: np.ndarray,
     *,
-    names: tuple[str, str, str],
+    names: Sequence[str],
     title: str,
     label: str = "data",
     stationary: Stationary | None = None,
 ) -> Figure:
-    """Filled contours of values (n, m) over a grid of (m,) and (n,), with the rows (N, 2)."""
+    """Filled contours of values (n, m) over a grid of (m,) and (n,), with the rows (N, 2).
+
+    names: of both variables and of the values, as axes and bar are labelled
+    """
     figure = Figure(figsize=(7.2, 5.4), dpi=110)
     axes = figure.add_axes((0.125, 0.105, 0.69, 0.72))
     bar = figure.add_axes((0.84, 0.105, 0.025, 0.72))
@@ -55,10 +59,11 @@ def contour(
     levels = _levels(values)
     top = levels[0] + (levels[-1] - levels[0]) / DARKEST
     filled = axes.contourf(*grid, values, levels, cmap=PALE, vmin=levels[0], vmax=top)
-    colours = figure.colorbar(filled, cax=bar)
-    colours.formatter.set_powerlimits((-4, 5))
-    colours.set_label(short(names[2]), **PLAIN)
-    axes.plot(*data.T, **POINTS | {"ms": 4.5, "alpha": 0.7}, label=label, clip_on=False)
+    numbers = ScalarFormatter()
+    numbers.set_powerlimits((-4, 5))
+    figure.colorbar(filled, cax=bar, format=numbers).set_label(short(names[2]), **PLAIN)
+    dots: dict[str, Any] = {**POINTS, "ms": 4.5, "alpha": 0.7, "clip_on": False}
+    axes.plot(*data.T, **dots, label=label)
     if stationary is not None:
         _draw(axes, grid, stationary)
     edge = CONSTANT * np.ptp(levels)
@@ -83,7 +88,7 @@ def _levels(values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if high - low <= CONSTANT * max(abs(low), abs(high)):
         low, high = low - (abs(low) or 1), high + (abs(high) or 1)
-    return MaxNLocator(LEVELS).tick_values(low, high)
+    return np.asarray(MaxNLocator(LEVELS).tick_values(low, high))
 
 
 def _label_places(
