@@ -225,25 +225,26 @@ def contour_figure(result: Result) -> Any:
     """The polynomial in two variables over the data's range; of degree 2 its stationary point."""
     from polyreg.reports.study.contour import Stationary, contour
 
-    grid = tuple(np.linspace(result.low, result.high, GRID).T)
-    mesh = np.meshgrid(*grid)
+    found = None if refusal(result) else result.stationary_point()
+    axes = [np.linspace(*ends, GRID) for ends in result.domain.values()]
+    if found and np.isfinite(found.std_errors).all():  # its region can be smaller than a step
+        reach = 2 * np.sqrt(2 * found.region.limit) * found.std_errors
+        finer = np.linspace(found.x - reach, found.x + reach, GRID // 2).T
+        pairs = zip(axes, finer, strict=True)
+        axes = [np.union1d(c, f[(f > c[0]) & (f < c[-1])]) for c, f in pairs]
+    mesh = np.meshgrid(*axes)
     at = np.column_stack([part.ravel() for part in mesh])
     stationary = None
-    if not refusal(result):
-        found = result.stationary_point()
+    if found:
         name = f"stationary point ({found.kind})"
         if not found.inside:
             is_nowhere = np.isnan(found.x).any()
             name = "no stationary point: a ridge" if is_nowhere else f"{name} not in this range"
-        stationary = Stationary(
-            found.x,
-            name,
-            found.region.statistic(at).reshape(mesh[0].shape),
-            found.region.limit,
-            f"its {100 * result.level:g} % region",
-        )
+        statistic = found.region.statistic(at).reshape(mesh[0].shape)
+        region = f"its {100 * result.level:g} % region"
+        stationary = Stationary(found.x, name, statistic, found.region.limit, region)
     return contour(
-        grid,
+        (axes[0], axes[1]),
         result.predict(at).reshape(mesh[0].shape),
         points(result)[0],
         names=[with_units(result, name) for name in (*result.variables, result.target)],
