@@ -266,7 +266,7 @@ class Estimates:
         >>> fit = polyreg.fit([0, 1, 2, 3, 4], [0.1, 2.9, 4.1, 2.9, 0.1], degree=2)
         >>> found = fit.stationary_point()
         >>> found.kind, found.x.round(9).tolist(), round(found.value, 6)
-        ('maximum', [2.0], 4.071429)
+        ('maximum', [2.0], 3.962857)
         """
         return stationary_point(self, level, coding)
 

@@ -30,7 +30,9 @@ def test_a_fit_of_degree_2_says_its_stationary_point_and_draws_contours(table):
     run = only_run()
     loaded = polyreg.load(f"runs:/{run.info.run_id}/model")
     assert loaded.stationary_point().line == line
-    assert line.startswith("stationary point: time = 8") and ", a maximum (eigenvalues -" in line
+    assert (
+        line.startswith("stationary point: time = 8") and " degC, a maximum (eigenvalues -" in line
+    )
     np.testing.assert_allclose(loaded.stationary_point().x, [86, 176], atol=0.6)
     assert loaded.stationary_point().contains([86, 176]).all()
     picture = artifact(run, "plots/contour.png").read_bytes()

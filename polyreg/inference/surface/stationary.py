@@ -46,9 +46,10 @@ class Region:
     def statistic(self, x: Any) -> np.ndarray:
         """d(x).V(x)^-1 d(x) / D  ->  (N,), x as `predict` takes it; nan without errors."""
         t = self.quadratic.coded(rows_of(x, self.variables, self.units))
-        gradient = self.quadratic.gradient(t)
-        solved = np.linalg.solve(self.quadratic.covariance(t), gradient[..., None])[..., 0]
-        with np.errstate(divide="ignore", invalid="ignore"):  # of an exact fit
+        # Far outside the domain, and of an exact fit.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            gradient = self.quadratic.gradient(t)
+            solved = np.linalg.solve(self.quadratic.covariance(t), gradient[..., None])[..., 0]
             return (gradient * solved).sum(1) / (t.shape[1] * self.quadratic.scale**2)
 
     def contains(self, x: Any) -> np.ndarray:
@@ -96,7 +97,9 @@ class StationaryPoint:
         if np.isnan(self.x).any():
             return f"no stationary point, but a ridge: an eigenvalue is 0 ({told})"
         rows = zip(self.variables, self.x, self.std_errors, strict=True)
-        where = _first([f"{name} = {plus_minus(x, error)}" for name, x, error in rows])
+        parts = [(name, plus_minus(x, error)) for name, x, error in rows]
+        units = self.region.units
+        where = _first([f"{name} = {said} {units.get(name, '')}".rstrip() for name, said in parts])
         outside = "" if self.inside else ", outside the range of the data"
         why = ": an eigenvalue cannot be told from 0" if self.kind == RIDGE else ""
         return f"stationary point: {where}, a {self.kind}{outside}{why} ({told})"

@@ -1,5 +1,6 @@
 """Stationary points: against R's rsm, rational arithmetic, a second fit, and simulation."""
 
+import doctest
 import math
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from scipy.stats import chi2, f
 
 import polyreg
 from polyreg.errors import PolyregError
+from polyreg.inference import estimates
 from tests.support.oracle import exact, total_degree
 
 CODING = {"Time": (85, 5), "Temp": (175, 5)}
@@ -133,6 +135,7 @@ def test_errors_and_region_are_those_of_the_covariance_in_powers_of_x(known):
         assert statistic == pytest.approx(by_hand, rel=1e-9)
     limit = chi2.ppf(0.9, 2) / 2 if known else f.ppf(0.9, 2, 54)
     assert found.region.limit == pytest.approx(limit)
+    assert not found.contains([[1e300, 1], [math.inf, 0], [math.nan, 0]]).any()
     held = found.contains(points)
     assert np.array_equal(held, found.region.statistic(points) <= limit)
     assert 0 < held.sum() < 50 and found.contains(found.x).all()
@@ -161,6 +164,11 @@ def test_the_region_holds_the_truth_as_often_as_it_says():
         near += found.contains([0.2, 0.9])[0]
     assert abs(held / tables - level) < 4 * math.sqrt(level * (1 - level) / tables)
     assert near < held / 2
+
+
+def test_the_docstrings_example_prints_what_it_says():
+    found = doctest.testmod(estimates)
+    assert found.attempted > 3 and found.failed == 0
 
 
 @pytest.mark.parametrize(
