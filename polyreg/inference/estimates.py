@@ -7,6 +7,7 @@ normal quantiles, and rss is chi2 = sum ((y - p(x)) / u)^2 (ISO/TS 28037).
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from scipy.special import chdtrc, fdtri, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from polyreg.errors import PolyregError
+from polyreg.inference.surface import StationaryPoint, stationary_point
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES
 from polyreg.polynomials.solution import Solution, information
@@ -238,6 +240,35 @@ class Estimates:
         half = rows @ (vectors * np.sqrt(np.maximum(values, 0)))
         half *= np.array([float(c) for c in largest])[:, None] * self.error_scale
         return (half @ half.T)[self._shown, self._shown]
+
+    def stationary_point(
+        self,
+        level: float | None = None,
+        coding: Mapping[str, tuple[float, float]] | None = None,
+    ) -> StationaryPoint:
+        """Where the gradient is 0, of a fit of degree 2: x_s = -B^-1 b / 2 of a + b.x + x.B x
+
+        -> .x .std_errors .coded .eigenvalues .eigenvalue_errors (D,), .eigenvectors (D, D), .value,
+        .kind (maximum, minimum, saddle, or ridge: an eigenvalue cannot be told from 0), .inside
+        (the domain), .region and .contains(x), the confidence region of Box and Hunter (1954),
+        which can be unbounded; str() has it all as tables.
+
+        level: of the region, and of the interval of an eigenvalue that must leave 0 out (Student's
+            t), by default the fit's
+        coding: {name: (centre, half width)} of the coded units t = (x - centre) / half width, in
+            which eigenvalues and eigenvectors are; where none is given, those of the data's range
+
+        Errors are those of the delta method (polyreg.inference.surface.stationary), nan where those
+        of the fit are not known. Raises PolyregError of a training, of another degree, where terms
+        depend on each other, and where level or coding is none.
+
+        >>> import polyreg
+        >>> fit = polyreg.fit([0, 1, 2, 3, 4], [0.1, 2.9, 4.1, 2.9, 0.1], degree=2)
+        >>> found = fit.stationary_point()
+        >>> found.kind, found.x.round(9).tolist(), round(found.value, 6)
+        ('maximum', [2.0], 3.962857)
+        """
+        return stationary_point(self, level, coding)
 
     @property
     def digits(self) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from polyreg.inference.calibration import described
+from polyreg.inference.surface import refusal
 
 WIDTH = 100  # columns of text, at most
 LEAST_WIDTH = 78  # as statsmodels' summary
@@ -143,8 +144,10 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
 
 
 def shape(result: Any) -> list[str]:
-    """Whether a polynomial in one variable is monotone, or where it turns."""
-    if len(result.variables) > 1 or result.design.degree < 1:
+    """Whether it is monotone, or where it turns; of several variables the stationary point."""
+    if len(result.variables) > 1:
+        return [] if refusal(result) else [result.stationary_point().line]
+    if result.design.degree < 1:
         return []
     return [described(result)]
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from polyreg.fields import MAX_TAG
+from polyreg.inference.surface import refusal
 from polyreg.least_squares import Problem
 from polyreg.least_squares.notes import doubtful_chi2
 from polyreg.polynomials.module import FittedModel
@@ -24,6 +25,7 @@ from polyreg.tables.missing import counts
 from polyreg.text import aligned, plural
 from polyreg.tracking import Clock, Run
 
+GRID = 121  # points along each axis of the contours
 POINTS = 2000  # of the sample in the plots
 SHOWN = 400  # of it in sample.json
 MEANING = "std error: the data's uncertainty; digits: those that arithmetic leaves certain"
@@ -134,10 +136,12 @@ def metrics(result: Result) -> dict[str, float]:
 
 
 def figures(result: Result) -> Iterator[tuple[str, Any]]:
-    """The fit with its bands, the residuals, their quantiles, the choice of the degree; by name."""
+    """The fit with its bands or contours, residuals, quantiles, choice of the degree; by name."""
     from polyreg.reports import figures as draw
 
     yield "fit", fit_figure(result)
+    if len(result.variables) == 2 and (result.low < result.high).all():
+        yield "contour", contour_figure(result)
     x, y, weights = points(result)
     if result.residual_sd > 0:  # nan where there are as many terms as rows
         names = result.variables
@@ -215,6 +219,39 @@ def fit_figure(result: Result) -> Any:
         error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
         band=kind, **about,
     )  # fmt: skip
+
+
+def contour_figure(result: Result) -> Any:
+    """The polynomial in two variables over the data's range; of degree 2 its stationary point."""
+    from polyreg.reports.study.contour import Stationary, contour
+
+    found = None if refusal(result) else result.stationary_point()
+    axes = [np.linspace(*ends, GRID) for ends in result.domain.values()]
+    if found and np.isfinite(found.std_errors).all():  # its region can be smaller than a step
+        reach = 2 * np.sqrt(2 * found.region.limit) * found.std_errors
+        finer = np.linspace(found.x - reach, found.x + reach, GRID // 2).T
+        pairs = zip(axes, finer, strict=True)
+        axes = [np.union1d(c, f[(f > c[0]) & (f < c[-1])]) for c, f in pairs]
+    mesh = np.meshgrid(*axes)
+    at = np.column_stack([part.ravel() for part in mesh])
+    stationary = None
+    if found:
+        name = f"stationary point ({found.kind})"
+        if not found.inside:
+            is_nowhere = np.isnan(found.x).any()
+            name = "no stationary point: a ridge" if is_nowhere else f"{name} not in this range"
+        statistic = found.region.statistic(at).reshape(mesh[0].shape)
+        region = f"its {100 * result.level:g} % region"
+        stationary = Stationary(found.x, name, statistic, found.region.limit, region)
+    return contour(
+        (axes[0], axes[1]),
+        result.predict(at).reshape(mesh[0].shape),
+        points(result)[0],
+        names=[with_units(result, name) for name in (*result.variables, result.target)],
+        title=title(result),
+        label=label(result),
+        stationary=stationary,
+    )
 
 
 def uncertainty_of_x(result: Result) -> np.ndarray | None:
