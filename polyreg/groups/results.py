@@ -70,6 +70,15 @@ class Results(Mapping):
     A key is the value of the column `by`, or a tuple of the values of several; values are Results,
     made when they are asked for. A group that could not be fitted is no key: `failed` has it, with
     its reason.
+
+    >>> import pandas as pd, polyreg
+    >>> rows = pd.DataFrame({"sensor": list("aaabbbc"), "x": [0, 1, 2, 0, 1, 2, 0]})
+    >>> rows["y"] = [1, 3, 5, 0, 2, 4.0, 7]
+    >>> found = polyreg.fit(rows, target="y", features="x", by="sensor", degree=1)
+    >>> found
+    <Results: 2 groups by sensor, 1 without a polynomial>
+    >>> found["a"].coefficients.round(9).tolist(), found.failed
+    ([1.0, 2.0], {'c': '1 row for 2 terms'})
     """
 
     def __init__(
