@@ -10,6 +10,7 @@ from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, Refused
 from polyreg.groups import solving
+from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
 from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
 from polyreg.polynomials.predictor import weight_of
@@ -62,9 +63,9 @@ def fit_groups(
         )
     [variable] = table.names
     dropped = reading.missing if config.missing == "drop" else 0
-    return Results(
-        config, keys, variable, solved, failed, table.units, reading.rows, dropped, notes
-    )
+    common = pooled(factors, solved.degrees, variable, bool(config.sigma))
+    counts = reading.rows, dropped
+    return Results(config, keys, variable, solved, failed, table.units, counts, notes, common)
 
 
 def require_possible(table: Rows, config: FitConfig) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from scipy.special import ndtri, stdtrit
 from polyreg.config import FitConfig
 from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
+from polyreg.groups.pooled import Pooled
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
 from polyreg.options import from_params
@@ -89,14 +90,15 @@ class Results(Mapping):
         solved: Solved,
         failed: Mapping[int, str],
         units: Mapping[str, str],
-        rows: int = 0,
-        rows_missing: int = 0,
+        counts: tuple[int, int] = (0, 0),
         notes: Sequence[str] = (),
+        common: Pooled | None = None,
     ):
+        """counts: rows that were read, and those of them that were dropped."""
         self.config, self.variable, self.target = config, variable, config.target
         self.by, self.solved, self.units = config.by, solved, dict(units)
         self.all_keys, self._failed = list(keys), dict(failed)
-        self.rows, self.rows_missing, self.notes = rows, rows_missing, tuple(notes)
+        (self.rows, self.rows_missing), self.notes, self.pooled = counts, tuple(notes), common
 
     def plain(self, key: tuple[Any, ...]) -> Any:
         """The key as users write it: of one column its value alone."""
@@ -229,8 +231,8 @@ class Results(Mapping):
             "params": {f.name: without_secrets(text(v)) for f, v in _options(self.config)},
             "failed": [[g, why] for g, why in sorted(self._failed.items())],
             "units": self.units,
-            "rows": self.rows,
-            "rows_missing": self.rows_missing,
+            "counts": [self.rows, self.rows_missing],
+            "pooled": None if self.pooled is None else asdict(self.pooled),
             "notes": list(self.notes),
         }
         arrays = {
@@ -254,9 +256,9 @@ class Results(Mapping):
             Solved(without=words["without"], **own),
             dict(words["failed"]),
             words["units"],
-            words["rows"],
-            words["rows_missing"],
+            tuple(words["counts"]),
             words["notes"],
+            None if words["pooled"] is None else Pooled(**words["pooled"]),
         )
 
     def predict(
@@ -303,6 +305,37 @@ class Results(Mapping):
             "note": [self._failed.get(g, "") for g in range(len(self.all_keys))],
         }
         return pd.DataFrame(columns)
+
+    @property
+    def tests(self) -> pd.DataFrame | None:
+        """Do groups need their own curves?
+
+        One curve, and one shape with own offsets, or own offsets and slopes, each against own
+        curves, by F, or chi2 / df1 where uncertainties are known.
+
+        Columns model, parameters, rss, F, df1, df2, p; of the groups that have the commonest
+        degree. None where there are not two, or nothing is left to judge by.
+        """
+        return None if self.pooled is None else self.pooled.frame("tests")
+
+    @property
+    def variation(self) -> pd.DataFrame | None:
+        """How each coefficient of powers of x - centre differs between groups beyond its error.
+
+        Columns term, mean, std_error, sd_between (DerSimonian and Laird 1986), Q, df, p of equal
+        coefficients.
+        """
+        return None if self.pooled is None else self.pooled.frame("variation")
+
+    @property
+    def differing(self) -> pd.DataFrame | None:
+        """The groups that differ most from one curve for all: key, F, p_bonferroni."""
+        if self.pooled is None:
+            return None
+        found = self.pooled.frame("differing")
+        keys = [self.plain(self.all_keys[g]) for g in found.pop("group")]
+        found.insert(0, "key", keys)
+        return found
 
     def named(self, g: int) -> str:
         """A group as reports call it."""

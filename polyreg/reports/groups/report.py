@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from polyreg.groups import Results
+from polyreg.inference.degrees import SIGNIFICANT
 from polyreg.polynomials.terms import keys
 from polyreg.reports.groups import figures as draw
-from polyreg.text import aligned, number, plural
+from polyreg.text import aligned, as_p, number, plural
 from polyreg.tracking import Clock, Run, scratch
 
 SHOWN = 1000  # groups up to which MLflow shows the table
@@ -34,6 +35,10 @@ def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> N
         run.files(scratch(lambda there: pa.parquet.write_table(table, there / "groups.parquet")))
     if len(frame) <= SHOWN:
         run.table({name: _cells(frame[name]) for name in frame}, "groups")
+    if results.pooled:
+        for name in ("tests", "variation"):
+            table = results.pooled.frame(name)
+            run.table({column: _cells(table[column]) for column in table}, f"groups_{name}")
     run.log(metrics(results, frame) | clock.metrics())
 
 
@@ -50,6 +55,10 @@ def metrics(results: Results, frame: pd.DataFrame) -> dict[str, float]:
         "rows": float(results.solved.count[results.solved.degrees >= 0].sum()),
         "rows_missing": float(results.rows_missing),
     }
+    if results.pooled:
+        tests = results.pooled.frame("tests")
+        for model, p in zip(tests["model"], tests["p"], strict=True):
+            found[f"p/{model.replace(' ', '_')}"] = p
     columns = {name: frame[name] for name in ("residual_sd", "r2", "digits")}
     names = [name for name in frame if name.startswith("coef/")]
     terms = keys([name.removeprefix("coef/") for name in names])
@@ -84,6 +93,7 @@ def report(results: Results) -> tuple[list[str], list[str]]:
     told = [f"{results.named(g)} {number(sd)}" for g, sd in worst["residual_sd"].items()]
     if worst["residual_sd"].notna().any():
         lines.append(f"largest residual SD: {', '.join(told)}")
+    lines += shared(results)
     warnings = [f"note: {note}" for note in results.notes]
     if results.failed:
         some = [f"{_name(key)} ({why})" for key, why in list(results.failed.items())[:NAMED]]
@@ -95,6 +105,38 @@ def report(results: Results) -> tuple[list[str], list[str]]:
     if results.rows_missing:
         warnings.append(f"note: {plural(results.rows_missing, 'row')} with a missing value dropped")
     return lines, warnings
+
+
+def shared(results: Results) -> list[str]:
+    """Do groups need their own curves, in words."""
+    common = results.pooled
+    if common is None:
+        return []
+    lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
+    header, rows = ["", "parameters", "F", "p"], []
+    for row in common.frame("tests").itertuples():
+        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", as_p(row.p)[4:]])
+    lines += aligned(header, rows).splitlines()
+    holds = [model for model, p in zip(common.tests["model"], common.tests["p"], strict=True)
+             if p >= SIGNIFICANT]  # fmt: skip
+    said = "each its own" if not holds else f"{holds[0]} will do"
+    lines.append(f"{said}: tested against own curves at 5 %")
+    header = ["term", "mean", "std error", "SD between groups", "p of none"]
+    rows = [
+        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), f"{row.p:.2g}"]
+        for row in common.frame("variation").itertuples()
+    ]
+    lines += ["", *aligned(header, rows).splitlines()]
+    far = [
+        (g, p)
+        for g, p in zip(common.differing["group"], common.differing["p_bonferroni"], strict=True)
+        if p < SIGNIFICANT
+    ]
+    if far:
+        some = [f"{results.named(g)} ({as_p(p)})" for g, p in far[:NAMED]]
+        more = ", and more" if len(far) > NAMED else ""
+        lines.append(f"farthest from one curve, by Bonferroni: {', '.join(some)}{more}")
+    return lines
 
 
 def _quantiles(column: pd.Series) -> list[str]:

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from statsmodels.formula.api import wls
+from statsmodels.stats.meta_analysis import combine_effects
 
 import polyreg
 from polyreg.errors import BadTable, PolyregError, Refused
@@ -263,3 +265,65 @@ def test_options_of_groups_need_groups_and_a_frame():
     tiny = pd.DataFrame({"s": [1, 2], "x": [1.0, 2], "y": [1.0, 2]})
     with pytest.raises(Refused, match="none of the 2 groups can be fitted; the first: 1 row for 2"):
         polyreg.fit(tiny, target="y", by="s", features="x", degree=1)
+
+
+@pytest.mark.parametrize("offset", [0.0, 2000.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pooled_fits_are_tested_as_statsmodels_does(offset, weighted):
+    rng = np.random.default_rng(1)
+    frame = table(offset, groups=6, rows=150)
+    frame["t"] = frame.x - frame.x.mean()
+    frame["y"] += 0.3 * frame.t * (frame.sensor == "s2") + rng.normal(size=150)
+    how = {"weights": "w"} if weighted else {}
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=2, **how)
+    formulas = ["t + I(t**2)", "C(sensor) + t + I(t**2)", "C(sensor) * t + I(t**2)"]
+    given = {"weights": frame.w if weighted else np.ones(150)}
+    own = wls("y ~ C(sensor) * (t + I(t**2))", frame, **given).fit()
+    for row, formula in zip(found.tests.itertuples(), formulas, strict=True):
+        known = wls(f"y ~ {formula}", frame, **given).fit()
+        F, p, df = own.compare_f_test(known)
+        assert (row.F, row.p) == (pytest.approx(F, rel=1e-8), pytest.approx(p, rel=1e-6))
+        assert (row.df1, row.df2) == (df, own.df_resid)
+        assert row.rss == pytest.approx(known.ssr, rel=1e-8)
+    variation = found.variation
+    centre = (frame.x.min() + frame.x.max()) / 2
+    for k, term in enumerate(variation.itertuples()):
+        values, errors = [], []
+        for key in found:
+            moved = found[key].to_numpy()
+            derivatives = [moved.deriv(k) if k else moved][0](centre)
+            values.append(derivatives / math.factorial(k))
+            errors.append(derived_error(found[key], centre, k, math.sqrt(own.scale)))
+        with np.errstate(invalid="ignore"):  # of another of its variances
+            known = combine_effects(np.array(values), np.array(errors) ** 2, method_re="dl")
+        assert pytest.approx(known.q, rel=1e-6) == term.Q
+        assert term.sd_between**2 == pytest.approx(max(0, known.tau2), rel=1e-5, abs=1e-9)
+        assert term.mean == pytest.approx(known.mean_effect_re, rel=1e-6, abs=1e-7)
+    assert found.differing.key[0] in {"s0", "s5"} and found.differing.p_bonferroni[0] < 1e-6
+
+
+def derived_error(result, x, k, scale):
+    """Of the k-th derivative over k! at x, from the basis; residual SD common to all groups."""
+    moved = result.design.recurrences[0].powers(x, 1.0)
+    row = np.array([float(p[k]) if k < len(p) else 0.0 for p in moved])
+    return scale * math.sqrt(row @ result.solution.inverse @ row)
+
+
+def test_groups_of_one_curve_are_told_so_as_often_as_the_level_says():
+    rng = np.random.default_rng(0)
+    p = []
+    for _ in range(200):
+        s, x = np.repeat(np.arange(5), 8), rng.uniform(0, 3, 40)
+        frame = pd.DataFrame({"s": s, "x": x, "y": 1 + x + rng.normal(size=40)})
+        found = polyreg.fit(frame, target="y", features="x", by="s", degree=1)
+        p.append(found.tests.p.tolist())
+    below = (np.array(p) < 0.05).mean(axis=0)
+    assert below.shape == (2,) and (np.abs(below - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 200)).all()
+
+
+def test_nothing_is_pooled_where_nothing_is_left_to_judge_by():
+    frame = pd.DataFrame({"s": [1, 1, 2, 2], "x": [1.0, 2, 1, 2], "y": [1.0, 2, 3, 5]})
+    found = polyreg.fit(frame, target="y", features="x", by="s", degree=1)
+    assert found.tests is None and found.variation is None and found.differing is None
+    alone = polyreg.fit(table(groups=1), target="y", features="x", by="sensor", degree=1)
+    assert alone.tests is None

@@ -1,0 +1,190 @@
+"""Do groups need their own curves? Pooled fits by the groups' factors, without the rows.
+
+In one basis for all, T_k over the range of all groups, the first row of a group's factor can be met
+by its own constant, whatever the rest is, the second by its own slope: least squares of the others
+fit the common shape with own offsets, or own offsets and slopes (Frisch and Waugh 1933).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import chdtrc, fdtrc
+
+from polyreg.groups.sums import Factors
+
+MODELS = ("one curve", "own offsets", "own offsets and slopes")
+MOST = 50  # groups that differ most, which are kept
+LEAST_GROUPS = 2
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Tests of G groups, all of one degree, against their own curves; tables as lists by column.
+
+    tests: a row a model: model, parameters, rss, F (chi2 / df1 where uncertainties are known), df1,
+        df2, p
+    variation: a row a term, of (x - centre)^k: term, mean, std_error, sd_between, Q, df, p
+    differing: the groups that differ most from the one curve: group (its row), F, p_bonferroni
+    """
+
+    degree: int
+    groups: int
+    centre: float
+    tests: dict[str, list[Any]]
+    variation: dict[str, list[Any]]
+    differing: dict[str, list[Any]]
+
+    @property
+    def p(self) -> float:
+        """Of the hypothesis that all groups have one curve."""
+        return self.tests["p"][0]
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """One of the three tables."""
+        return pd.DataFrame(getattr(self, name))
+
+
+def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool) -> Pooled | None:
+    """None where fewer than two groups have the commonest degree, or no residuals judge them."""
+    fitted = degrees[degrees >= 0]
+    degree = int(np.bincount(fitted).argmax())
+    own = np.flatnonzero(degrees == degree)
+    size = degree + (0 if factors.without else 1)
+    if len(own) < LEAST_GROUPS or not size:
+        return None
+    R, rss, base, (centre, radius) = in_one_basis(factors, own, size)
+    free = int(factors.count[own].sum()) - size * len(own)
+    if free <= 0 and not is_known:
+        return None
+    noise = 1.0 if is_known else float(rss.sum()) / free
+    if not noise > 0:
+        return None
+    return Pooled(
+        degree=degree,
+        groups=len(own),
+        centre=centre,
+        tests=_tests(R, float(rss.sum()), free, noise, factors.without, is_known),
+        variation=_variation(R, noise, base, radius, factors.without, variable, centre),
+        differing=_differing(R, own, free, noise, is_known),
+    )
+
+
+def in_one_basis(
+    factors: Factors, own: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, float, tuple[float, float]]:
+    """Factors (G, K, K + 1) and rss (G,) of these groups in one basis.
+
+    Besides: what all count y from, and the basis's centre and radius.
+    """
+    low, high, R = factors.low[own], factors.high[own], factors.factors[own]
+    rss = (R[:, size:, -1] ** 2).sum(axis=1)
+    R = np.concatenate([R[:, :size, :size], R[:, :size, -1:]], axis=2)
+    centre, radius = low.min() / 2 + high.max() / 2, high.max() / 2 - low.min() / 2 or 1.0
+    a = (high / 2 - low / 2) / radius
+    b = (low / 2 + high / 2 - centre) / radius
+    change = np.zeros((len(own), size, size))
+    change[:, 0, 0] = 1.0
+    for k in range(size - 1):  # T_{k+1} = 2 z T_k - T_{k-1}, z = a t + b, as in triangles.fold
+        here = change[:, :, k]
+        above = b[:, None] * here
+        above[:, 1:] += a[:, None] * here[:, :-1] * np.where(np.arange(size - 1) == 0, 1.0, 0.5)
+        above[:, :-1] += a[:, None] * here[:, 1:] * 0.5
+        change[:, :, k + 1] = above if not k else 2 * above - change[:, :, k - 1]
+    base = 0.0
+    if not factors.without:
+        base = float(np.median(factors.base[own]))
+        R[:, :, -1] += (factors.base[own] - base)[:, None] * R[:, :, 0]
+    R[:, :, :-1] = R[:, :, :-1] @ change
+    return R, rss, base, (float(centre), float(radius))
+
+
+def left(rows: np.ndarray) -> float:
+    """Sum of squares that least squares leaves of stacked factors (G, m, k + 1), the last of y."""
+    stacked = rows.reshape(-1, rows.shape[2])
+    if rows.shape[2] == 1:
+        return float((stacked**2).sum())
+    triangle: Any = np.linalg.qr(stacked, mode="r")
+    return float(triangle[-1, -1] ** 2) if len(triangle) == rows.shape[2] else 0.0
+
+
+def _tests(
+    R: np.ndarray, rss: float, free: int, noise: float, without: bool, is_known: bool
+) -> dict[str, list[Any]]:
+    groups, size, _ = R.shape
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("model", "parameters", "rss", "F", "df1", "df2", "p")
+    }
+    for k, model in enumerate(MODELS):
+        if k and (without or k >= size):
+            break
+        parameters = k * groups + size - k
+        more = left(R[:, k:, k:])
+        between = groups * size - parameters
+        F = max(more / noise, 0.0) / between
+        p = chdtrc(between, F * between) if is_known else fdtrc(between, free, F)
+        row = (model, parameters, more + rss, F, between, math.inf if is_known else free, float(p))
+        for name, value in zip(found, row, strict=True):
+            found[name].append(value)
+    return found
+
+
+def _variation(
+    R: np.ndarray,
+    noise: float,
+    base: float,
+    radius: float,
+    without: bool,
+    variable: str,
+    centre: float,
+) -> dict[str, list[Any]]:
+    """Between groups, beyond their errors: the moment estimate of DerSimonian and Laird (1986)."""
+    groups, size, _ = R.shape
+    inverse = np.linalg.inv(R[:, :, :size])
+    weights = (inverse @ R[:, :, size:])[:, :, 0]
+    # From T_k to powers of x - centre; of x T_k to x (x - centre)^k.
+    change = np.zeros((size, size))
+    for k in range(size):
+        powers = np.polynomial.chebyshev.cheb2poly(np.eye(k + 1)[k])
+        change[: len(powers), k] = powers
+    change /= radius ** np.arange(size)[:, None]
+    values = weights @ change.T
+    values[:, 0] += base
+    variances = noise * ((change @ inverse) ** 2).sum(axis=2)
+    moved = f"({variable} - {centre:.10g})" if centre else variable
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("term", "mean", "std_error", "sd_between", "Q", "df", "p")
+    }
+    for k in range(size):
+        w = 1 / variances[:, k]
+        mean = (w * values[:, k]).sum() / w.sum()
+        Q = float((w * (values[:, k] - mean) ** 2).sum())
+        between = max(0.0, (Q - (groups - 1)) / (w.sum() - (w**2).sum() / w.sum()))
+        w = 1 / (variances[:, k] + between)
+        mean, error = (w * values[:, k]).sum() / w.sum(), 1 / math.sqrt(w.sum())
+        power = "1" if not k else moved if k == 1 else f"{moved}^{k}"
+        term = power if not without else variable if not k else f"{variable}*{power}"
+        row = (term, mean, error, math.sqrt(between), Q, groups - 1, float(chdtrc(groups - 1, Q)))
+        for name, value in zip(found, row, strict=True):
+            found[name].append(value if isinstance(value, str | int) else float(value))
+    return found
+
+
+def _differing(
+    R: np.ndarray, own: np.ndarray, free: int, noise: float, is_known: bool
+) -> dict[str, list[Any]]:
+    """Each group's own curve against the one curve of all, on its own rows."""
+    groups, size, _ = R.shape
+    triangle: Any = np.linalg.qr(R.reshape(-1, size + 1), mode="r")
+    common = np.linalg.solve(triangle[:size, :size], triangle[:size, size])
+    away = ((R[:, :, :size] @ common - R[:, :, size]) ** 2).sum(axis=1)
+    F = away / (size * noise)
+    p = chdtrc(size, F * size) if is_known else fdtrc(size, free, F)
+    order = np.argsort(-F, kind="stable")[:MOST]
+    return {
+        "group": own[order].tolist(),
+        "F": F[order].tolist(),
+        "p_bonferroni": np.minimum(1.0, groups * p[order]).tolist(),
+    }
