@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def fit_groups(
         )
     [variable] = table.names
     dropped = reading.missing if config.missing == "drop" else 0
-    common = pooled(factors, solved.degrees, variable, bool(config.sigma))
+    common = partial(pooled, factors, solved.degrees.copy(), variable, bool(config.sigma))
     counts = reading.rows, dropped
     return Results(config, keys, variable, solved, failed, table.units, counts, notes, common)
 
@@ -142,10 +143,7 @@ class Reading:
     def _coded(self, keys: list[np.ndarray]) -> np.ndarray:
         """One code a row (n,), int64, in the order of first appearance."""
         if len(keys) == 1:
-            codes = keys[0].astype(np.int64)
-            for code in range(len(self._pairs), int(codes.max(initial=-1)) + 1):
-                self._pairs[(code,)] = code
-            return codes
+            return keys[0].astype(np.int64)
         rows, places = np.unique(
             np.stack(keys, axis=1).astype(np.int64), axis=0, return_inverse=True
         )
@@ -174,8 +172,11 @@ class Reading:
     def finished(self) -> tuple[Factors, list[tuple[Any, ...]], dict[int, str]]:
         """The factors, the groups' keys, and why some cannot be fitted."""
         values = [codes.values() for codes in self.table.keys.values()]
-        pairs = sorted(self._pairs, key=self._pairs.__getitem__)
-        keys = [tuple(v[c] for v, c in zip(values, pair, strict=True)) for pair in pairs]
+        if len(values) == 1:
+            keys = [*zip(values[0])]
+        else:
+            pairs = [*self._pairs]
+            keys = [tuple(v[c] for v, c in zip(values, pair, strict=True)) for pair in pairs]
         if not keys:
             raise BadTable(f"{self.table.title} has no rows; a fit needs some")
         self.factors.trim(len(keys))

@@ -1,7 +1,7 @@
 """Results of many groups: a mapping from a group's key to its Result."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
@@ -92,13 +92,16 @@ class Results(Mapping):
         units: Mapping[str, str],
         counts: tuple[int, int] = (0, 0),
         notes: Sequence[str] = (),
-        common: Pooled | None = None,
+        common: Callable[[], Pooled | None] = lambda: None,
     ):
-        """counts: rows that were read, and those of them that were dropped."""
+        """counts: rows that were read, and those of them that were dropped.
+
+        common: makes `pooled`, when it is first asked for
+        """
         self.config, self.variable, self.target = config, variable, config.target
         self.by, self.solved, self.units = config.by, solved, dict(units)
         self.all_keys, self._failed = list(keys), dict(failed)
-        (self.rows, self.rows_missing), self.notes, self.pooled = counts, tuple(notes), common
+        (self.rows, self.rows_missing), self.notes, self._common = counts, tuple(notes), common
 
     def plain(self, key: tuple[Any, ...]) -> Any:
         """The key as users write it: of one column its value alone."""
@@ -258,7 +261,7 @@ class Results(Mapping):
             words["units"],
             tuple(words["counts"]),
             words["notes"],
-            None if words["pooled"] is None else Pooled(**words["pooled"]),
+            lambda: None if words["pooled"] is None else Pooled(**words["pooled"]),
         )
 
     def predict(
@@ -305,6 +308,15 @@ class Results(Mapping):
             "note": [self._failed.get(g, "") for g in range(len(self.all_keys))],
         }
         return pd.DataFrame(columns)
+
+    @cached_property
+    def pooled(self) -> Pooled | None:
+        """Fits of groups together, None where nothing tells them apart; see `tests`."""
+        return self._common()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.pooled  # noqa: B018 (of the rows' factors, which stay behind)
+        return vars(self) | {"_common": None}
 
     @property
     def tests(self) -> pd.DataFrame | None:

@@ -11,7 +11,8 @@ import torch
 from polyreg.compiling import compiled
 from polyreg.groups import triangles
 
-AT_ONCE = 2**22  # rows that are gathered before they are folded in
+AT_ONCE, PER = 2**20, 8  # rows that are gathered before they are folded in; and for each group
+PER_GROUP = ("count", "low", "high", "base", "log_weights", "factors")
 LEAST_ROWS = 2**14  # from here on threads are worth it
 
 
@@ -41,7 +42,7 @@ class Factors:
         """Rows (n,) of the groups `codes` (n,), int64."""
         self._waiting.append((codes, x, y, np.empty(0) if w is None else w))
         self._rows += len(codes)
-        if self._rows >= AT_ONCE:
+        if self._rows >= max(AT_ONCE, PER * len(self.count)):
             self.flush()
 
     def flush(self) -> None:
@@ -51,11 +52,12 @@ class Factors:
         codes, x, y, w = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
         self._waiting, self._rows = [], 0
         self._grow(int(codes.max()) + 1)
+        groups = len(self.count)
         order_by_code = compiled(triangles.order_by_code) or triangles.order_by_code
         fold = compiled(triangles.fold) or triangles.fold
-        order, starts = order_by_code(codes, len(self.count))
+        order, starts = order_by_code(codes, groups)
         if self.is_weighted:
-            self.log_weights += np.bincount(codes, np.log(w), len(self.count))
+            self.log_weights += np.bincount(codes, np.log(w), groups)
         arrays = (self.count, self.low, self.high, self.base, self.factors)
 
         def part(first: int, last: int) -> None:
@@ -64,23 +66,20 @@ class Factors:
         in_parts(part, starts, len(codes))
 
     def _grow(self, groups: int) -> None:
-        if groups <= len(self.count):
-            return
-        more = groups - len(self.count) if not len(self.count) else max(
-            groups - len(self.count), len(self.count) // 2
-        )  # fmt: skip
-        for name in ("count", "low", "high", "base", "log_weights", "factors"):
-            here = getattr(self, name)
-            setattr(
-                self, name, np.concatenate([here, np.zeros((more, *here.shape[1:]), here.dtype)])
-            )
+        if groups > len(self.count):
+            self._resize(max(groups, 2 * len(self.count)))
+
+    def _resize(self, groups: int) -> None:
+        for name in PER_GROUP:
+            held = getattr(self, name)[:groups]
+            made = np.zeros((groups, *held.shape[1:]), held.dtype)
+            made[: len(held)] = held
+            setattr(self, name, made)
 
     def trim(self, groups: int) -> None:
         """All that waits folded in, of this many groups: of some there may have been no row."""
         self.flush()
-        self._grow(groups)
-        for name in ("count", "low", "high", "base", "log_weights", "factors"):
-            setattr(self, name, getattr(self, name)[:groups])
+        self._resize(groups)
 
 
 def in_parts(work: Callable[[int, int], None], starts: np.ndarray, rows: int) -> None:

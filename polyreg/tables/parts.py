@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from polyreg.compiling import compiled
 from polyreg.tables import decimals
 from polyreg.tables.files import BLOCK_ROWS, File, Place, explained
 from polyreg.tables.formats.dates import is_time, rest_of, since
@@ -25,23 +26,92 @@ class Codes:
 
     def __init__(self) -> None:
         self._codes: dict[Any, int] = {}
+        self._whole: np.ndarray | None = None  # of whole numbers a table in place of the dict
+        self._slots = np.full(2**16, -1)
+        self._count = 0
 
     def __call__(self, column: pa.Array) -> np.ndarray:
         """(n,) float64, nan where there is no value."""
+        if pa.types.is_integer(column.type) and not self._codes and column.type != pa.uint64():
+            return self._of_whole(column)
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        known, values = self._codes, column.dictionary.to_pylist()
+        known, values = self._dict(), column.dictionary.to_pylist()
         codes = [np.nan if v in (None, "") else known.setdefault(v, len(known)) for v in values]
         found = np.array([*codes, np.nan])  # the last of rows without a value
         places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         return found[places.astype(np.int64, copy=False)]
 
+    def _dict(self) -> dict[Any, int]:
+        if self._whole is not None:  # another file has the column in another type
+            whole = self._whole[: self._count].tolist()
+            self._codes, self._whole = {v: k for k, v in enumerate(whole)}, None
+        return self._codes
+
+    def _of_whole(self, column: pa.Array) -> np.ndarray:
+        lost = np.asarray(column.is_null()) if column.null_count else None
+        given = np.asarray(column.fill_null(0).cast(pa.int64()))
+        if lost is not None:
+            given = given[~lost]
+        if self._whole is None:
+            self._whole = np.empty(2**14, np.int64)
+        look = compiled(look_up) or look_up
+        codes, done = np.empty(len(given), np.int64), 0
+        while done < len(given):
+            # Half of the slots are free, so that few are asked for a value.
+            room = len(self._slots) // 2 - self._count
+            if room < 1:
+                self._slots = np.full(4 * len(self._slots), -1)
+                look(self._whole[: self._count], self._slots, self._whole, 0, codes[:0])
+                room = len(self._slots) // 2 - self._count
+            end = min(len(given), done + room)
+            if self._count + end - done > len(self._whole):
+                more = np.empty(max(len(self._whole), end - done), np.int64)
+                self._whole = np.concatenate([self._whole, more])
+            self._count = look(
+                given[done:end], self._slots, self._whole, self._count, codes[done:end]
+            )
+            done = end
+        if lost is None:
+            return codes.astype(np.float64)
+        found = np.full(len(column), np.nan)
+        found[~lost] = codes
+        return found
+
     def values(self) -> list[Any]:
         """By code. Text that is whole numbers, as they are plainly written, becomes numbers."""
+        if self._whole is not None:
+            return self._whole[: self._count].tolist()
         found = [*self._codes]
         if all(isinstance(v, str) and WHOLE.fullmatch(v) for v in found):
             return [*map(int, found)]
         return found
+
+
+def look_up(values, slots, known, count, codes):
+    """Codes of whole numbers (n,) by open addressing  ->  how many are known then.
+
+    slots: codes, -1 where free, a power of two of them; known (most,): the values by code. Without
+    room for codes the values are those known, which are put into empty slots.
+    """
+    mask = len(slots) - 1
+    fills = len(codes) == 0
+    for i in range(len(values)):
+        value = int(values[i])  # where it is not compiled, numpy's would warn of what overflows
+        mixed = value ^ (value >> 32)
+        mixed = (mixed * 0x45D9F3B3335B369) & 0x7FFFFFFFFFFFFFFF
+        at = (mixed ^ (mixed >> 29)) & mask
+        while slots[at] >= 0 and known[slots[at]] != value:
+            at = (at + 1) & mask
+        if fills:
+            slots[at] = i
+            continue
+        if slots[at] < 0:
+            slots[at] = count
+            known[count] = value
+            count += 1
+        codes[i] = slots[at]
+    return len(values) if fills else count
 
 
 class Piece(NamedTuple):
