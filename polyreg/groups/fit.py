@@ -11,6 +11,7 @@ from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, Refused
 from polyreg.groups import solving
+from polyreg.groups.exact import certified
 from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
 from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
@@ -47,6 +48,8 @@ def fit_groups(
         if ranks[g] < size:
             failed[g] = too_few(int(factors.count[g]), int(ranks[g]), size)
             solved.degrees[g] = -1
+    if config.precision == "certified":
+        solved = certified(table, config, reading.coded, solved)
     if failed and config.require_all:
         g, why = min(failed.items())
         key = ", ".join(map(str, keys[g]))
@@ -81,7 +84,6 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         "sigma-x": (config.sigma_x, ""),
         "ridge": (config.ridge, 0.0),
         "engine": (config.engine, "local"),
-        "precision": (config.precision, ("auto", "fast")),
         "register-as": ("", ""),
     }
     for name, (given, usual) in others.items():
@@ -124,7 +126,7 @@ class Reading:
                 )
             self.missing += int((~kept).sum())
         codes = np.full(len(x), -1)
-        codes[kept] = self._coded([key[kept] for key in keys])
+        codes[kept] = self.coded([key[kept] for key in keys])
         fine = kept & np.isfinite(x) & np.isfinite(y)
         if w is not None:
             fine &= ~np.isnan(w) | bool(self.config.weight_function)
@@ -140,7 +142,7 @@ class Reading:
         if len(codes):
             self.factors.add(codes, np.ascontiguousarray(x), np.ascontiguousarray(y), w)
 
-    def _coded(self, keys: list[np.ndarray]) -> np.ndarray:
+    def coded(self, keys: list[np.ndarray]) -> np.ndarray:
         """One code a row (n,), int64, in the order of first appearance."""
         if len(keys) == 1:
             return keys[0].astype(np.int64)

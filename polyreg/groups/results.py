@@ -49,6 +49,7 @@ class Solved:
     errors: np.ndarray
     rss: np.ndarray
     tss: np.ndarray
+    is_certified: bool = False  # in integers
 
     @property
     def terms(self) -> np.ndarray:
@@ -62,7 +63,7 @@ class Solved:
         return self.rss <= EXACT_FIT * size
 
 
-ARRAYS = tuple(f.name for f in fields(Solved) if f.name != "without")
+ARRAYS = tuple(f.name for f in fields(Solved) if f.name not in ("without", "is_certified"))
 
 
 class Results(Mapping):
@@ -164,7 +165,7 @@ class Results(Mapping):
             target=self.target,
             intercept=config.intercept,
             level=config.level,
-            precision="fast",
+            precision="certified" if solved.is_certified else "fast",
             nobs=int(solved.count[g]),
             log_weights=float(solved.log_weights[g]),
             weighted_by=config.weighed_by,
@@ -228,6 +229,7 @@ class Results(Mapping):
             "variable": self.variable,
             "target": self.target,
             "without": bool(self.solved.without),
+            "is_certified": self.solved.is_certified,
             "weighted_by": self.config.weighed_by,
             "is_known": self.is_known,
             "weight_function": self.config.weight_function,
@@ -256,7 +258,7 @@ class Results(Mapping):
             from_params(FitConfig, words["params"]),
             [*map(tuple, keys)],
             words["variable"],
-            Solved(without=words["without"], **own),
+            Solved(without=words["without"], **own, is_certified=words["is_certified"]),
             dict(words["failed"]),
             words["units"],
             tuple(words["counts"]),

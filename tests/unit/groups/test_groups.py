@@ -240,7 +240,6 @@ BAD = {
     "no such column": ({"by": "who"}, "no column 'who'"),
     "two variables": ({"features": ["x", "w"]}, "by fits one variable, and there are 2: x, w"),
     "robust": ({"loss": "huber"}, "by takes no loss huber"),
-    "certified": ({"precision": "certified"}, "by takes no precision=.certified"),
     "ridge": ({"ridge": 1.0}, "by takes no ridge 1.0"),
     "weights of y": ({"weights": "1/y"}, "by takes no weights 1/y"),
     "key and feature": ({"by": "x"}, "'x' is chosen twice"),
@@ -328,3 +327,22 @@ def test_nothing_is_pooled_where_nothing_is_left_to_judge_by():
     assert found.tests is None and found.variation is None and found.differing is None
     alone = polyreg.fit(table(groups=1), target="y", features="x", by="sensor", degree=1)
     assert alone.tests is None
+
+
+@pytest.mark.parametrize("how", ["plain", "sigma", "no intercept"])
+def test_certified_groups_are_exact_to_the_numbers_as_they_are_written(tmp_path, how):
+    frame = table(2000.0, groups=4, rows=90).round(3)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    options = {"target": "y", "features": "x", "degree": 3, "precision": "certified", **HOW[how]}
+    found = polyreg.fit(str(tmp_path / "t.csv"), by="sensor", **options)
+    for key, rows in frame.groupby("sensor"):
+        rows.to_csv(tmp_path / f"{key}.csv", index=False)
+        alone = polyreg.fit(str(tmp_path / f"{key}.csv"), **options)
+        one = found[key]
+        assert one.precision == "certified" and (one.digits == alone.digits).all()
+        assert (one.coefficients == alone.coefficients).all()
+        assert one.std_errors == pytest.approx(alone.std_errors, rel=1e-14)
+        new = rows.x.to_numpy()[:5]
+        assert one(new) == pytest.approx(alone(new), rel=1e-14)
+    again = type(found).from_document(*found.document())
+    assert again["s1"].precision == "certified"
