@@ -43,11 +43,10 @@ def fit_groups(
         np.isin(np.arange(len(keys)), [*failed]), -1, chosen_degrees(factors, config)
     )
     solved, ranks = solved_groups(factors, degrees)
-    for g in np.flatnonzero(degrees >= 0).tolist():
-        size = int(degrees[g]) + (1 if config.intercept else 0)
-        if ranks[g] < size:
-            failed[g] = too_few(int(factors.count[g]), int(ranks[g]), size)
-            solved.degrees[g] = -1
+    sizes = degrees + (1 if config.intercept else 0)
+    for g in np.flatnonzero((degrees >= 0) & (ranks < sizes)).tolist():
+        failed[g] = too_few(int(factors.count[g]), int(ranks[g]), int(sizes[g]))
+        solved.degrees[g] = -1
     if config.precision == "certified":
         solved = certified(table, config, reading.coded, solved)
     if failed and config.require_all:
