@@ -14,10 +14,10 @@ from experiments.__main__ import main
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("page, most", [("python.md", 20), ("measured.md", 4)])
+@pytest.mark.parametrize("page, most", [("python.md", 20), ("measured.md", 4), ("groups.md", 6)])
 def test_a_pages_examples_print_what_it_says(store, page, most):
     (store / "docs").mkdir()
-    for name in ("calibration.csv", "standards.csv"):
+    for name in ("calibration.csv", "standards.csv", "sensors.csv"):
         shutil.copy(ROOT / "docs" / name, store / "docs")
     found = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
     assert found.attempted > most and found.failed == 0
@@ -53,3 +53,15 @@ def test_the_five_commands_of_a_calibration_print_what_the_page_says(store):
     printed = [line.split() for kind, block in blocks if not kind for line in block.splitlines()]
     assert len(printed) > 30
     assert [line for line in printed if line not in map(str.split, said.splitlines())] == []
+
+
+def test_a_fit_of_many_curves_prints_what_its_page_says(store):
+    (store / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "sensors.csv", store / "docs")
+    page = (ROOT / "docs" / "groups.md").read_text()
+    [command] = re.findall(r"^polyreg fit .*$", page, flags=re.MULTILINE)
+    ran = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert ran.exit_code == 0, ran.output
+    blocks = re.findall(r"```(sh|python|)\n(.*?)```", page, flags=re.DOTALL)
+    printed = [line for kind, block in blocks if not kind for line in block.splitlines()]
+    assert len(printed) > 20 and [line for line in printed if line not in ran.output] == []

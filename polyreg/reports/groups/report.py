@@ -115,15 +115,14 @@ def shared(results: Results) -> list[str]:
     lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
     header, rows = ["", "parameters", "F", "p"], []
     for row in common.frame("tests").itertuples():
-        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", as_p(row.p)[4:]])
+        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", p_alone(row.p)])
     lines += aligned(header, rows).splitlines()
     holds = [model for model, p in zip(common.tests["model"], common.tests["p"], strict=True)
              if p >= SIGNIFICANT]  # fmt: skip
-    said = "each its own" if not holds else f"{holds[0]} will do"
-    lines.append(f"{said}: tested against own curves at 5 %")
+    lines.append(f"{holds[0]} will do: p >= 0.05" if holds else "yes: nothing shared has p >= 0.05")
     header = ["term", "mean", "std error", "SD between groups", "p of none"]
     rows = [
-        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), f"{row.p:.2g}"]
+        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), p_alone(row.p)]
         for row in common.frame("variation").itertuples()
     ]
     lines += ["", *aligned(header, rows).splitlines()]
@@ -137,6 +136,10 @@ def shared(results: Results) -> list[str]:
         more = ", and more" if len(far) > NAMED else ""
         lines.append(f"farthest from one curve, by Bonferroni: {', '.join(some)}{more}")
     return lines
+
+
+def p_alone(p: float) -> str:
+    return as_p(p).removeprefix("p ").removeprefix("= ")
 
 
 def _quantiles(column: pd.Series) -> list[str]:
