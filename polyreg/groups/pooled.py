@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import chdtrc, fdtrc
 
+from polyreg.groups.population import population
 from polyreg.groups.sums import Factors
+from polyreg.polynomials.design import Design
 
 MODELS = ("one curve", "own offsets", "own offsets and slopes")
 MOST = 50  # groups that differ most, which are kept
@@ -36,11 +39,38 @@ class Pooled:
     tests: dict[str, list[Any]]
     variation: dict[str, list[Any]]
     differing: dict[str, list[Any]]
+    # Of the population (population.py), in T_k over all groups' range, x T_k without an intercept
+    low: float
+    high: float
+    without: bool
+    rows: int
+    noise: float  # variance of a y of weight 1
+    mean: list[float]
+    spread: list[list[float]]  # covariance of the mean
+    between: list[list[float]]
 
     @property
     def p(self) -> float:
         """Of the hypothesis that all groups have one curve."""
         return self.tests["p"][0]
+
+    def terms(self, design: Design, x: np.ndarray) -> np.ndarray:
+        """Columns (n, K) that the population's weights multiply, at x (n,)."""
+        matrix = design.matrix(torch.from_numpy(x[:, None])).numpy()
+        return matrix[:, :-1] * x[:, None] if self.without else matrix
+
+    def lift(self, design: Design) -> np.ndarray:
+        """From the population's weights (K,) to those of the design (P, K)."""
+        size = len(self.mean)
+        if not self.without:
+            return np.eye(size)
+        [r], found = design.recurrences, np.zeros((size + 1, size))
+        for k in range(size):  # x T_k = centre T_k + radius (T_{k+1} + T_{k-1}) / 2
+            found[k, k] += r.centre
+            found[k + 1, k] += r.radius / (2 if k else 1)
+            if k:
+                found[k - 1, k] += r.radius / 2
+        return found
 
     def frame(self, name: str) -> pd.DataFrame:
         """One of the three tables."""
@@ -62,6 +92,11 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
     noise = 1.0 if is_known else float(rss.sum()) / free
     if not noise > 0:
         return None
+    inverse = np.linalg.inv(R[:, :, :size])
+    weights = (inverse @ R[:, :, size:])[:, :, 0]
+    mean, spread, between = population(weights, noise * inverse @ inverse.swapaxes(1, 2))
+    if not factors.without:
+        mean[0] += base
     return Pooled(
         degree=degree,
         groups=len(own),
@@ -69,6 +104,14 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
         tests=_tests(R, float(rss.sum()), free, noise, factors.without, is_known),
         variation=_variation(R, noise, base, radius, factors.without, variable, centre),
         differing=_differing(R, own, free, noise, is_known),
+        low=float(factors.low[own].min()),
+        high=float(factors.high[own].max()),
+        without=factors.without,
+        rows=int(factors.count[own].sum()),
+        noise=noise,
+        mean=mean.tolist(),
+        spread=spread.tolist(),
+        between=between.tolist(),
     )
 
 

@@ -15,6 +15,7 @@ from polyreg.config import FitConfig
 from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
+from polyreg.groups.population import adapted
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
 from polyreg.options import from_params
@@ -179,14 +180,9 @@ class Results(Mapping):
 
     def design(self, g: int) -> Design:
         """The basis of a group."""
-        solved, degree = self.solved, int(self.solved.degrees[g])
-        still = (0.0,) * degree
-        scales, decays = (1.0, *(2.0,) * degree)[:degree], (0.0, *(1.0,) * degree)[:degree]
-        centre = (solved.low[g] / 2 + solved.high[g] / 2).item()
-        radius = (solved.high[g] / 2 - solved.low[g] / 2).item() or 1.0
-        recurrence = Recurrence(centre, radius, still, scales, decays)
-        exponents = tuple((k,) for k in range(degree + 1))
-        return Design((self.variable,), exponents, (recurrence,), 1.0, "chebyshev over the range")
+        solved = self.solved
+        ends = solved.low[g].item(), solved.high[g].item()
+        return chebyshev(self.variable, int(solved.degrees[g]), *ends)
 
     @cached_property
     def free(self) -> np.ndarray:
@@ -351,9 +347,44 @@ class Results(Mapping):
         found.insert(0, "key", keys)
         return found
 
+    def adapt(self, x: Any, y: Any) -> Result:
+        """The curve of a new group from a point or two: the population's shape, moved to them.
+
+        x, y (n,), n from 1  ->  a Result over the range of all groups, whose intervals hold what
+        the points leave open: the spread between groups, and the noise. Where uncertainties are
+        known, the points' are taken to be 1.
+
+        Raises PolyregError where groups were not pooled: see `tests`.
+
+        Source: best linear prediction in a model of random coefficients (Laird and Ware 1982).
+        """
+        common = self.pooled
+        if common is None or self.is_known or self.config.weighed_by:
+            why = "weights" if common else "fewer than two groups of one degree, or no residuals"
+            raise PolyregError(f"no new group can be adapted: the fit has {why}")
+        design = chebyshev(self.variable, common.degree, common.low, common.high)
+        about = {
+            "target": self.target,
+            "intercept": self.config.intercept,
+            "level": self.config.level,
+            "units": self.units,
+            "low": np.array([common.low]),
+            "high": np.array([common.high]),
+        }
+        return adapted(design, common, self.config.level, x, y, about)
+
     def named(self, g: int) -> str:
         """A group as reports call it."""
         return ", ".join(map(spelled, self.all_keys[g]))
+
+
+def chebyshev(variable: str, degree: int, low: float, high: float) -> Design:
+    """T_0 ... T_degree over a range."""
+    still = (0.0,) * degree
+    scales, decays = (1.0, *(2.0,) * degree)[:degree], (0.0, *(1.0,) * degree)[:degree]
+    recurrence = Recurrence(low / 2 + high / 2, high / 2 - low / 2 or 1.0, still, scales, decays)
+    exponents = tuple((k,) for k in range(degree + 1))
+    return Design((variable,), exponents, (recurrence,), 1.0, "chebyshev over the range")
 
 
 def _options(config: FitConfig) -> Iterator[tuple[Any, Any]]:

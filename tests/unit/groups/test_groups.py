@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from statsmodels.formula.api import wls
 from statsmodels.stats.meta_analysis import combine_effects
 
 import polyreg
+from benchmarks.measured.adapting import BETWEEN, MEAN, drawn, held
 from polyreg.errors import BadTable, PolyregError, Refused
 from polyreg.groups import curves, solving, sums, triangles
 from polyreg.groups.module import GroupedModel
@@ -346,3 +348,68 @@ def test_certified_groups_are_exact_to_the_numbers_as_they_are_written(tmp_path,
         assert one(new) == pytest.approx(alone(new), rel=1e-14)
     again = type(found).from_document(*found.document())
     assert again["s1"].precision == "certified"
+
+
+def test_a_new_group_s_intervals_hold_as_often_as_their_level_says():
+    curve, new = held(groups=30, points=2, tables=300)
+    for part in (curve, new):  # of 300 by chance 95 % +- 1.3
+        assert 0.91 < part < 0.99
+    assert held(groups=30, points=2, tables=20, seed=1) != (1.0, 1.0)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_new_group_is_the_best_linear_prediction_of_its_population(intercept):
+    frame = table(2000.0, groups=30, rows=900)
+    options = {"target": "y", "features": "x", "by": "sensor", "degree": 1, "intercept": intercept}
+    found = polyreg.fit(frame, **options)
+    common = found.pooled
+    x, y = np.array([2001.0, 2003.0]), np.array([110.0, 111.0])
+    new = found.adapt(x, y)
+    q = common.terms(new.design, x)
+    ratio = stats.t.ppf(0.975, common.groups - 1) / stats.norm.ppf(0.975)
+    prior = (np.array(common.between) + common.spread) * ratio**2
+    joint = np.linalg.inv(np.linalg.inv(prior) + q.T @ q / common.noise)
+    known = joint @ (np.linalg.solve(prior, common.mean) + q.T @ y / common.noise)
+    grid = np.linspace(2000, 2010, 5)
+    at = common.terms(new.design, grid)
+    values, low, high = new.predict(grid, "confidence")
+    assert values == pytest.approx(at @ known, rel=1e-8)
+    half = stats.norm.ppf(0.975) * np.sqrt(np.einsum("nj,jk,nk->n", at, joint, at))
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-6)
+    many = found.adapt(np.tile(x, 2000), np.tile(y, 2000))
+    assert many(x) == pytest.approx(y, abs=0.02 if intercept else 2)
+    assert "the shape of 30 groups, moved to 2 points" in str(new.summary())
+    assert new.std_errors[-1] > 0 and new.intercept == intercept
+    again = type(found).from_document(*found.document()).adapt(x, y)
+    assert again.to_dict() == new.to_dict()
+
+
+def test_a_population_is_what_made_the_groups():
+    rng = np.random.default_rng(0)
+    rows, _ = drawn(rng, 4000)
+    found = polyreg.fit(rows, target="y", features="x", by="s", degree=2)
+    common = found.pooled
+    x = np.linspace(0, 10, 6)
+    q = common.terms(found.adapt([1], [1]).design, x)
+    phi = np.vander(x, 3, increasing=True)
+    assert q @ common.mean == pytest.approx(phi @ MEAN, rel=0.02)
+    wide = np.einsum("nj,jk,nk->n", q, np.array(common.between), q)
+    assert wide == pytest.approx(np.einsum("nj,jk,nk->n", phi, BETWEEN, phi), rel=0.1)
+
+
+def test_points_that_are_none_and_fleets_that_are_none_are_refused():
+    frame = table()
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1)
+    for x, y, said in (
+        ([1], [1, 2], "1 values and y 2"),
+        ([], [], "0 values"),
+        ([np.nan], [1], "must be finite"),
+    ):
+        with pytest.raises(PolyregError, match=said):
+            found.adapt(x, y)
+    weighed = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1, weights="w")
+    with pytest.raises(PolyregError, match="the fit has weights"):
+        weighed.adapt([1], [1])
+    alone = polyreg.fit(table(groups=1), target="y", features="x", by="sensor", degree=1)
+    with pytest.raises(PolyregError, match="fewer than two groups"):
+        alone.adapt([1], [1])
