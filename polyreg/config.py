@@ -34,7 +34,7 @@ from polyreg.fields import (
     Registered,
     Tabular,
 )
-from polyreg.measured import Measured
+from polyreg.measured import Conditioned, Measured
 from polyreg.naming import (
     FIT_WORDS,
     SWEEP_WORDS,
@@ -271,7 +271,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered, Measured, Tabular):
+class FitConfig(Registered, Clustered, Conditioned, Measured, Tabular):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig
@@ -356,6 +356,15 @@ class FitConfig(Registered, Clustered, Measured, Tabular):
             self.criterion,
             "chooses among degrees; give --degree auto",
         )
+        if self.degree == "auto" and self.conditions:
+            chosen = self.terms or self.degrees
+            way_out = "leave out --degree" if chosen else "give --degree a number"
+            raise Refused(
+                f"--degree auto compares all polynomials of a degree, and --{self.conditions[0]} "
+                f"holds some out; {way_out}"
+            )
+        if self.terms and self.interaction_degree:
+            raise Refused("--terms says which products there are; leave out --interaction-degree")
         require(not (self.ridge and self.sigma_x), "ridge", self.ridge, "must be 0 with --sigma-x")
 
     def named(self, features: Sequence[str], chosen: int | None = None) -> str:

@@ -35,6 +35,11 @@ SWEEP_WORDS = {
     "optimizers": "{}",
 } | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
 FIT_WORDS = {
+    "terms": "terms {}",
+    "degrees": "degrees {}",
+    "fix": "{}",
+    "through": "through {}",
+    "slope": "slope {}",
     "weights": "weights {}",
     "sigma": "sigma {}",
     "sigma_x": "sigma of x {}",
