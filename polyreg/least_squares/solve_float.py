@@ -156,8 +156,13 @@ def solution(
     inverse = solved.root.T @ solved.root
     rows, largest = design.powers.scaled()
     error = ERROR * (1 + design.degree) * length * (1 if conditions is None else LIFTED)
-    errors = np.abs(rows) @ np.abs(inverse).sum(1) * error
-    spread = np.linalg.norm(rows @ solved.root.T, axis=1)
+    root, moved = solved.root, inverse
+    if conditions is not None and conditions.moves is not None:
+        rows, largest = conditions.moves
+        root = root[:, conditions.free]
+        moved = inverse[list(conditions.free)]
+    errors = np.abs(rows) @ np.abs(moved).sum(1) * error
+    spread = np.linalg.norm(rows @ root.T, axis=1)
     errors[[] if conditions is None else conditions.known] = 0.0
     spread[[] if conditions is None else conditions.known] = 0.0
     return Solution(

@@ -1,6 +1,6 @@
 """Exact affine conditions A w = b on the weights of a basis, solved for some of the weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,7 +14,9 @@ from polyreg.least_squares.integers import fixed_point
 from polyreg.polynomials import terms
 from polyreg.polynomials.design import Design, floats
 
+MOST_EXACT = 60  # terms: 0.3 s
 LARGEST = 1e80  # weight that the conditions alone come to: its square stays in float64
+ABSENT = "no "  # before a term
 NEARLY = 1e-9  # of what cancels: more is not 0
 
 
@@ -54,6 +56,9 @@ class Affine:
     absent, held: places of the monomials that are no terms of the polynomial, and of those that the
     conditions alone determine
     is_centred: whether a constant may be added to each such polynomial
+    moves: what z contributes to the coefficients, rows (K, M) over their largest entry, and that:
+        from the lift in float64, where conditions lie far from the rows, nothing would be left of
+        it; None of more than MOST_EXACT terms
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Affine:
         self.absent: tuple[int, ...] = ()
         self.held: tuple[int, ...] = ()
         self.told = tuple(told)
+        self.moves: tuple[np.ndarray, list[Fraction]] | None = None
         self.is_centred = not any(entries.get(0) for entries, _ in rows)
         solved = _solved(rows, told)
         self.pivots = tuple(solved)
@@ -75,15 +81,15 @@ class Affine:
         ]
         self._values = [row.value for row in solved.values()]
         self.free = tuple(t for t in range(size) if t not in solved)
+        given = _listed([name for name in told if not name.startswith(ABSENT)] or told)
         if not self.free:
             raise Refused(
-                f"{_listed(told)} determine the polynomial, and leave nothing to fit; leave out "
-                "one, or add terms"
+                f"with {given} nothing is left to fit; leave out a condition, or add terms"
             )
         if any(abs(value) > LARGEST for value in self._values):
             raise Refused(
-                f"{_listed(told)} make the polynomial so large over the rows that its squares "
-                "leave float64; rescale them"
+                f"with {given} the polynomial is so large over the rows that its squares leave "
+                "float64; rescale x or y, or leave out the condition"
             )
 
     @classmethod
@@ -97,7 +103,7 @@ class Affine:
         absent = [] if wanted.exponents is None else sorted({*place} - {*wanted.exponents})
         absent += [] if intercept or wanted.exponents is not None else [design.exponents[0]]
         rows = [(powers.rows[place[e]], Fraction(0)) for e in absent]
-        told = [f"no {terms.name(e, design.names)}" for e in absent]
+        told = [ABSENT + terms.name(e, design.names) for e in absent]
         for e, value in wanted.fixed:
             rows.append((powers.rows[place[e]], value))
             told.append(f"{terms.name(e, design.names)} = {_written(value)}")
@@ -110,6 +116,8 @@ class Affine:
         found = cls(len(place), rows, told)
         found.absent = tuple(sorted(place[e] for e in absent))
         found.held = found._determined(design)
+        if len(place) <= MOST_EXACT:
+            found.moves = scaled(found._moves(design, range(len(place))), found.free)
         found.told = tuple(told[len(absent) :])
         return found
 
@@ -117,20 +125,23 @@ class Affine:
         """Places of the coefficients that no free weight moves, but for the absent ones."""
         if self.absent == (0,) and len(self.pivots) == 1:
             return ()
-        rows = design.powers.rows
         dense, _ = design.powers.scaled()
         moved, size = np.abs(dense @ self.lift), np.abs(dense) @ np.abs(self.lift)
-        near = (moved <= NEARLY * size.max(axis=1, keepdims=True)).all(axis=1)
-        rest = dict(zip(self.pivots, self._rest, strict=True))
-        found = []
-        for j in np.flatnonzero(near).tolist():
+        near = np.flatnonzero((moved <= NEARLY * size.max(axis=1, keepdims=True)).all(axis=1))
+        places = [j for j in near.tolist() if j not in self.absent]
+        rows = zip(places, self._moves(design, places), strict=True)
+        return tuple(j for j, row in rows if not any(row.values()))
+
+    def _moves(self, design: Design, places: Iterable[int]) -> list[dict[int, Fraction]]:
+        """What each free weight contributes to the coefficients in these places, exactly."""
+        rest, found = dict(zip(self.pivots, self._rest, strict=True)), []
+        for j in places:
             row: dict[int, Fraction] = {}
-            for t, c in rows[j].items():
+            for t, c in design.powers.rows[j].items():
                 for f, factor in rest.get(t, {t: Fraction(1)}).items():
                     row[f] = row.get(f, Fraction(0)) + c * factor
-            if not any(row.values()) and j not in self.absent:
-                found.append(j)
-        return tuple(found)
+            found.append(row)
+        return found
 
     @property
     def known(self) -> list[int]:
@@ -194,6 +205,19 @@ def held(conditions: Affine | None) -> dict[str, Any]:
         "absent": conditions.absent,
         "held": conditions.held,
     }
+
+
+def scaled(
+    rows: Sequence[dict[int, Fraction]], columns: Sequence[int]
+) -> tuple[np.ndarray, list[Fraction]]:
+    """Rows over their largest entry (K, M), float64, and that entry, 1 where there is none (K,)."""
+    largest = [max(map(abs, row.values()), default=Fraction(0)) or Fraction(1) for row in rows]
+    dense = np.zeros((len(rows), len(columns)))
+    place = {t: k for k, t in enumerate(columns)}
+    for j, row in enumerate(rows):
+        for t, c in row.items():
+            dense[j, place[t]] = float(c / largest[j])
+    return dense, largest
 
 
 def _solved(

@@ -16,6 +16,7 @@ from polyreg.polynomials import terms
 from polyreg.polynomials.terms import Exponents
 
 MAX_TERMS = 5000
+LONGEST = 60  # characters of an item that an error shows
 DECADES = 300  # of a number's size, up or down
 SMALLEST = Fraction(1, 10**DECADES)
 NUMBER = r"[^,;:=*^`]*"
@@ -141,6 +142,7 @@ class Scanner:
         while self.text:
             start = self.at
             yield start
+            self._read(r"\s*")
             if self.at == len(self.text):
                 return
             if not self.take(","):
@@ -212,12 +214,13 @@ class Scanner:
 
     def item(self, start: int) -> str:
         """What is written from a place on, up to the next comma."""
-        return self.text[start:].partition(",")[0].strip()
+        said = self.text[start:].partition(",")[0].strip()
+        return said if len(said) <= LONGEST else f"{said[:LONGEST]}..."
 
     def unknown(self, start: int) -> Refused:
         said, names = self.item(start), ", ".join(map(terms.quoted, self.names[:8]))
         if not said:
-            return Refused(f"--{self.option} {self.text!r} has an empty item; leave out the comma")
+            return Refused(f"--{self.option} has an empty item; leave out the comma")
         return Refused(
             f"--{self.option} names the term {said}, and there is none; a term is 1 or a product "
             f"of powers of {names}{', ...' if len(self.names) > 8 else ''}, like "
@@ -349,11 +352,13 @@ def _points(scan: Scanner, form: str) -> tuple[Point, ...]:
         said = scan.text[start : scan.at].strip(" :")
         value = scan.number()
         number = scan.text[: scan.at].rpartition(":")[2].strip()
-        for other in found:
-            if other.x == x and other.value != value:
+        same = [other for other in found if other.x == x]
+        for other in same:
+            if other.value != value:
                 raise Refused(
                     f"--{scan.option} has {other.told} and {form.format(said, number)}; leave out "
                     "one"
                 )
-        found.append(Point(x, value, form.format(said, number)))
+        if not same:
+            found.append(Point(x, value, form.format(said, number)))
     return tuple(found)
