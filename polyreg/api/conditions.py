@@ -9,6 +9,8 @@ from typing import Any
 from polyreg.errors import Refused
 from polyreg.polynomials.terms import quoted
 
+LARGEST = 10**300  # as text reads numbers
+
 
 def as_items(given: Any) -> str:
     """Terms: ["1", "x"] -> 1,x; text as it is, "" of None."""
@@ -64,6 +66,8 @@ def number(value: Any, option: str) -> str:
     value = value.item() if hasattr(value, "item") and not isinstance(value, type) else value
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise Refused(f"--{option} has {value!r} where a number is needed, like 0.1")
+    if isinstance(value, Integral) and abs(value) > LARGEST:
+        raise Refused(f"--{option} has a number that leaves float64; rescale it")
     if isinstance(value, Integral | Fraction | Decimal):
         return str(value)
     return repr(float(value))

@@ -23,7 +23,7 @@ from polyreg.inference.degrees import Replicates
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes, solve_float
 from polyreg.least_squares.conditions.affine import Affine
-from polyreg.least_squares.conditions.reading import MAX_TERMS, NOTHING, Wanted, read
+from polyreg.least_squares.conditions.reading import MAX_TERMS, NOTHING, Wanted, read, variables
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
 from polyreg.least_squares.integers import ozaki, solve_exact
 from polyreg.least_squares.selection import cross_validate, labelled, require_folds, shuffle
@@ -67,7 +67,9 @@ class Problem:
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
-        size, wanted = term_count(names, config), read(config, names)
+        size = term_count(names, config)
+        # Errors in x have conditions of their own (errors_in_x), and perhaps another variable.
+        wanted = NOTHING if config.sigma_x else read(config, names)
         _require_variation(survey, names, config, wanted)
         weigher = of_x(config, names, survey)
         if weigher:
@@ -274,7 +276,7 @@ class Problem:
 def term_count(names: Sequence[str], config: FitConfig) -> int:
     """Raises Refused above MAX_TERMS."""
     interaction = config.interaction_degree or len(names)
-    wanted = read(config, names).all_terms
+    wanted = read(config, variables(names, config)).all_terms
     size = len(wanted or ()) or terms.count(len(names), config.top_degree, interaction)
     if size > MAX_TERMS:
         raise Refused(

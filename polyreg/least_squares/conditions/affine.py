@@ -1,14 +1,14 @@
 """Exact affine conditions A w = b on the weights of a basis, solved for some of the weights."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from polyreg.errors import Refused
+from polyreg.least_squares.conditions.elimination import Contradiction, Row, reduced
 from polyreg.least_squares.conditions.reading import Wanted
 from polyreg.least_squares.integers import fixed_point
 from polyreg.polynomials import terms
@@ -16,35 +16,15 @@ from polyreg.polynomials.design import Design, floats
 
 MOST_EXACT = 60  # terms: 0.3 s
 LARGEST = 1e80  # weight that the conditions alone come to: its square stays in float64
-ABSENT = "no "  # before a term
 NEARLY = 1e-9  # of what cancels: more is not 0
 
 
-@dataclass
-class Row:
-    """sum_t entries[t] w_t = value; parts: the conditions that it is a combination of."""
+class Held(NamedTuple):
+    """sum_t row[t] w_t = value."""
 
-    entries: dict[int, Fraction]
+    row: Row
     value: Fraction
-    parts: dict[int, Fraction]
-
-    def less(self, other: "Row", factor: Fraction) -> None:
-        """Subtract factor times the other, in place."""
-        for mine, its in ((self.entries, other.entries), (self.parts, other.parts)):
-            for t, c in its.items():
-                found = mine.get(t, Fraction(0)) - factor * c
-                if found:
-                    mine[t] = found
-                else:
-                    mine.pop(t, None)
-        self.value -= factor * other.value
-
-    def scaled(self, factor: Fraction) -> "Row":
-        return Row(
-            {t: c * factor for t, c in self.entries.items()},
-            self.value * factor,
-            {k: c * factor for k, c in self.parts.items()},
-        )
+    told: str
 
 
 class Affine:
@@ -61,36 +41,50 @@ class Affine:
         it; None of more than MOST_EXACT terms
     """
 
-    def __init__(
-        self, size: int, rows: Sequence[tuple[dict[int, Fraction], Fraction]], told: Sequence[str]
-    ):
-        """rows: entries and value of each condition, told: in words.
+    def __init__(self, design: Design, absent: Sequence[int], held: Sequence[Held] = ()):
+        """absent: places of the monomials that are no terms; held: what holds besides.
 
-        Raises Refused where they contradict each other, or leave nothing free.
+        Raises Refused where conditions contradict each other, or leave nothing free.
         """
-        self.size = size
-        self.absent: tuple[int, ...] = ()
-        self.held: tuple[int, ...] = ()
-        self.told = tuple(told)
-        self.moves: tuple[np.ndarray, list[Fraction]] | None = None
-        self.is_centred = not any(entries.get(0) for entries, _ in rows)
-        solved = _solved(rows, told)
-        self.pivots = tuple(solved)
-        self._rest = [
-            {t: -c for t, c in row.entries.items() if t != p} for p, row in solved.items()
-        ]
-        self._values = [row.value for row in solved.values()]
-        self.free = tuple(t for t in range(size) if t not in solved)
-        given = _listed([name for name in told if not name.startswith(ABSENT)] or told)
+        self.size, self.absent = len(design.exponents), tuple(absent)
+        self.told = tuple(one.told for one in held)
+        solved = _spanned(design, absent)
+        rows = [_inserted(one.row, solved) for one in held]
+        self.is_centred = 0 not in absent and not any(one.row.get(0) for one in held)
+        try:
+            more, values = reduced(self.size, rows, [one.value for one in held])
+        except Contradiction as error:
+            names = _listed([self.told[k] for k in error.rows])
+            chosen = " with these terms" if absent else ""
+            raise Refused(
+                f"{names} contradict each other{chosen}; leave out one"
+                if len(error.rows) > 1
+                else f"{names} cannot hold{chosen}; leave it out"
+            ) from None
+        last = {p: {t: -c for t, c in row.items()} for p, row in more.items()}
+        known = dict(zip(more, values, strict=True))
+        self._rest = {p: _inserted(row, last) for p, row in solved.items()} | last
+        self._values = {
+            p: sum((c * known[t] for t, c in row.items() if t in known), Fraction(0))
+            for p, row in solved.items()
+        } | known
+        self.pivots = tuple(self._rest)
+        self.free = tuple(t for t in range(self.size) if t not in self._rest)
         if not self.free:
             raise Refused(
-                f"with {given} nothing is left to fit; leave out a condition, or add terms"
+                f"with {_listed(self.told)} nothing is left to fit; leave out a condition, or add "
+                "terms"
             )
-        if any(abs(value) > LARGEST for value in self._values):
+        if any(abs(value) > LARGEST for value in self._values.values()):
             raise Refused(
-                f"with {given} the polynomial is so large over the rows that its squares leave "
-                "float64; rescale x or y, or leave out the condition"
+                f"with {_listed(self.told)} the polynomial is so large over the rows that its "
+                "squares leave float64; rescale x or y, or leave out the condition"
             )
+        self.held = self._determined(design)
+        self.moves: tuple[np.ndarray, list[Fraction]] | None = None
+        if self.size <= MOST_EXACT:
+            moves = [_inserted(row, self._rest) for row in design.powers.rows]
+            self.moves = scaled(moves, self.free)
 
     @classmethod
     def of(cls, wanted: Wanted, design: Design, intercept: bool) -> "Affine | None":
@@ -100,48 +94,32 @@ class Affine:
         """
         place = {e: k for k, e in enumerate(design.exponents)}
         powers = design.powers
-        absent = [] if wanted.exponents is None else sorted({*place} - {*wanted.exponents})
-        absent += [] if intercept or wanted.exponents is not None else [design.exponents[0]]
-        rows = [(powers.rows[place[e]], Fraction(0)) for e in absent]
-        told = [ABSENT + terms.name(e, design.names) for e in absent]
-        for e, value in wanted.fixed:
-            rows.append((powers.rows[place[e]], value))
-            told.append(f"{terms.name(e, design.names)} = {_written(value)}")
+        if wanted.exponents is None:
+            absent = [] if intercept else [0]
+        else:
+            absent = [k for e, k in place.items() if e not in wanted.exponents]
+        held = [
+            Held(powers.rows[place[e]], value, f"{terms.name(e, design.names)} = {_written(value)}")
+            for e, value in wanted.fixed
+        ]
         for points, at in ((wanted.points, _values_at), (wanted.slopes, _slopes_at)):
-            for point in points:
-                rows.append((powers.functional(at(design, point.x)), point.value))
-                told.append(point.told)
-        if not rows:
-            return None
-        found = cls(len(place), rows, told)
-        found.absent = tuple(sorted(place[e] for e in absent))
-        found.held = found._determined(design)
-        if len(place) <= MOST_EXACT:
-            found.moves = scaled(found._moves(design, range(len(place))), found.free)
-        found.told = tuple(told[len(absent) :])
-        return found
+            held += [
+                Held(powers.functional(at(design, point.x)), point.value, point.told)
+                for point in points
+            ]
+        return cls(design, absent, held) if absent or held else None
 
     def _determined(self, design: Design) -> tuple[int, ...]:
         """Places of the coefficients that no free weight moves, but for the absent ones."""
-        if self.absent == (0,) and len(self.pivots) == 1:
+        if not self.told:
             return ()
         dense, _ = design.powers.scaled()
         moved, size = np.abs(dense @ self.lift), np.abs(dense) @ np.abs(self.lift)
         near = np.flatnonzero((moved <= NEARLY * size.max(axis=1, keepdims=True)).all(axis=1))
-        places = [j for j in near.tolist() if j not in self.absent]
-        rows = zip(places, self._moves(design, places), strict=True)
-        return tuple(j for j, row in rows if not any(row.values()))
-
-    def _moves(self, design: Design, places: Iterable[int]) -> list[dict[int, Fraction]]:
-        """What each free weight contributes to the coefficients in these places, exactly."""
-        rest, found = dict(zip(self.pivots, self._rest, strict=True)), []
-        for j in places:
-            row: dict[int, Fraction] = {}
-            for t, c in design.powers.rows[j].items():
-                for f, factor in rest.get(t, {t: Fraction(1)}).items():
-                    row[f] = row.get(f, Fraction(0)) + c * factor
-            found.append(row)
-        return found
+        rows = design.powers.rows
+        return tuple(
+            j for j in near.tolist() if j not in self.absent and not _inserted(rows[j], self._rest)
+        )
 
     @property
     def known(self) -> list[int]:
@@ -153,7 +131,7 @@ class Affine:
         """(K, M) float64"""
         found = np.delete(np.eye(self.size), self.pivots, axis=1)
         column = {t: k for k, t in enumerate(self.free)}
-        for p, rest in zip(self.pivots, self._rest, strict=True):
+        for p, rest in self._rest.items():
             for t, c in rest.items():
                 found[p, column[t]] = float(c)
         return found
@@ -170,16 +148,16 @@ class Affine:
     def exactly(self, weights: Sequence[Fraction], homogeneous: bool = False) -> list[Fraction]:
         """(K,): those with the same free weights; `homogeneous`, with 0 for b."""
         found = list(weights)
-        for p, rest, value in zip(self.pivots, self._rest, self._values, strict=True):
+        for p, rest in self._rest.items():
             moved = (c * weights[t] for t, c in rest.items())
-            found[p] = sum(moved, start=Fraction(0) if homogeneous else value)
+            found[p] = sum(moved, start=Fraction(0) if homogeneous else self._values[p])
         return found
 
     @cached_property
     def lift_in_integers(self) -> np.ndarray:
         """(K, M) of fixed_point."""
         found = np.delete(fixed_point.identity(self.size), self.pivots, axis=1)
-        for p, rest in zip(self.pivots, self._rest, strict=True):
+        for p, rest in self._rest.items():
             found[p] = fixed_point.fixed([rest.get(t, Fraction(0)) for t in self.free])
         return found
 
@@ -220,39 +198,45 @@ def scaled(
     return dense, largest
 
 
-def _solved(
-    rows: Sequence[tuple[dict[int, Fraction], Fraction]], told: Sequence[str]
-) -> dict[int, Row]:
-    """{pivot: its row}, of which no other has the pivot."""
-    left = []
-    for k, (entries, value) in enumerate(rows):
-        size = max(map(abs, entries.values()), default=Fraction(0))
-        row = Row({t: c for t, c in entries.items() if c}, value, {k: Fraction(1)})
-        left.append(row.scaled(1 / size) if size else row)
-    solved: dict[int, Row] = {}
-    while left:
-        best, where, largest = -1, -1, Fraction(0)
-        for k, row in enumerate(left):
-            for t in sorted(row.entries):
-                if abs(row.entries[t]) > largest:
-                    best, where, largest = k, t, abs(row.entries[t])
-        if best < 0:
-            break
-        row = left.pop(best)
-        row = row.scaled(1 / row.entries[where])
-        for other in [*left, *solved.values()]:
-            if where in other.entries:
-                other.less(row, other.entries[where])
-        solved[where] = row
-    for row in left:
-        if row.value:
-            names = _listed([told[k] for k in sorted(row.parts)])
-            raise Refused(
-                f"{names} contradict each other; leave out one"
-                if len(row.parts) > 1
-                else f"{names} cannot hold; leave it out"
-            )
-    return solved
+def _spanned(design: Design, absent: Sequence[int]) -> dict[int, Row]:
+    """Weights that follow from the others where these monomials are absent: {weight: its row}.
+
+    w_p = sum_t row[t] w_t. From the conditions, or from what spans the polynomials, whichever is
+    less to eliminate.
+    """
+    rows, size = design.powers.rows, len(design.exponents)
+    if 2 * len(absent) <= size:
+        solved, _ = reduced(size, [rows[j] for j in absent])
+        return {p: {t: -c for t, c in row.items()} for p, row in solved.items()}
+    present = [j for j in range(size) if j not in absent]
+    solved, _ = reduced(size, [_weights_of(design, j) for j in present])
+    found: dict[int, Row] = {p: {} for p in range(size) if p not in solved}
+    for t, row in solved.items():
+        for p, c in row.items():
+            found[p][t] = c
+    return found
+
+
+def _weights_of(design: Design, place: int) -> Row:
+    """Weights of the basis that make a monomial; those of the terms that divide it."""
+    rows, own = design.powers.rows, design.exponents[place]
+    found: Row = {}
+    for j in range(place, -1, -1):
+        if all(a <= b for a, b in zip(design.exponents[j], own, strict=True)):
+            rest = sum((c * found[t] for t, c in rows[j].items() if t in found), Fraction(0))
+            value = (Fraction(int(j == place)) - rest) / rows[j][j]
+            if value:
+                found[j] = value
+    return found
+
+
+def _inserted(row: Row, solved: dict[int, Row]) -> Row:
+    """A row in the weights that are free: those that follow are put in."""
+    found: Row = {}
+    for t, c in row.items():
+        for f, factor in solved.get(t, {t: Fraction(1)}).items():
+            found[f] = found.get(f, Fraction(0)) + c * factor
+    return {f: c for f, c in found.items() if c}
 
 
 def _values_at(design: Design, x: Sequence[Fraction]) -> list[Fraction]:

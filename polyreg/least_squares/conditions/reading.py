@@ -74,15 +74,7 @@ def read(config: FitConfig, names: Sequence[str]) -> Wanted:
 
     Raises Refused where they name what there is not, or say something twice.
     """
-    exponents: tuple[Exponents, ...] | None = None
-    if config.terms:
-        exponents = _terms(Scanner(config.terms, "terms", names))
-        if not config.intercept and (0,) * len(names) in exponents:
-            raise Refused("--terms has the constant 1, and --intercept is false; leave out one")
-    elif config.degrees:
-        exponents = _box(Scanner(config.degrees, "degrees", names), config)
-    if exponents is not None:
-        _require_degree(exponents, config, names)
+    exponents = chosen(config, names)
     fixed = _fixed(Scanner(config.fix, "fix", names), exponents, config)
     if config.slope and len(names) > 1:
         raise Refused(
@@ -97,6 +89,20 @@ def read(config: FitConfig, names: Sequence[str]) -> Wanted:
     )
 
 
+def chosen(config: FitConfig, names: Sequence[str]) -> tuple[Exponents, ...] | None:
+    """The terms that --terms or --degrees choose; None without. Raises Refused."""
+    exponents: tuple[Exponents, ...] | None = None
+    if config.terms:
+        exponents = _terms(Scanner(config.terms, "terms", names))
+        if not config.intercept and (0,) * len(names) in exponents:
+            raise Refused("--terms has the constant 1, and --intercept is false; leave out one")
+    elif config.degrees:
+        exponents = _box(Scanner(config.degrees, "degrees", names), config)
+    if exponents is not None:
+        _require_degree(exponents, config, names)
+    return exponents
+
+
 def settled(passes: Any, config: FitConfig) -> FitConfig:
     """The config with the degree that --terms or --degrees come to.
 
@@ -106,7 +112,7 @@ def settled(passes: Any, config: FitConfig) -> FitConfig:
     if not (config.terms or config.degrees):
         return config
     names = variables(passes.table.names, config)
-    found = read(config, names).exponents or ()
+    found = chosen(config, names) or ()
     used = [any(e[d] for e in found) for d in range(len(names))]
     if not config.swap and any(used) and not all(used) and passes.table.chosen_by_default:
         left_out = [name for name, is_used in zip(names, used, strict=True) if not is_used]

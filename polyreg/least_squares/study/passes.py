@@ -113,7 +113,7 @@ def no_degrees(result: Result, config: FitConfig) -> str:
     if not result.has_full_rank:
         return "the rows do not tell the terms apart"
     if config.conditions:
-        return f"the polynomial is held to --{config.conditions[0]}"
+        return f"the polynomial is held exactly ({', '.join(config.conditions)})"
     if config.loss != "squares":
         return "degrees are compared of least squares"
     return ""

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -48,8 +49,15 @@ def without_constant(constants) -> Affine | None:
     """Weights of polynomials that are 0 at 0, where the terms have these values (K,)."""
     if constants is None:
         return None
-    row = {t: Fraction(c) for t, c in enumerate(constants.tolist())}
-    return Affine(len(constants), [(row, Fraction(0))], ["no 1"])
+    return Affine(SimpleNamespace(exponents=constants, powers=Values(constants)), [0])
+
+
+class Values:
+    """Of terms at 0: the first row of design.Powers, and no other."""
+
+    def __init__(self, constants):
+        row = {t: Fraction(c) for t, c in enumerate(constants.tolist()) if c}
+        self.rows = [row] + [{t: Fraction(1)} for t in range(1, len(constants))]
 
 
 def near(matrix: np.ndarray) -> float:
