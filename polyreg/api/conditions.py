@@ -66,7 +66,7 @@ def number(value: Any, option: str) -> str:
     value = value.item() if hasattr(value, "item") and not isinstance(value, type) else value
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         raise Refused(f"--{option} has {value!r} where a number is needed, like 0.1")
-    if isinstance(value, Integral) and abs(value) > LARGEST:
+    if isinstance(value, Integral) and abs(int(value)) > LARGEST:
         raise Refused(f"--{option} has a number that leaves float64; rescale it")
     if isinstance(value, Integral | Fraction | Decimal):
         return str(value)
