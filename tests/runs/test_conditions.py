@@ -1,5 +1,9 @@
 """Fits with exact conditions in runs: terminal, params, the model, what is refused."""
 
+import re
+import shlex
+import shutil
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -10,7 +14,7 @@ import polyreg
 from experiments.fit import main
 from experiments.invert import main as invert
 from experiments.predict import main as predict
-from tests.conftest import only_run
+from tests.conftest import ROOT, only_run
 
 ASKED = ("--data", "t.csv", "--target", "y")
 
@@ -102,3 +106,13 @@ def test_bad_conditions_are_one_line_and_no_run(table, arguments, said):
 def test_the_plan_has_the_terms_that_are_fitted(table):
     said = ran("--terms", "1,x^3", "--dry-run")
     assert "terms      2: 1, x^3" in said
+
+
+def test_the_example_of_the_page_prints_what_it_says(store):
+    page = (ROOT / "docs" / "fit.md").read_text().partition("## A say in the terms")[2]
+    command, printed = re.findall(r"```(?:sh)?\n(.*?)```", page, flags=re.DOTALL)[:2]
+    (store / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "calibration.csv", store / "docs")
+    told = CliRunner().invoke(main, shlex.split(command)[2:])
+    assert told.exit_code == 0, told.output
+    assert len(printed.splitlines()) == 7 and told.output.startswith(printed)
