@@ -36,9 +36,9 @@ class Affine:
     absent, held: places of the monomials that are no terms of the polynomial, and of those that the
     conditions alone determine
     is_centred: whether a constant may be added to each such polynomial
-    moves: what z contributes to the coefficients, rows (K, M) over their largest entry, and that:
-        from the lift in float64, where conditions lie far from the rows, nothing would be left of
-        it; None of more than MOST_EXACT terms
+    moves: what z contributes to the coefficients, rows (K, M) over their largest entry, and that;
+        where conditions lie far from the rows the lift in float64 would leave nothing of it. None
+        of more than MOST_EXACT terms
     """
 
     def __init__(self, design: Design, absent: Sequence[int], held: Sequence[Held] = ()):
