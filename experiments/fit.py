@@ -34,6 +34,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg import least_squares, tracking
             from polyreg.cluster import cluster_of
             from polyreg.device import device_of
+            from polyreg.least_squares.conditions.reading import settled
             from polyreg.least_squares.origin import originated
             from polyreg.least_squares.problem import term_count
             from polyreg.reports.fit import about, plan, record, report, title
@@ -47,8 +48,9 @@ def main(config: FitConfig, dry_run: bool) -> None:
         with stop.interruptible(), clock("survey"):
             engine = opened.enter_context(cluster_of(config, device))
             rows = Table.of(config, engine and engine.each)
-            term_count(rows.names, config)
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
+            config = settled(passes, config)
+            term_count(rows.names, config)
             survey = least_squares.surveyed(passes, config)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
             problem = least_squares.replicated(problem, rows)

@@ -35,7 +35,7 @@ from polyreg.fields import (
     Tabular,
 )
 from polyreg.grouped import Grouped
-from polyreg.measured import Measured
+from polyreg.measured import Conditioned, Measured
 from polyreg.naming import (
     FIT_WORDS,
     SWEEP_WORDS,
@@ -272,7 +272,7 @@ LISTS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitConfig(Registered, Clustered, Grouped, Measured, Tabular):
+class FitConfig(Registered, Clustered, Grouped, Conditioned, Measured, Tabular):
     """Options of a fit: table, columns, polynomial, statistics. Raises PolyregError.
 
     >>> from polyreg import FitConfig
@@ -357,6 +357,15 @@ class FitConfig(Registered, Clustered, Grouped, Measured, Tabular):
             self.criterion,
             "chooses among degrees; give --degree auto",
         )
+        if self.degree == "auto" and self.conditions:
+            chosen = self.terms or self.degrees
+            way_out = "leave out --degree" if chosen else "give --degree a number"
+            raise Refused(
+                f"--degree auto compares all polynomials of a degree, and --{self.conditions[0]} "
+                f"holds some out; {way_out}"
+            )
+        if self.terms and self.interaction_degree:
+            raise Refused("--terms says which products there are; leave out --interaction-degree")
         require(not (self.ridge and self.sigma_x), "ridge", self.ridge, "must be 0 with --sigma-x")
 
     def named(self, features: Sequence[str], chosen: int | None = None) -> str:

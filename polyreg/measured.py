@@ -1,4 +1,4 @@
-"""Options of a fit to measured data: uncertainties, robustness, choice and check of the degree."""
+"""Options of a fit to measured data: what is known of its rows, and of the polynomial."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +9,65 @@ from polyreg.options import Options, knob, require
 Loss = Literal["squares", "huber", "bisquare", "l1"]
 Criterion = Literal["cv", "aicc", "bic", "f", "lack-of-fit"]
 WEIGHT_FUNCTIONS = ("1/x", "1/x^2", "1/y", "1/y^2")
+CONDITIONS = ("terms", "degrees", "fix", "through", "slope")
+LONGEST = 6000  # characters of a text: MLflow's params have no more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioned(Options):
+    """What is known of the polynomial itself, and held exactly."""
+
+    terms: str = knob(
+        "",
+        "The terms of the polynomial, and no others, like 1,x,x^3 or 1,a,a*b; its degree follows.",
+        group="Model",
+        is_new=True,
+    )
+    degrees: str = knob(
+        "",
+        "Highest power of each variable, like a:2,b:1: all products within these (and "
+        "--interaction-degree), of no other variable; the total degree follows.",
+        group="Model",
+        is_new=True,
+    )
+    fix: str = knob(
+        "",
+        "Coefficients that are held at a value, like x^2=0.1,1=0.",
+        group="Model",
+        is_new=True,
+    )
+    through: str = knob(
+        "",
+        "Points x:y that are met exactly, like 0:0,1:2.5; of several variables a=0;b=1:5.",
+        group="Model",
+        is_new=True,
+    )
+    slope: str = knob(
+        "",
+        "Derivatives that are met exactly, x:slope, like 0:0; of one variable.",
+        group="Model",
+        is_new=True,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.terms and self.degrees:
+            raise Refused("--terms and --degrees both choose the terms; give one")
+        for name in CONDITIONS:
+            value = getattr(self, name)
+            require(isinstance(value, str), name, repr(value), "must be text")
+            require(not value or value.strip(), name, repr(value), "is empty; leave it out")
+            require(
+                len(value) <= LONGEST,
+                name,
+                f"{len(value):,} characters",
+                f"must be at most {LONGEST:,} characters, as MLflow's params",
+            )
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Which of the options are given."""
+        return tuple(name for name in CONDITIONS if getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,11 @@ SWEEP_WORDS = {
 FIT_WORDS = {
     "by": "by {}",
     "same_degree": "same degree",
+    "terms": "terms {}",
+    "degrees": "degrees {}",
+    "fix": "{}",
+    "through": "through {}",
+    "slope": "slope {}",
     "weights": "weights {}",
     "sigma": "sigma {}",
     "sigma_x": "sigma of x {}",

@@ -12,6 +12,7 @@ from typing import Any
 
 from polyreg import least_squares
 from polyreg.api.arguments import as_arguments, config_of, in_python
+from polyreg.api.conditions import as_items, as_pairs, as_points
 from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.device import available_device, device_of
@@ -68,6 +69,11 @@ def fit(
     by: Any = (),
     same_degree: bool = False,
     require_all: bool = False,
+    terms: Any = None,
+    degrees: Any = None,
+    fix: Any = None,
+    through: Any = None,
+    slope: Any = None,
 ) -> Any:
     """The polynomial p that minimizes sum_i w_i (y_i - p(x_i))^2, solved exactly.
 
@@ -98,6 +104,11 @@ def fit(
     require_all: with by, an error where a group cannot be fitted, which else is in Results.failed
     degree: total degree; "auto" takes the lowest within one standard error of the least
         cross-validated error, up to `max_degree`, by `folds` folds
+    terms: the only terms, as ["1", "x", "x^3"]; degrees: highest power of each variable, as
+        {"a": 2, "b": 1}, with all products within; the total degree follows from both
+    fix: coefficients held at a value, {"x^2": 0.1}; through: points (x, y) met exactly, x a number,
+        or (D,) or {"a": 0, "b": 1} of several variables; slope: (x, derivative), of one. Decimals
+        count as they are written; all five may be text, as the command has it
     interaction_degree: variables in one product at most; 0 is no limit
     precision: "certified" is exact in integers, "fast" float64; "auto" is certified up to 10
         million values of the design matrix (rows times terms)
@@ -152,6 +163,11 @@ def fit(
             "by": names_of(by),
             "same_degree": same_degree,
             "require_all": require_all,
+            "terms": as_items(terms),
+            "degrees": as_pairs(degrees, ":", "degrees"),
+            "fix": as_pairs(fix, "=", "fix"),
+            "through": as_points(through, "through"),
+            "slope": as_points(slope, "slope"),
         }
         measured = {
             "weights": weights,

@@ -15,6 +15,7 @@ from polyreg.groups.exact import certified
 from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
 from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
+from polyreg.measured import CONDITIONS
 from polyreg.polynomials.predictor import weight_of
 from polyreg.tables.files import Place
 from polyreg.tables.rows import Rows
@@ -82,6 +83,7 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         "loss": (config.loss, "squares"),
         "sigma-x": (config.sigma_x, ""),
         "ridge": (config.ridge, 0.0),
+        **{name: (getattr(config, name), "") for name in CONDITIONS},
         "engine": (config.engine, "local"),
         "register-as": ("", ""),
     }

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from polyreg.errors import PolyregError
-from polyreg.polynomials.design import Design
+from polyreg.polynomials.design import Design, Recurrence
 from polyreg.polynomials.inputs import as_numbers
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.solution import Solution
@@ -89,6 +89,7 @@ def adapted(design: Design, common: Any, level: float, x: Any, y: Any, about: di
             condition=math.nan,
             scale=1.0,
             noise=math.sqrt(noise),
+            absent=() if about["intercept"] else (0,),
         ),
         precision="fast",
         method=f"adapted from {common.groups:,} groups",
@@ -98,3 +99,12 @@ def adapted(design: Design, common: Any, level: float, x: Any, y: Any, about: di
         ),
         **about,
     )
+
+
+def chebyshev(variable: str, degree: int, low: float, high: float) -> Design:
+    """T_0 ... T_degree over a range."""
+    still = (0.0,) * degree
+    scales, decays = (1.0, *(2.0,) * degree)[:degree], (0.0, *(1.0,) * degree)[:degree]
+    recurrence = Recurrence(low / 2 + high / 2, high / 2 - low / 2 or 1.0, still, scales, decays)
+    exponents = tuple((k,) for k in range(degree + 1))
+    return Design((variable,), exponents, (recurrence,), 1.0, "chebyshev over the range")

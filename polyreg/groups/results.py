@@ -15,11 +15,11 @@ from polyreg.config import FitConfig
 from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
-from polyreg.groups.population import adapted
+from polyreg.groups.population import adapted, chebyshev
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
 from polyreg.options import from_params
-from polyreg.polynomials.design import Design, Recurrence, floats
+from polyreg.polynomials.design import Design, floats
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.solution import EXACT_FIT, Solution
 from polyreg.polynomials.terms import name as term_name
@@ -162,6 +162,7 @@ class Results(Mapping):
                 rank=int(solved.terms[g]),
                 condition=_condition(inverse) if not solved.without else math.nan,
                 exact_fit=bool(solved.is_exact[g]),
+                absent=(0,) if solved.without else (),
             ),
             target=self.target,
             intercept=config.intercept,
@@ -376,15 +377,6 @@ class Results(Mapping):
     def named(self, g: int) -> str:
         """A group as reports call it."""
         return ", ".join(map(spelled, self.all_keys[g]))
-
-
-def chebyshev(variable: str, degree: int, low: float, high: float) -> Design:
-    """T_0 ... T_degree over a range."""
-    still = (0.0,) * degree
-    scales, decays = (1.0, *(2.0,) * degree)[:degree], (0.0, *(1.0,) * degree)[:degree]
-    recurrence = Recurrence(low / 2 + high / 2, high / 2 - low / 2 or 1.0, still, scales, decays)
-    exponents = tuple((k,) for k in range(degree + 1))
-    return Design((variable,), exponents, (recurrence,), 1.0, "chebyshev over the range")
 
 
 def _options(config: FitConfig) -> Iterator[tuple[Any, Any]]:

@@ -9,6 +9,7 @@ normal quantiles, and rss is chi2 = sum ((y - p(x)) / u)^2 (ISO/TS 28037).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from polyreg.errors import PolyregError
 from polyreg.inference.surface import StationaryPoint, stationary_point
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES
+from polyreg.polynomials.predictor import rooted
 from polyreg.polynomials.solution import Solution, information
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -37,7 +39,7 @@ class Estimates:
     precision: str  # fast or certified; of a training its dtype
     method: str = LEAST_SQUARES  # or the training's optimizer
     target: str = "y"
-    intercept: bool = True
+    intercept: bool = True  # the constant is free: R2 is about the mean of y
     ridge: float = 0.0
     level: float = 0.95  # confidence level of the intervals, unless another is given
     log_weights: float = 0.0  # sum of the logarithms of the rows' weights
@@ -56,9 +58,10 @@ class Estimates:
     origin: Any = None  # what a fit was made from (an Origin), or a training's options
 
     @property
-    def _shown(self) -> slice:
-        # Without an intercept the constant is 0 by definition, and no term of the model.
-        return slice(0 if self.intercept else 1, None)
+    def _shown(self) -> list[int]:
+        # Others are 0 by definition, and no terms of the model.
+        absent = self.solution.absent
+        return [k for k in range(len(self.design.exponents)) if k not in absent]
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -68,12 +71,12 @@ class Estimates:
     @property
     def exponents(self) -> list[tuple[int, ...]]:
         """Power of each variable in each term: K tuples of D, low total degrees first."""
-        return list(self.design.exponents[self._shown])
+        return [self.design.exponents[k] for k in self._shown]
 
     @property
     def terms(self) -> list[str]:
         """Names of the terms (K,): 1, x, x^2, a^2*b."""
-        return self.design.terms[self._shown]
+        return [self.design.terms[k] for k in self._shown]
 
     @property
     def coefficients(self) -> np.ndarray:
@@ -84,7 +87,7 @@ class Estimates:
     def weights(self) -> np.ndarray:
         """Weights (K,), float64, of the basis functions that did the work: `design` has those.
 
-        Without an intercept they are one more than the coefficients: the constant is among them.
+        Without an intercept, and where terms were chosen, they are more than the coefficients.
         """
         return self.solution.weights
 
@@ -101,8 +104,24 @@ class Estimates:
 
     @property
     def rank(self) -> int:
-        """How many terms the rows can tell apart, at most K."""
+        """How many of the `parameters` the rows can tell apart."""
         return self.solution.rank
+
+    @property
+    def parameters(self) -> int:
+        """How many are free: the terms, less the exact conditions on them."""
+        found = self.solution.parameters
+        return len(self.coefficients) if found is None else found
+
+    @property
+    def has_full_rank(self) -> bool:
+        """Whether the rows tell all parameters apart."""
+        return self.rank == self.parameters
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Terms whose coefficients exact conditions alone determine: they have no error."""
+        return tuple(self.design.terms[k] for k in self.solution.held)
 
     @property
     def condition(self) -> float:
@@ -120,7 +139,7 @@ class Estimates:
         known = self.df_resid > 0 or (self.is_known and not math.isnan(self.solution.rss))
         if self.is_robust:
             known = known and not math.isnan(self.error_scale)
-        return known and not self.ridge and self.rank == len(self.coefficients)
+        return known and not self.ridge and self.has_full_rank
 
     @property
     def is_known(self) -> bool:
@@ -189,9 +208,10 @@ class Estimates:
 
     @property
     def t_values(self) -> np.ndarray:
-        """coefficients / std_errors (K,)."""
+        """coefficients / std_errors (K,); nan of those that are fixed."""
+        held = np.isin(self._shown, self.solution.held)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.coefficients / self.std_errors
+            return np.where(held, np.nan, self.coefficients / self.std_errors)
 
     @property
     def p_values(self) -> np.ndarray:
@@ -236,10 +256,15 @@ class Estimates:
         if not self.has_errors:
             return np.full((len(self.coefficients),) * 2, np.nan)
         rows, largest = self.design.powers.scaled()
-        values, vectors = np.linalg.eigh(self.solution.inverse)
-        half = rows @ (vectors * np.sqrt(np.maximum(values, 0)))
+        half = rows @ self.half
+        half[[*self.solution.absent, *self.solution.held]] = 0.0
         half *= np.array([float(c) for c in largest])[:, None] * self.error_scale
-        return (half @ half.T)[self._shown, self._shown]
+        return (half @ half.T)[np.ix_(self._shown, self._shown)]
+
+    @cached_property
+    def half(self) -> np.ndarray:
+        """Root of `solution.inverse`, half half^T, (K, rank): q^T half is 0 where p is held."""
+        return rooted(self.solution.inverse, self.rank)
 
     def stationary_point(
         self,
@@ -280,7 +305,7 @@ class Estimates:
         once: what is small beside y has fewer digits, and what cannot be told from 0 is 0. nan
         where terms depend on each other, and of a training.
         """
-        if self.rank < len(self.coefficients):
+        if not self.has_full_rank:
             return np.full(len(self.coefficients), np.nan)
         found = []
         pairs = zip(self.coefficients, self.solution.errors[self._shown], strict=True)
@@ -292,14 +317,14 @@ class Estimates:
 
     @property
     def r2(self) -> float:
-        """1 - rss / tss, tss about the mean where there is an intercept, else about 0."""
+        """1 - rss / tss, tss about the mean where the constant is free, else about 0."""
         if self.solution.tss <= 0:
             return math.nan
         return 1 - self.solution.rss / self.solution.tss
 
     @property
     def adjusted_r2(self) -> float:
-        """1 - (1 - r2) M / df_resid, M = N - 1 with an intercept, else N; nan without freedom."""
+        """1 - (1 - r2) M / df_resid, M = N - 1 where r2 is about the mean, else N."""
         rows = self.nobs - (1 if self.intercept else 0)
         return 1 - rows / self.df_resid * (1 - self.r2) if self.df_resid else math.nan
 

@@ -60,7 +60,7 @@ def rounding(weights: np.ndarray) -> float:
 class Measures:
     """Formulas above for rows of one fit."""
 
-    half: np.ndarray  # (K, K): half half^T = C
+    half: np.ndarray  # (K, rank): half half^T = C
     rss: float
     df: int
     terms: int
@@ -72,8 +72,7 @@ class Measures:
 
     @classmethod
     def of(cls, result: Any) -> "Measures":
-        values, vectors = np.linalg.eigh(result.solution.inverse)
-        half = vectors * np.sqrt(np.maximum(values, 0))
+        half = result.half
         exact = result.solution.exact_fit
         rss = 0.0 if exact else result.solution.rss
         return cls(
@@ -173,7 +172,7 @@ def why_not(result: Any) -> str:
         return "a training keeps no residuals; fit the rows instead"
     if result.ridge:
         return "the fit has a ridge; fit without it"
-    if result.rank < len(result.coefficients):
+    if not result.has_full_rank:
         return "terms depend on each other; lower the degree"
     if np.isnan(result.solution.inverse).any():
         return "the document has too many terms to hold their covariance; fit the rows again"

@@ -8,6 +8,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares.conditions.reading import settled
 from polyreg.least_squares.errors_in_x import fit as errors_in_x
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.origin import originated
@@ -58,8 +59,9 @@ def fit(
 
     passes: who reads the table, by default this process
     """
-    term_count(table.names, config)
     passes = passes or Passes(table)
+    config = settled(passes, config)
+    term_count(table.names, config)
     survey = surveyed(passes, config)
     if config.features:
         config = replace(config, features=table.names)
@@ -94,7 +96,8 @@ def surveyed(passes: Any, config: FitConfig) -> Survey:
     survey = passes.survey(config.seed)
     table = passes.table
     is_constant = survey.low == survey.high
-    if not (table.chosen_by_default and config.intercept and config.top_degree):
+    by_default = table.chosen_by_default and not (config.terms or config.degrees)
+    if not (by_default and config.intercept and config.top_degree):
         return survey
     if not is_constant.any() or is_constant.all():
         return survey

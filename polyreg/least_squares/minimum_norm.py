@@ -71,6 +71,7 @@ def minimum_norm(rows: InMemory, config: FitConfig) -> Result:
         tss=float(w @ (y - mean) ** 2),
         rank=int(rank),
         condition=math.inf,
+        absent=() if config.intercept else (0,),
     )
     note = (
         f"{survey.rows:,} rows tell {rank:,} of {size - first:,} terms apart: of the polynomials "

@@ -18,7 +18,7 @@ UNCERTAIN = {"sigma", "u", "sd", "std", "stdev", "error", "err", "uncertainty", 
 
 def notes(found: Result) -> Iterator[str]:
     """What has to be known of a fit beside its numbers."""
-    solution, size = found.solution, len(found.terms)
+    solution, size = found.solution, found.parameters
     if found.weighted_by and not found.is_known and is_uncertainty(found.weighted_by):
         name = " ".join(found.weighted_by.split())
         yield (
@@ -35,8 +35,9 @@ def notes(found: Result) -> Iterator[str]:
     if found.ridge:
         yield "ridge biases the coefficients: they have no standard errors, and no intervals"
     elif not found.df_resid:
+        what = "terms" if size == len(found.terms) else "free parameters"
         yield (
-            f"as many terms ({size}) as rows ({found.nobs}) leave no residuals to tell errors "
+            f"as many {what} ({size}) as rows ({found.nobs}) leave no residuals to tell errors "
             "from; lower the degree, or give more rows"
         )
     elif solution.exact_fit:

@@ -11,7 +11,6 @@ in rationals.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property, reduce
 from operator import add
 
@@ -23,6 +22,8 @@ from polyreg.errors import NearlySingular, Refused
 from polyreg.inference.degrees import Replicates
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes, solve_float
+from polyreg.least_squares.conditions.affine import Affine
+from polyreg.least_squares.conditions.reading import MAX_TERMS, NOTHING, Wanted, read, variables
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
 from polyreg.least_squares.integers import ozaki, solve_exact
 from polyreg.least_squares.selection import cross_validate, labelled, require_folds, shuffle
@@ -36,7 +37,6 @@ from polyreg.tables.rows import Block, Survey
 
 CERTIFIED_VALUES = 10**7  # of the design matrix, up to which `auto` is certified
 CERTIFIED_TERMS = 150  # 1.1 s at 126 terms and 2,000 rows, 4.7 s at 210: with the cube
-MAX_TERMS = 5000
 WEIGHT_SPAN = 1e16
 INTEGERS = 2.0**53  # from here on float64 skips some
 # Decades that sizes may span, up or down: coefficients and sums of squares stay in float64.
@@ -62,25 +62,24 @@ class Problem:
     few: dict[str, int] = field(default_factory=dict)  # distinct values of features that have few
     replicates: Replicates | None = None  # where they are to choose the degree
     weigher: Weigher | None = None  # weights of the rows, where no column has them
+    wanted: Wanted = NOTHING  # exact conditions on the polynomial
 
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
         size = term_count(names, config)
-        _require_variation(survey, names, config)
+        # Errors in x have conditions of their own (errors_in_x), and perhaps another variable.
+        wanted = NOTHING if config.sigma_x else read(config, names)
+        _require_variation(survey, names, config, wanted)
         weigher = of_x(config, names, survey)
         if weigher:
             survey = weigher.surveyed(survey)
         require_sizes(survey, names, config)
-        if config.degree != "auto" and survey.rows < size:
-            raise Refused(
-                f"{size} terms need at least as many rows, got {survey.rows}; lower --degree"
-            )
         if config.degree == "auto" and not config.sigma_x:
             require_folds(survey.rows, len(names) + 1, config.folds)
         interaction = config.interaction_degree or len(names)
         degree = config.top_degree
-        design = Design.fitted(names, survey, degree, interaction)
+        design = Design.fitted(names, survey, degree, interaction, wanted.all_terms)
         precision = chosen_precision(survey.rows, size, config)
         weighted = survey.sample.weights is not None
         problem = cls(
@@ -99,8 +98,25 @@ class Problem:
             notes=() if precision == "certified" else _rounded(survey, names, config),
             few=_few(survey, names, config),
             weigher=weigher,
+            wanted=wanted,
         )
+        problem.require_rows()
         return problem if precision == "certified" else problem._piloted(survey.sample)
+
+    def require_rows(self) -> None:
+        """Raise Refused where conditions cannot hold, or rows are fewer than what is free."""
+        if self.config.degree == "auto":
+            return
+        known, size = self.conditions(), len(self.pilot)
+        named = f"{size} terms"
+        if known and self.wanted != NOTHING:
+            size = len(known.free)
+            named = f"{size} free parameters"
+        if self.rows < size:
+            raise Refused(
+                f"{named} need at least as many rows, got {self.rows}; lower --degree"
+                + (", or name fewer --terms" if self.wanted.exponents else "")
+            )
 
     def _piloted(self, sample: Block) -> "Problem":
         """With the sample's own fit as pilot: near enough, it need not be exact."""
@@ -177,7 +193,8 @@ class Problem:
         count, none = len(sample.x[0]), np.zeros_like(self.pilot)
         kernel = fast_kernel(self.design, none, "cpu", count, self.is_compiled)
         sums = totals(kernel, [(0, sample)])[0]
-        return solve(Normal.of(sums.gram, np.zeros_like(self.pilot)), len(self.pilot))
+        normal, size = Normal.of(sums.gram, none), len(self.pilot)
+        return solve(normal, size, conditions=self.conditions())
 
     @property
     def sizes(self) -> dict[int, int]:
@@ -186,10 +203,24 @@ class Problem:
         first = 0 if self.config.intercept else 1
         return {d: sum(t <= d for t in degrees) for d in range(first, self.design.degree + 1)}
 
+    def conditions(self, size: int | None = None) -> Affine | None:
+        """What holds exactly of the weights of the first `size` terms; None where nothing does."""
+        size = len(self.design.exponents) if size is None else size
+        if size not in self._conditions:
+            design = self.design.prefix(size) if size < len(self.design.exponents) else self.design
+            self._conditions[size] = Affine.of(self.wanted, design, self.config.intercept)
+        return self._conditions[size]
+
     @cached_property
-    def constants(self) -> list[Fraction] | None:
-        """The terms' values at 0, which a polynomial without intercept must cancel."""
-        return None if self.config.intercept else self.design.powers.constants()
+    def _conditions(self) -> dict[int, Affine | None]:
+        return {}
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the terms of the polynomial."""
+        known = self.conditions()
+        absent = known.absent if known else ()
+        return [name for k, name in enumerate(self.design.terms) if k not in absent]
 
     @property
     def weighted_by(self) -> str | None:
@@ -203,18 +234,18 @@ class Problem:
         Raises NearlySingular where `fast` cannot tell the rank.
         """
         design = self.design if size is None else self.design.prefix(size)
-        constants = self.constants and self.constants[: len(design.exponents)]
+        conditions = self.conditions(size)
         if self.precision == "certified":
             sums = self._sums(moments).prefix(len(design.exponents))
-            solution = solve_exact.solution(sums, design, self.config.ridge, constants)
+            solution = solve_exact.solution(sums, design, self.config.ridge, conditions)
         else:
             normal = self.centred(moments)
-            solution = solve_float.solution(normal, design, self.config.ridge, constants)
+            solution = solve_float.solution(normal, design, self.config.ridge, conditions)
         found = Result(
             design=design,
             solution=solution,
             target=self.config.target,
-            intercept=self.config.intercept,
+            intercept=conditions is None or conditions.is_centred,
             ridge=self.config.ridge,
             level=self.config.level,
             precision=self.precision,
@@ -226,7 +257,8 @@ class Problem:
             low=self.low,
             high=self.high,
         )
-        return replace(found, notes=(*self.notes, *notes.notes(found)))
+        held = conditions.notes(design) if conditions else ()
+        return replace(found, notes=(*self.notes, *held, *notes.notes(found)))
 
     def centred(self, moments: Moments, centre: np.ndarray | None = None) -> Normal:
         """The sums in float64, about a fit of all terms: differences of fits do not cancel."""
@@ -238,14 +270,14 @@ class Problem:
         return solve_exact.Sums.of(moments, self.y_unit, self.weight_unit)
 
     def solve_float(self, sums: Normal, size: int) -> Solved:
-        scaled = None if self.constants is None else solve_float.unit_scaled(self.constants[:size])
-        return solve(sums, size, self.config.ridge, scaled)
+        return solve(sums, size, self.config.ridge, self.conditions(size))
 
 
 def term_count(names: Sequence[str], config: FitConfig) -> int:
     """Raises Refused above MAX_TERMS."""
     interaction = config.interaction_degree or len(names)
-    size = terms.count(len(names), config.top_degree, interaction)
+    wanted = read(config, variables(names, config)).all_terms
+    size = len(wanted or ()) or terms.count(len(names), config.top_degree, interaction)
     if size > MAX_TERMS:
         raise Refused(
             f"{len(names)} variables at degree {config.top_degree} make {size:,} terms, more than "
@@ -274,9 +306,13 @@ def _few(survey: Survey, names: Sequence[str], config: FitConfig) -> dict[str, i
     return {name: count for name, count in pairs if count <= config.top_degree}
 
 
-def _require_variation(survey: Survey, names: Sequence[str], config: FitConfig) -> None:
+def _require_variation(
+    survey: Survey, names: Sequence[str], config: FitConfig, wanted: Wanted
+) -> None:
+    none = (0,) * len(names)
+    has_constant = config.intercept and none in (wanted.exponents or (none,))
     for name, low, high in zip(names, survey.low.tolist(), survey.high.tolist(), strict=True):
-        if low == high and config.intercept and config.top_degree:
+        if low == high and has_constant and config.top_degree:
             raise Refused(
                 f"feature {name} is constant ({low:g} on every row), as the constant term already "
                 "is; leave it out of --features"

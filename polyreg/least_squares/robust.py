@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any
 
@@ -32,8 +32,8 @@ from polyreg.least_squares.outliers.absolute import MOST_ROWS, least_absolute, s
 from polyreg.least_squares.outliers.breakdown import least_trimmed
 from polyreg.least_squares.outliers.influence import Counted, Robust, median_size, residuals
 from polyreg.least_squares.selection import Selection, cross_validate
-from polyreg.least_squares.solve_float import unit_scaled, without_constant
 from polyreg.least_squares.sums import choose_compiled
+from polyreg.polynomials.design import floats
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Block
 
@@ -88,27 +88,28 @@ class Work:
 
     def start(self) -> np.ndarray:
         """Least trimmed squares of the sample (K,)."""
-        matrix, y, lift = self._rows(self._owned(self.reading.sample))
-        found = least_trimmed(
-            matrix if lift is None else matrix @ lift, y, self.problem.config.seed
-        )
-        return found if lift is None else lift @ found
+        matrix, y = self._rows(self._owned(self.reading.sample))
+        return self._free(matrix, y, partial(least_trimmed, seed=self.problem.config.seed))
 
-    def _rows(self, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Design matrix and y, times sqrt(w); and a matrix of the polynomials that are 0 at 0."""
+    def _free(self, matrix: np.ndarray, y: np.ndarray, fit: Callable) -> np.ndarray:
+        """fit(matrix, y) among the weights that meet the conditions (K,)."""
+        known = self.problem.conditions()
+        if known is None:
+            return fit(matrix, y)
+        return known.start + known.lift @ fit(matrix @ known.lift, y - matrix @ known.start)
+
+    def _rows(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Design matrix and y, times sqrt(w)."""
         matrix = self.problem.design.matrix(torch.from_numpy(np.stack(block.x, axis=1))).numpy()
         root = 1.0 if block.weights is None else np.sqrt(block.weights)
-        constants = self.problem.constants
-        lift = None if constants is None else without_constant(unit_scaled(constants))[1]
         assert block.y is not None
-        return (matrix.T * root).T, block.y * root, lift
+        return (matrix.T * root).T, block.y * root
 
     def least_absolute(self) -> np.ndarray:
         """Of all rows, held at once (K,)."""
-        parts = [self._rows(self._owned(block))[:2] for block in self.reading.blocks()]
+        parts = [self._rows(self._owned(block)) for block in self.reading.blocks()]
         matrix, y = (np.concatenate(part) for part in zip(*parts, strict=True))
-        constants = self.problem.constants
-        return least_absolute(matrix, y, None if constants is None else unit_scaled(constants))
+        return self._free(matrix, y, least_absolute)
 
     def step(self, weights: np.ndarray, scale: float) -> np.ndarray:
         """Least squares with the weights of a fit (K,), in float64 about it."""
@@ -169,6 +170,9 @@ class Work:
     def through(self, base: Result, weights: np.ndarray) -> Result:
         """The polynomial of these weights of the basis."""
         powers, exact = self.problem.design.powers, list(map(Fraction, weights.tolist()))
+        if known := self.problem.conditions():
+            exact = known.exactly(exact)
+            weights = floats(exact)
         coefficients = np.array([float(c) for c in powers.coefficients(exact)])
         return replace(
             base, solution=replace(base.solution, weights=weights, coefficients=coefficients)
@@ -183,6 +187,8 @@ class Work:
         # What the last pass changed, and what rounding of the residuals may have.
         last = np.abs(rows) @ (np.abs(near.weights - weights) + rounding(weights) / 16)
         last = np.array([float(Fraction(v) * c) for v, c in zip(last, largest, strict=True)])
+        known = self.problem.conditions()
+        last[[] if known is None else known.known] = 0.0
         error_scale = counted.error_scale(base.df_resid, base.rank)
         if self.loss == "l1":
             error_scale = self.sparse(weights) / 2 if scale else math.nan

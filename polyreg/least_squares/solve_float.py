@@ -10,6 +10,7 @@ import numpy as np
 
 from polyreg.errors import NearlySingular
 from polyreg.least_squares import solve_float
+from polyreg.least_squares.conditions.affine import Affine, held
 from polyreg.polynomials.design import Design, floats, times
 from polyreg.polynomials.solution import EXACT_FIT, Solution
 
@@ -87,23 +88,12 @@ class Solved:
         return self.centre + self.step
 
 
-def without_constant(constants: np.ndarray) -> tuple[int, np.ndarray]:
-    """Weights of polynomials that are 0 at 0, from all weights but one.
-
-    constants (K,): the terms' values at 0  ->  the one left out, and a matrix (K, K - 1)
-    """
-    pivot = int(np.abs(constants).argmax())
-    lift = np.delete(np.eye(len(constants)), pivot, axis=1)
-    lift[pivot] = -np.delete(constants, pivot) / constants[pivot]
-    return pivot, lift
-
-
 def solve(
-    normal: Normal, size: int, ridge: float = 0.0, constants: np.ndarray | None = None
+    normal: Normal, size: int, ridge: float = 0.0, conditions: Affine | None = None
 ) -> Solved:
     """The optimum in the first `size` terms, by Cholesky of the Gram matrix at unit diagonal.
 
-    With `constants`, the terms' values at 0, among the polynomials that are 0 there. Minimises
+    With `conditions`, among the weights that meet them, to rounding. Minimises
     rss + ridge sum_t variance_t weight_t^2. Of many tables at once where `normal` is stacked.
     Raises NearlySingular, for one table of many too.
     """
@@ -112,9 +102,9 @@ def solve(
     centre = np.zeros_like(normal.centre)
     centre[:size] = normal.centre[:size]
     lift = None
-    if constants is not None:
-        pivot, lift = without_constant(constants[:size])
-        centre[:size] = lift @ np.delete(centre[:size], pivot)
+    if conditions is not None:
+        lift = conditions.lift
+        centre[:size] = conditions.nearest(centre[:size])
     about = normal.about(centre)
     gram, right, centre = about.gram[..., :size, :size], about.right[..., :size], centre[:size]
     penalty = ridge * about.variances()[..., :size]
@@ -143,47 +133,48 @@ def solve(
 
 
 ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows with the degree
-# Without a constant, what cancels it errs too: up to 25 times more in 28,000 random tables.
+# With conditions, weights that follow err too: without a constant up to 25 times more in 28,000
+# random tables.
 LIFTED = 64
 
 
 def solution(
-    sums: Normal, design: Design, ridge: float = 0.0, constants: Sequence[Fraction] | None = None
+    sums: Normal, design: Design, ridge: float = 0.0, conditions: Affine | None = None
 ) -> Solution:
     """The least-squares polynomial in the first terms of `sums`, those of `design`.
 
-    With `constants` (K,), among those that are 0 at 0. Raises NearlySingular.
+    With `conditions`, among those that meet them, exactly. Raises NearlySingular.
     """
     size = len(design.exponents)
-    scaled = None if constants is None else unit_scaled(constants)
-    solved = solve_float.solve(sums, size, ridge, scaled)
+    solved = solve_float.solve(sums, size, ridge, conditions)
     weights = [Fraction(c) + Fraction(s) for c, s in zip(solved.centre, solved.step, strict=True)]
-    if constants is not None and scaled is not None:  # exactly
-        pivot, _ = solve_float.without_constant(scaled)
-        rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
-        weights[pivot] -= rest / constants[pivot]
+    if conditions is not None:
+        weights = conditions.exactly(weights)
     # Terms err by rounding of what they may be at most, 1/2, not of what they are on these rows.
     length, square = math.sqrt(sums.mass) / 2, max(0.0, sums.total(False))
     sizes = math.sqrt(square) + np.abs(solved.weights).sum() * length
     inverse = solved.root.T @ solved.root
     rows, largest = design.powers.scaled()
-    error = ERROR * (1 + design.degree) * length * (1 if constants is None else LIFTED)
-    errors = np.abs(rows) @ np.abs(inverse).sum(1) * error
+    error = ERROR * (1 + design.degree) * length * (1 if conditions is None else LIFTED)
+    root, moved = solved.root, inverse
+    if conditions is not None and conditions.moves is not None:
+        rows, largest = conditions.moves
+        root = root[:, conditions.free]
+        moved = inverse[list(conditions.free)]
+    errors = np.abs(rows) @ np.abs(moved).sum(1) * error
+    spread = np.linalg.norm(rows @ root.T, axis=1)
+    errors[[] if conditions is None else conditions.known] = 0.0
+    spread[[] if conditions is None else conditions.known] = 0.0
     return Solution(
         weights=floats(weights),
         coefficients=floats(design.powers.coefficients(weights)),
         inverse=inverse,
-        spread=times(np.linalg.norm(rows @ solved.root.T, axis=1), largest),
+        spread=times(spread, largest),
         errors=times(errors * sizes, largest),
         rss=float(solved.rss),
-        tss=sums.total(intercept=constants is None),
+        tss=sums.total(conditions is None or conditions.is_centred),
         rank=len(solved.root),
         condition=float(solved.condition),
         exact_fit=bool(solved.rss <= EXACT_FIT * square),
+        **held(conditions),
     )
-
-
-def unit_scaled(constants: Sequence[Fraction]) -> np.ndarray:
-    """(K,) float64, divided by the largest, which float64 might not hold."""
-    largest = max(map(abs, constants))
-    return floats([c / largest for c in constants])

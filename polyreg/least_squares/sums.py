@@ -1,5 +1,6 @@
 """Sums of a `fast` fit on a CPU in one compiled pass; its pieces stay in the first-level cache."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -50,10 +51,12 @@ class CompiledKernel:
         steps = design.recurrences
         self._arguments = (
             np.array([r.centre for r in steps]),
-            np.array([[s / r.radius for s in r.scales] for r in steps]),
-            np.array([[s * t for s, t in zip(r.scales, r.shifts, strict=True)] for r in steps]),
-            np.array([r.decays for r in steps]),
-            np.array(design.pure),
+            _rectangular([[s / r.radius for s in r.scales] for r in steps], 0.0),
+            _rectangular(
+                [[s * t for s, t in zip(r.scales, r.shifts, strict=True)] for r in steps], 0.0
+            ),
+            _rectangular([r.decays for r in steps], 0.0),
+            _rectangular(design.pure, -1),
             np.array([factors or (-1, -1) for factors in design.factors]),
             pilot,
         )
@@ -65,6 +68,12 @@ class CompiledKernel:
         gram = np.empty((len(self.design.exponents) + 1,) * 2)
         self._add(_plain(x), _plain(rows.y), _plain(weights), *self._arguments, gram)
         return moments(rows, gram)
+
+
+def _rectangular(rows: Sequence[Sequence], rest: float) -> np.ndarray:
+    """Rows of different lengths, filled up with `rest`."""
+    longest = max(map(len, rows))
+    return np.array([[*row, *[rest] * (longest - len(row))] for row in rows])
 
 
 def fast_kernel(
@@ -93,7 +102,8 @@ def add(x, y, weights, centres, slopes, offsets, decays, places, factors, pilot,
 
     x (D, n), y (n,), weights (n,) or (0,); centres (D,); slopes, offsets and decays (D, degree):
     q_{k+1} = (slope_k (x - centre) - offset_k) q_k - decay_k q_{k-1}; places (D, degree + 1) of
-    these among the K terms; factors (K, 2) of a term, or -1; pilot (K,)  ->  gram (K + 1, K + 1)
+    these among the K terms, -1 above a variable's highest power; factors (K, 2) of a term, or -1;
+    pilot (K,)  ->  gram (K + 1, K + 1)
 
     Each product has LANES partial sums: they make the error small, and the loops over them become
     vector instructions without leave to change the order of a sum, of any width with the same bits.
@@ -112,6 +122,8 @@ def add(x, y, weights, centres, slopes, offsets, decays, places, factors, pilot,
             for r in range(n):
                 z[r] = column[r] - centre
             for k in range(places.shape[1] - 1):
+                if places[d, k + 1] < 0:
+                    break
                 slope, offset, decay = slopes[d, k], offsets[d, k], decays[d, k]
                 here, above = q[places[d, k]], q[places[d, k + 1]]
                 if k == 0:

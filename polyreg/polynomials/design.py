@@ -165,20 +165,33 @@ class Design:
     basis: str = FITTED  # its name: this one, or a family's
 
     @classmethod
-    def fitted(cls, names: Sequence[str], survey, degree: int, interaction: int) -> "Design":
-        """A design for the table that was surveyed, of total degree at most `degree`."""
-        sample = survey.sample
+    def fitted(
+        cls,
+        names: Sequence[str],
+        survey,
+        degree: int,
+        interaction: int,
+        exponents: Sequence[Exponents] | None = None,
+    ) -> "Design":
+        """A design for the table that was surveyed, of total degree at most `degree`.
+
+        exponents: its terms where they are others, in the order of terms.order; with a term they
+        have all that divide it
+        """
+        if exponents is None:
+            exponents = terms.total_degree(len(names), degree, interaction)
+        sample, tops = survey.sample, np.max(exponents, axis=0).tolist()
         mass = np.full(len(sample.x[0]), 1 / len(sample.x[0]))
         if sample.weights is not None:  # half by weight, half by rows: no row counts for nothing
             mass += sample.weights / sample.weights.sum()
         return cls(
             tuple(names),
-            tuple(terms.total_degree(len(names), degree, interaction)),
+            tuple(exponents),
             tuple(
                 Recurrence.fitted(
-                    x, mass, float(low), float(high), degree, whole=len(x) == survey.rows
+                    x, mass, float(low), float(high), top, whole=len(x) == survey.rows
                 )
-                for x, low, high in zip(sample.x, survey.low, survey.high, strict=True)
+                for x, low, high, top in zip(sample.x, survey.low, survey.high, tops, strict=True)
             ),
         )
 
@@ -219,10 +232,13 @@ class Design:
     def pure(self) -> list[list[int]]:
         """For each variable, the places of its powers 0, 1, 2, ... among the terms."""
         place = {e: k for k, e in enumerate(self.exponents)}
-        top, size = self.degree, len(self.names)
+        size = len(self.names)
         return [
-            [place[tuple(k if v == d else 0 for v in range(size))] for k in range(top + 1)]
-            for d in range(size)
+            [
+                place[tuple(k if v == d else 0 for v in range(size))]
+                for k in range(len(r.shifts) + 1)
+            ]
+            for d, r in enumerate(self.recurrences)
         ]
 
     @cached_property
@@ -301,9 +317,13 @@ class Powers:
             sum((c * weights[t] for t, c in row.items()), start=Fraction(0)) for row in self.rows
         ]
 
-    def constants(self) -> list[Fraction]:
-        """The value of each term where all variables are 0 (K,)."""
-        return [self.rows[0].get(t, Fraction(0)) for t in range(len(self.rows))]
+    def functional(self, values: Sequence[Fraction]) -> dict[int, Fraction]:
+        """What a linear functional of these values on the monomials (K,) is on the terms."""
+        found: dict[int, Fraction] = {}
+        for value, row in zip(values, self.rows, strict=True):
+            for t, c in row.items():
+                found[t] = found.get(t, Fraction(0)) + value * c
+        return found
 
     def scaled(self) -> tuple[np.ndarray, list[Fraction]]:
         """Rows divided by their largest entry (K, K), float64, and that entry (K,).

@@ -38,6 +38,8 @@ def write(result: Any) -> dict[str, Any]:
         "truth": None if truth is None else truth.tolist(),
         "condition": _finite(result.condition),
         "rank": result.rank,
+        "parameters": result.parameters,
+        "fixed": list(result.fixed),
         "rows": result.nobs,
         "rss": _finite(solution.rss),
         "tss": _finite(solution.tss),
@@ -65,6 +67,8 @@ def write(result: Any) -> dict[str, Any]:
         "basis": design.to_dict()
         | {
             "weights": result.weights.tolist(),
+            "absent": list(solution.absent),
+            "held": list(solution.held),
             "spread": list(map(_finite, solution.spread.tolist())),
             "errors": list(map(_finite, solution.errors.tolist())),
             "inverse": _packed(solution.inverse) if known else None,
@@ -107,7 +111,11 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
     document = upgraded(document)
     rows, known = document["terms"], document["basis"]
     design = Design.from_dict(known)
-    front = [] if document["intercept"] else [0.0]
+    # Earlier versions knew no other absent term than the constant.
+    absent = known.get("absent", [] if document["intercept"] else [0])
+    shown = [k for k in range(len(design.exponents)) if k not in absent]
+    coefficients = np.zeros(len(design.exponents))
+    coefficients[shown] = _numbers(row["estimate"] for row in rows)
     ranges, truth = _numbers(document["domain"].values()), document["truth"]
     seen = document.get("study")
     is_robust = document.get("loss", "squares") != "squares"
@@ -117,13 +125,16 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "design": design,
         "solution": Solution(
             weights=_numbers(known["weights"]),
-            coefficients=_numbers([*front, *(row["estimate"] for row in rows)]),
+            coefficients=coefficients,
             inverse=_inverse(known["inverse"], len(design.exponents)),
             spread=_numbers(known["spread"]),
             errors=_numbers(known["errors"]),
             rss=_number(document["rss"]),
             tss=_number(document["tss"]),
             rank=document["rank"],
+            parameters=document.get("parameters"),
+            absent=tuple(absent),
+            held=tuple(known.get("held", ())),
             condition=_number(document["condition"]),
             scale=_number(document["error_scale"]) if is_robust else None,
             noise=_number(document["noise_sd"]) if is_robust else None,

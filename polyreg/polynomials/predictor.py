@@ -49,9 +49,12 @@ class Predictor:
         self.target, self.pieces = document["target"], document.get("pieces")
         self.swapped = document.get("swapped", False)
         ranges = [document["domain"][name] for name in self.names]
-        has_errors = not document["ridge"] and document["rank"] == len(document["terms"])
+        self.rank = document["rank"]
+        # Earlier versions knew no conditions, which leave fewer parameters than terms.
+        free = document.get("parameters", len(document["terms"]))
+        has_errors = not document["ridge"] and self.rank == free
         self.low, self.high = np.array(ranges, dtype=float).T
-        self.inverse, self.quantile = None, math.nan
+        self.inverse, self.half, self.quantile = None, None, math.nan
         # Earlier versions knew no other scale, and no uncertainties that are given.
         self.is_known = document.get("uncertainties") == "known"
         self.scale = document.get("error_scale", document["residual_sd"])
@@ -59,6 +62,7 @@ class Predictor:
         self.weight_function = document.get("weight_function", "")
         if has_errors and basis["inverse"] and self.scale is not None:
             self.inverse = unpacked(basis["inverse"], len(self.weights))
+            self.half = rooted(self.inverse, self.rank)
             self.quantile = document["quantile"]
         self.simultaneous = document.get("quantile_simultaneous") or math.nan
         # Earlier versions did not say by which column a fit was weighted.
@@ -137,7 +141,7 @@ class Predictor:
         found = terms @ self.weights
         if self.inverse is None:
             return found, math.nan
-        variance = self.scale**2 * np.maximum(((terms @ self.inverse) * terms).sum(axis=1), 0)
+        variance = self.scale**2 * ((terms @ self.half) ** 2).sum(axis=1)
         return found, np.sqrt(variance + noise)
 
     def _terms(self, x: np.ndarray) -> np.ndarray:
@@ -272,6 +276,19 @@ def _number(value) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def rooted(inverse: np.ndarray, rank: int) -> np.ndarray:
+    """Root of a positive semidefinite matrix, half half^T  ->  (size, rank)
+
+    What is left out is rounding; where conditions hold exactly, a variance is then exactly 0 but
+    for what is squared.
+    """
+    if np.isnan(inverse).any():
+        return np.full((len(inverse), rank), math.nan)
+    values, vectors = np.linalg.eigh(inverse)
+    first = len(values) - rank
+    return vectors[:, first:] * np.sqrt(np.maximum(values[first:], 0))
 
 
 def unpacked(packed: str, size: int) -> np.ndarray:

@@ -32,8 +32,8 @@ class Result(Estimates):
     """Polynomial in D variables that a fit or a training found; K terms, in powers of x.
 
     Standard errors, t and p values, intervals and bands are nan where they are not known: of a
-    training, of a fit with ridge, and where the rank is below the number of terms, or there are as
-    many terms as rows. Names are statsmodels' wherever it has one.
+    training, of a fit with ridge, and where the rank is below the number of parameters, or there
+    are as many of them as rows. Names are statsmodels' wherever it has one.
 
     >>> import polyreg
     >>> result = polyreg.fit([0, 1, 2, 3, 4], [0.1, 0.9, 4.1, 8.9, 16.0], degree=2)
@@ -133,14 +133,13 @@ class Result(Estimates):
         with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
             found = [q @ self.solution.weights]
             if interval:
-                variance = self.error_scale**2 * ((q @ self.solution.inverse) * q).sum(1)
-                variance = np.maximum(variance, 0)
+                variance = self.error_scale**2 * ((q @ self.half) ** 2).sum(1)
                 if interval == "prediction":
                     variance += noise_variance(self, x, found[0], weights, sigma)
                 if sigma_x is not None:
                     own = as_positive(sigma_x, "sigma_x", len(q), zero=True)
                     variance += (self.derivative(x) * own) ** 2
-                if self.ridge or self.rank < len(self.coefficients):
+                if self.ridge or not self.has_full_rank:
                     variance = np.full_like(variance, np.nan)
                 half = self.quantile(level, band) * np.sqrt(variance)
                 found += [found[0] - half, found[0] + half]

@@ -14,7 +14,9 @@ class Solution:
 
     `inverse` is (sum w q q^T)^-1 of the basis functions; `spread` (K,) the root of its diagonal
     after the change to powers of x; `errors` (K,) bounds what arithmetic did to the coefficients.
-    `dependent` names terms that are combinations of others on these rows, in words. Of a training,
+    `dependent` names terms that are combinations of others on these rows, in words. With exact
+    conditions on the polynomial, `absent` are the places of powers that are no terms of it, `held`
+    those of coefficients that the conditions alone determine; both have no error. Of a training,
     all but weights, coefficients, rank and condition is nan.
     """
 
@@ -31,6 +33,9 @@ class Solution:
     dependent: tuple[str, ...] = ()
     scale: float | None = None  # from `inverse` to standard errors; None: the residual SD
     noise: float | None = None  # SD of a y of weight 1; None: the residual SD
+    parameters: int | None = None  # that are free; None: all K are
+    absent: tuple[int, ...] = ()
+    held: tuple[int, ...] = ()
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

@@ -60,7 +60,7 @@ def _fit_figures(result: Any) -> list[tuple[str, str]]:
         ("Precision", result.precision),
         ("No. Observations", f"{result.nobs:,}"),
         ("Df Residuals", f"{result.df_resid:,}"),
-        ("Rank", f"{result.rank} of {len(result.terms)}"),
+        ("Rank", f"{result.rank} of {result.parameters}"),
         (f"R-squared{UNCENTRED}" if bare else "R-squared", number(result.r2, 10)),
         (f"Adj. R-sq.{UNCENTRED}" if bare else "Adj. R-squared", number(result.adjusted_r2, 10)),
         ("AIC", number(result.aic, 10)),
@@ -186,8 +186,8 @@ def line(result: Any) -> str:
         known = result.truth is not None
         errs = f", max. error of a coefficient {number(result.max_error(), 3)}" if known else ""
         return f"{result.method}{drawn} in the {result.basis} basis{errs}, {condition}"
-    if result.rank < len(result.terms):
-        condition = f"rank {result.rank} of {len(result.terms)}"
+    if not result.has_full_rank:
+        condition = f"rank {result.rank} of {result.parameters}"
     return ", ".join([f"{result.nobs:,} rows", *quality(result), condition, result.precision])
 
 

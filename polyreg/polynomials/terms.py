@@ -83,4 +83,9 @@ def total_degree(variables: int, degree: int, interaction: int) -> list[Exponent
                 parts = [high - low for low, high in zip((0, *cuts), cuts, strict=False)]
                 powers = dict(zip(chosen, parts, strict=True))
                 found.append(tuple(powers.get(v, 0) for v in range(variables)))
-    return sorted(found, key=lambda e: (sum(e), [-power for power in e]))
+    return sorted(found, key=order)
+
+
+def order(exponents: Exponents) -> tuple[int, list[int]]:
+    """Key that sorts by total degree, then earlier variables first."""
+    return sum(exponents), [-power for power in exponents]

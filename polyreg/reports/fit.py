@@ -87,7 +87,7 @@ def describe(run: Run, result: Result) -> None:
             "basis": "orthogonal under the table",
             "precision": result.precision,
             "uncertainties": result.uncertainties,
-            "full_rank": str(result.rank == len(result.terms)).lower(),
+            "full_rank": str(result.has_full_rank).lower(),
         }
         | table_tags(result)
     )
@@ -277,7 +277,7 @@ def about(rows: Table, survey: Survey) -> list[str]:
 
 def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str]:
     """What a fit would do, a line each."""
-    terms = problem.design.terms
+    terms = problem.terms
     shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
     condition = problem.expected_condition(survey.sample)
     dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
@@ -348,8 +348,8 @@ def rows(result: Result) -> str:
 def summary(result: Result) -> Iterator[str]:
     """What is known of the fit, in a few lines."""
     determined = f"condition {result.condition:.3g}"
-    if result.rank < len(result.terms):
-        determined = f"rank {result.rank} of {len(result.terms)}"
+    if not result.has_full_rank:
+        determined = f"rank {result.rank} of {result.parameters}"
     told = [rows(result), *quality(result), determined, result.precision]
     yield ", ".join(told)
     if result.has_errors:

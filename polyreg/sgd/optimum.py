@@ -133,7 +133,7 @@ class TrainingTable:
     @classmethod
     def of(cls, config: Any, best: Result, x: np.ndarray, y: np.ndarray) -> "TrainingTable":
         """From rows x (N, D), y (N,). Raises Refused where they leave terms undetermined."""
-        if best.rank < len(best.terms):
+        if not best.has_full_rank:
             found = best.solution.dependent or (f"rank {best.rank} of {len(best.terms)}",)
             more = f"; and {len(found) - 3} more" if found[3:] else ""
             raise Refused(

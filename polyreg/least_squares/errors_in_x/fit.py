@@ -17,8 +17,10 @@ from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
 from polyreg.inference.estimates import KNOWN
 from polyreg.least_squares import notes
+from polyreg.least_squares.conditions.affine import Affine, held
+from polyreg.least_squares.conditions.reading import NOTHING, read
 from polyreg.least_squares.errors_in_x.minimum import Basis, Minimum, Problem, Rows
-from polyreg.least_squares.solve_float import ERROR, LIFTED, unit_scaled, without_constant
+from polyreg.least_squares.solve_float import ERROR, LIFTED
 from polyreg.polynomials.design import Design, floats, times
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.solution import EXACT_FIT, Solution
@@ -72,60 +74,70 @@ class Measured:
 
     def fit(self, degree: int) -> Result:
         """Raises Refused where there are too few rows or distinct values, or float64 fails."""
-        count, size = len(self.rows.x), degree + (1 if self.config.intercept else 0)
+        count, design = len(self.rows.x), self.design(degree)
+        wanted = read(self.config, (self.name,))
+        known = Affine.of(wanted, design, self.config.intercept)
+        lift, start, size = np.eye(degree + 1), np.zeros(degree + 1), degree + 1
+        if known is not None:
+            lift, start, size = known.lift, known.start, len(known.free)
         if count < size:
-            raise Refused(f"{size} terms need at least as many rows, got {count}; lower --degree")
-        design = self.design(degree)
-        constants = None if self.config.intercept else design.powers.constants()
-        pivot, lift = 0, np.eye(degree + 1)
-        if constants is not None:
-            pivot, lift = without_constant(unit_scaled(constants))
+            what = "terms" if wanted == NOTHING else "free parameters"
+            raise Refused(f"{size} {what} need at least as many rows, got {count}; lower --degree")
         try:
-            found = Problem(self.rows, Basis(design, lift)).minimum()
+            found = Problem(self.rows, Basis(design, lift, start)).minimum()
         except (NearlySingular, np.linalg.LinAlgError):
             distinct = len(np.unique(self.rows.x))
             raise Refused(
                 f"{size} terms cannot be told apart on {count} rows with {distinct} distinct "
                 f"values of {self.name}; lower --degree"
             ) from None
-        weights = [Fraction(w) for w in (lift @ found.state.free).tolist()]
-        if constants is not None:  # exactly
-            rest = sum((c * w for c, w in zip(constants, weights, strict=True)), Fraction(0))
-            weights[pivot] -= rest / constants[pivot]
-        return self._result(design, found, weights, lift)
+        weights = [Fraction(w) for w in (start + lift @ found.state.free).tolist()]
+        if known is not None:
+            weights = known.exactly(weights)
+        return self._result(design, found, weights, lift, known)
 
     def _result(
-        self, design: Design, found: Minimum, weights: list[Fraction], lift: np.ndarray
+        self,
+        design: Design,
+        found: Minimum,
+        weights: list[Fraction],
+        lift: np.ndarray,
+        known: Affine | None,
     ) -> Result:
         rows, config = self.rows, self.config
         root, state = found.root @ lift.T, found.state
         inverse = root.T @ root
-        tss = _total(rows.y, 1 / state.v, config.intercept)
+        is_centred = known is None or known.is_centred
+        tss = _total(rows.y, 1 / state.v, is_centred)
         square = _total(rows.y, 1 / state.v, False)
         is_exact = state.total <= EXACT_FIT * square
         powers, largest = design.powers.scaled()
         # As of a fit in y alone (solve_float.solution), and the step that would have come next.
         length = math.sqrt((1 / state.v).sum()) / 2
-        error = ERROR * (1 + design.degree) * length * (1 if config.intercept else LIFTED)
+        error = ERROR * (1 + design.degree) * length * (1 if known is None else LIFTED)
         sizes = math.sqrt(square) + np.abs(floats(weights)).sum() * length
         errors = np.abs(powers) @ (np.abs(inverse).sum(1) * error * sizes)
         errors += np.abs(powers) @ np.abs(lift @ found.step)
+        spread = np.linalg.norm(powers @ root.T, axis=1)
+        errors[[] if known is None else known.known] = 0.0
+        spread[[] if known is None else known.known] = 0.0
         made = Result(
             design=design,
             solution=Solution(
                 weights=floats(weights),
                 coefficients=floats(design.powers.coefficients(weights)),
                 inverse=inverse,
-                spread=times(np.linalg.norm(powers @ root.T, axis=1), largest),
+                spread=times(spread, largest),
                 errors=times(errors, largest),
                 rss=state.total,
                 tss=tss,
                 rank=len(root),
                 condition=found.condition,
                 exact_fit=bool(is_exact),
+                **held(known),
             ),
             target=self.target,
-            intercept=config.intercept,
+            intercept=is_centred,
             level=config.level,
             precision="fast",
             method=METHOD,
@@ -138,7 +150,7 @@ class Measured:
             low=np.array([rows.x.min()]),
             high=np.array([rows.x.max()]),
         )
-        told = list(notes.notes(made))
+        told = [*(known.notes(design) if known else ()), *notes.notes(made)]
         if not found.has_converged:
             told.append(
                 f"least squares in x and y had not settled after {found.steps} steps: the gradient "

@@ -55,21 +55,43 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Functions of x and their derivatives: of a design, of those that lift (K, M) leaves free."""
+    """Functions of x and their derivatives: of a design, of those that lift (K, M) leaves free.
+
+    f has the weights start + lift free.
+    """
 
     design: Design
     lift: np.ndarray
+    start: np.ndarray  # (K,)
 
     def terms(self, x: np.ndarray) -> np.ndarray:
         """(N,)  ->  (N, M)"""
-        return self._free(terms_of(vars(self.design.recurrences[0]), x))
+        return self._terms(x) @ self.lift
 
     def slopes(self, x: np.ndarray) -> np.ndarray:
         """(N,)  ->  (N, M)"""
-        return self._free(slopes(vars(self.design.recurrences[0]), x))
+        return self._slopes(x) @ self.lift
 
-    def bends(self, x: np.ndarray) -> np.ndarray:
-        """Second derivatives (N,)  ->  (N, M), of the recurrence derived twice."""
+    def value(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """f (N,)"""
+        return self._terms(x) @ (self.start + self.lift @ free)
+
+    def slope(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """f' (N,)"""
+        return self._slopes(x) @ (self.start + self.lift @ free)
+
+    def bend(self, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """f'' (N,)"""
+        return self._bends(x) @ (self.start + self.lift @ free)
+
+    def _terms(self, x: np.ndarray) -> np.ndarray:
+        return self.design.unit * terms_of(vars(self.design.recurrences[0]), x)
+
+    def _slopes(self, x: np.ndarray) -> np.ndarray:
+        return self.design.unit * slopes(vars(self.design.recurrences[0]), x)
+
+    def _bends(self, x: np.ndarray) -> np.ndarray:
+        """Second derivatives (N,)  ->  (N, K), of the recurrence derived twice."""
         recurrence = self.design.recurrences[0]
         z, radius = (x - recurrence.centre) / recurrence.radius, recurrence.radius
         first, found = slopes(vars(recurrence), x).T, [np.zeros_like(z)]
@@ -77,10 +99,7 @@ class Basis:
         for k, (shift, scale, decay) in enumerate(steps):
             column = scale * ((z - shift) * found[-1] + 2 * first[k] / radius)
             found.append(column - decay * found[-2] if decay else column)
-        return self._free(np.stack(found, axis=1))
-
-    def _free(self, columns: np.ndarray) -> np.ndarray:
-        return self.design.unit * columns @ self.lift
+        return self.design.unit * np.stack(found, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,11 +177,12 @@ class Problem:
     def start(self) -> State:
         """By least squares in y, whose variances follow from the slopes of the fit before."""
         x, y, a, b, _ = self.rows
-        q, slope, v = self.basis.terms(x), self.basis.slopes(x), b**2
+        q, v = self.basis.terms(x), b**2
+        left = y - self.basis.value(x, np.zeros(q.shape[1]))
         for _ in range(VARIANCES):
             weights = 1 / np.sqrt(v)
-            free = _factored(q * weights[:, None])[0] @ (y * weights)
-            d = slope @ free
+            free = _factored(q * weights[:, None])[0] @ (left * weights)
+            d = self.basis.slope(x, free)
             v = self.t2 + a**2 * (d - self.s) ** 2
         return self.at(free, np.zeros_like(x))
 
@@ -171,16 +191,16 @@ class Problem:
         x, y, a, *_ = self.rows
         delta = self._feet(free, delta)
         xi = x - a * delta
-        d = self.basis.slopes(xi) @ free
+        d = self.basis.slope(xi, free)
         rho = self._rho(free, delta)
-        left = y - self.basis.terms(xi) @ free
+        left = y - self.basis.value(xi, free)
         e = left - d * a * delta
         v = self.t2 + a**2 * (d - self.s) ** 2
         return State(free, delta, float((delta**2 + rho**2 / self.t2).sum()), xi, left, e, v)
 
     def _rho(self, free: np.ndarray, delta: np.ndarray) -> np.ndarray:
         moved = self.rows.a * delta
-        return self.rows.y - self.basis.terms(self.rows.x - moved) @ free - self.s * moved
+        return self.rows.y - self.basis.value(self.rows.x - moved, free) - self.s * moved
 
     def _feet(self, free: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """Newton's method of each row, with Gauss' and Newton's curvature where that is not above
@@ -198,9 +218,9 @@ class Problem:
         for _ in range(MOST_FEET):
             xi = x - a * delta
             rho = self._rho(free, delta)
-            p = a * (self.basis.slopes(xi) @ free - s)
+            p = a * (self.basis.slope(xi, free) - s)
             curvature = 1 + p**2 / t2
-            full = curvature - rho * a**2 * (self.basis.bends(xi) @ free) / t2
+            full = curvature - rho * a**2 * self.basis.bend(xi, free) / t2
             step = -(delta + rho * p / t2) / np.where(full > 0, full, curvature)
             step = np.where(left > 0, step, 0.0)
             is_small = np.abs(step) <= SMALL * (1 + np.abs(delta))
@@ -239,9 +259,9 @@ class Problem:
         """
         a, t2 = self.rows.a, self.t2
         q, slope = self.basis.terms(state.xi), self.basis.slopes(state.xi)
-        bend = self.basis.bends(state.xi) @ state.free
+        bend = self.basis.bend(state.xi, state.free)
         n = a * state.e / state.v
-        p = a * (slope @ state.free - self.s)
+        p = a * (self.basis.slope(state.xi, state.free) - self.s)
         below = state.v - a * n * t2 * bend
         if not (below > 0).all():
             return None

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from polyreg.least_squares.conditions.affine import Affine, held
 from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.integers import fixed_point, ozaki
 from polyreg.least_squares.solve_float import Normal
@@ -69,28 +70,31 @@ class Sums:
 
 
 def solution(
-    sums: Sums, design: Design, ridge: float = 0.0, constants: Sequence[Fraction] | None = None
+    sums: Sums, design: Design, ridge: float = 0.0, conditions: Affine | None = None
 ) -> Solution:
-    """The least-squares polynomial; with `constants` (K,), among those that are 0 at 0."""
+    """The least-squares polynomial; with `conditions`, among those that meet them."""
     gram, right, size = sums.gram, sums.right, len(sums.gram)
     full, goal, lift = gram.copy(), right, None
     if ridge:
         penalty = [Fraction(ridge) / sums.factor * v for v in sums.variances()]
         full[range(size), range(size)] += fixed_point.fixed(penalty)
-    if constants is not None:
-        lift = _without_constant(constants)
+    if conditions is not None:
+        lift, start = conditions.lift_in_integers, conditions.start_in_integers(sums.y_unit)
+        goal = fixed_point.product(lift.T, goal - fixed_point.product(full, start))
         full = fixed_point.product(fixed_point.product(lift.T, full), lift)
-        goal = fixed_point.product(lift.T, goal)
     # All terms have the same bound on the table's range: of what fits the rows alike, least norm
     # in this scale is what stays tame between them.
     step, inverse, dependent = fixed_point.minimum_norm(full, goal, OWN_BITS, sums.least)
     condition = math.nan if dependent else _condition(full, inverse)
     if lift is not None:
-        step = fixed_point.product(lift, step)
+        step = start + fixed_point.product(lift, step)
         inverse = fixed_point.product(fixed_point.product(lift, inverse), lift.T)
     rss = sums.square + fixed_point.product(step, fixed_point.product(gram, step) - 2 * right)
-    tss = sums.square - (0 if lift is not None else right[0] ** 2 // gram[0, 0])
+    is_centred = conditions is None or conditions.is_centred
+    tss = sums.square - (right[0] ** 2 // gram[0, 0] if is_centred else 0)
     weights = [fixed_point.rational(s) * sums.y_unit for s in step]
+    if conditions is not None:
+        weights = conditions.exactly(weights)
     whole, bits = design.powers.integers()
     squares = ((whole @ inverse) * whole).sum(1)
     spread = [
@@ -103,16 +107,19 @@ def solution(
     rows, largest = design.powers.scaled()
     coefficients = floats(design.powers.coefficients(weights))
     errors = times(np.abs(rows) @ np.abs(rounded).sum(1) * error, largest, sums.y_unit)
+    known = [] if conditions is None else conditions.known
+    errors[known] = 0.0
     # What cannot be told from 0, and is less than the rounding of a y in any of its parts, is 0.
     is_zero = (np.abs(coefficients) <= errors) & (
         errors <= ROUNDING * times(np.abs(rows).sum(1), largest, sums.y_unit)
     )
+    is_zero[known] = False
     unit = sums.factor * sums.y_unit**2
     return Solution(
         weights=floats(weights),
         coefficients=np.where(is_zero, 0.0, coefficients),
         inverse=rounded / float(sums.factor),
-        spread=np.array(spread),
+        spread=np.where(np.isin(np.arange(size), known), 0.0, spread),
         errors=np.where(is_zero, 0.0, errors),
         rss=float(max(Fraction(0), fixed_point.rational(rss)) * unit),
         tss=float(fixed_point.rational(tss) * unit),
@@ -120,22 +127,10 @@ def solution(
         condition=condition,
         exact_fit=bool(rss <= EXACT_FIT * float(sums.square)),
         dependent=tuple(
-            dict.fromkeys(_relation(design, w) for w in _null(dependent, size, constants))
+            dict.fromkeys(_relation(design, w) for w in _null(dependent, size, conditions))
         ),
+        **held(conditions),
     )
-
-
-def _pivot(constants: Sequence[Fraction]) -> int:
-    return max(range(len(constants)), key=lambda t: abs(constants[t]))
-
-
-def _without_constant(constants: Sequence[Fraction]) -> np.ndarray:
-    """As normal.without_constant, in integers."""
-    pivot = _pivot(constants)
-    lift = np.delete(fixed_point.identity(len(constants)), pivot, axis=1)
-    rest = [-c / constants[pivot] for t, c in enumerate(constants) if t != pivot]
-    lift[pivot] = fixed_point.fixed(rest)
-    return lift
 
 
 def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
@@ -146,20 +141,17 @@ def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:
     return math.sqrt(large * small)
 
 
-def _null(dependent: dict, size: int, constants: Sequence[Fraction] | None) -> list[list[Fraction]]:
+def _null(dependent: dict, size: int, conditions: Affine | None) -> list[list[Fraction]]:
     """For each dependent row, weights (K,) of the polynomial that is 0 on all rows."""
-    places = list(range(size))
-    if constants is not None:
-        places.remove(_pivot(constants))
+    places = range(size) if conditions is None else conditions.free
     found = []
     for j, factors in dependent.items():
         weights = [Fraction(0)] * size
         weights[places[j]] = Fraction(1)
         for k, factor in factors.items():
             weights[places[k]] = -factor
-        if constants is not None:
-            rest = sum((c * w for c, w in zip(constants, weights, strict=True)), start=Fraction(0))
-            weights[_pivot(constants)] = -rest / constants[_pivot(constants)]
+        if conditions is not None:
+            weights = conditions.exactly(weights, homogeneous=True)
         found.append(weights)
     return found
 

@@ -14,28 +14,21 @@ TOLERANCE = 1e-10  # the least that the solver takes
 ON_IT = 1e-7  # of the residuals' size: rows that the solver's answer goes through
 
 
-def least_absolute(
-    matrix: np.ndarray, y: np.ndarray, constants: np.ndarray | None = None
-) -> np.ndarray:
+def least_absolute(matrix: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Weights (K,) of the columns of matrix (n, K) with the least sum of |y - matrix @ weights|.
 
     The dual program, of K equations in n bounded variables: maximize y.d where matrix^T d = 0 and
     |d_i| <= 1 (Koenker 2005, 6.2); the weights are its multipliers. A least sum is one of K rows
-    that the polynomial goes through: these, once known, are solved for. constants (K,): the terms'
-    values at 0, which the weights must cancel.
+    that the polynomial goes through: these, once known, are solved for.
     """
     start, *_ = np.linalg.lstsq(matrix, y, rcond=None)
     left = y - matrix @ start
     size = float(np.abs(left).mean()) or 1.0
-    system = matrix.T
-    if constants is not None:  # a row that may weigh as much as it likes
-        system, left = np.column_stack([system, constants]), np.append(left, -constants @ start)
-    bounds = np.array([[-1.0, 1.0]] * len(y) + [[-np.inf, np.inf]] * (len(left) - len(y)))
     found = linprog(
         -left / size,
-        A_eq=system,
-        b_eq=np.zeros(len(system)),
-        bounds=bounds,
+        A_eq=matrix.T,
+        b_eq=np.zeros(matrix.shape[1]),
+        bounds=(-1.0, 1.0),
         method="highs",
         options={
             "primal_feasibility_tolerance": TOLERANCE,
@@ -45,16 +38,14 @@ def least_absolute(
     if found.status:
         raise Refused(f"the linear program of --loss l1 has no answer: {found.message}")
     step = -found.eqlin.marginals * size
-    return start + _vertex(system.T, left, step, size, len(y))
+    return start + _vertex(matrix, left, step, size)
 
 
-def _vertex(
-    rows: np.ndarray, left: np.ndarray, step: np.ndarray, size: float, count: int
-) -> np.ndarray:
+def _vertex(rows: np.ndarray, left: np.ndarray, step: np.ndarray, size: float) -> np.ndarray:
     """The step through K of the rows that it nearly goes through, if it is no worse for that."""
 
     def total(step: np.ndarray) -> float:
-        return float(np.abs(left - rows @ step)[:count].sum())
+        return float(np.abs(left - rows @ step).sum())
 
     distance = np.abs(left - rows @ step)
     near = np.flatnonzero(distance <= ON_IT * size)

@@ -25,6 +25,7 @@ from polyreg.text import as_p
 
 HIGHER = 2  # degrees above that of the fit
 SAME = 1e-8  # relative, what two passes over the same rows may differ by
+NO_ROWS = "with errors in x, influence is not that of a row's y alone"
 FEW = 8  # rows below which tests of the residuals say nothing
 
 
@@ -76,6 +77,16 @@ def examine(
 
 def in_both(result: Result, rows: Any, config: FitConfig) -> Study:
     """Study of least squares in x and y: the degrees beside it, each fitted anew."""
+    if config.conditions:
+        return Study(
+            degrees=None,
+            no_degrees=no_degrees(result, config),
+            lack_of_fit=lack_of_fit(result.solution.rss, result.rank, None, True),
+            weighted_deviation=result.deviation,
+            rows=[],
+            no_rows=NO_ROWS,
+            tests=[],
+        )
     fits = errors_in_x.neighbours(rows, config)
     same = [fit for fit in fits if fit.design.degree == result.design.degree]
     if same:
@@ -88,7 +99,7 @@ def in_both(result: Result, rows: Any, config: FitConfig) -> Study:
         lack_of_fit=lack_of_fit(result.solution.rss, result.rank, None, True),
         weighted_deviation=result.deviation,
         rows=[],
-        no_rows="with errors in x, influence is not that of a row's y alone",
+        no_rows=NO_ROWS,
         tests=[],
     )
 
@@ -99,8 +110,10 @@ def no_degrees(result: Result, config: FitConfig) -> str:
         return "degrees are compared of one variable, and there are several"
     if result.ridge:
         return "with a ridge, nested tests do not hold"
-    if result.rank < len(result.terms):
+    if not result.has_full_rank:
         return "the rows do not tell the terms apart"
+    if config.conditions:
+        return f"the polynomial is held exactly ({', '.join(config.conditions)})"
     if config.loss != "squares":
         return "degrees are compared of least squares"
     return ""
@@ -156,7 +169,7 @@ def by_degree(
             fit = problem.solve(total, size)
         except NearlySingular:
             break
-        if fit.rank < len(fit.coefficients):
+        if not fit.has_full_rank:
             break
         fits.append(fit)
     return fits

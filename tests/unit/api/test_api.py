@@ -20,6 +20,7 @@ import torch
 import polyreg
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
 from polyreg.fields import Reading
+from polyreg.measured import CONDITIONS
 from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
 from polyreg.sgd.descend import descend
@@ -110,7 +111,7 @@ def test_the_defaults_of_fit_are_those_of_the_command_line():
     given = defaults(polyreg.fit)
     # An array has no target's name, None is Python's word for nothing, and data are in memory.
     ours = {"target": None, "weights": None, "engine": None, "device": "cpu"}
-    ours |= {"sigma": None, "sigma_x": None, "covariance": None}
+    ours |= {"sigma": None, "sigma_x": None, "covariance": None} | dict.fromkeys(CONDITIONS)
     assert {**given, **ours} == given
     assert {name: of_config[name] for name in given if name not in ours} == {
         name: value for name, value in given.items() if name not in ours
@@ -123,8 +124,8 @@ def test_the_defaults_of_the_regressor_are_those_of_fit():
     assert given == {name: defaults(polyreg.fit)[name] for name in given}
     left_out = {"target", "features", "exclude", "weights", "missing", "skip_bad_files"}
     left_out |= {f.name for f in fields(Reading)} | {"device", "engine", "address"}
-    left_out |= {"sigma", "sigma_x", "covariance", "swap", "band"}
     left_out |= {"by", "same_degree", "require_all"}
+    left_out |= {"sigma", "sigma_x", "covariance", "swap", "band", *CONDITIONS}
     assert defaults(polyreg.fit).keys() - given.keys() == left_out
 
 

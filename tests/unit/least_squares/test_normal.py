@@ -1,13 +1,16 @@
 """Normal equations against QR on the same columns, and against scikit-learn's ridge."""
 
 import math
+from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from polyreg.errors import NearlySingular
-from polyreg.least_squares.solve_float import Normal, solve, without_constant
+from polyreg.least_squares.conditions.affine import Affine
+from polyreg.least_squares.solve_float import Normal, solve
 from tests.unit.polynomials.test_design import designed
 
 EPS = 2.0**-52
@@ -38,8 +41,23 @@ class Case:
 
     @property
     def constants(self) -> np.ndarray:
-        found = self.design.powers.constants()
-        return np.array([float(c / max(map(abs, found))) for c in found])
+        row = self.design.powers.rows[0]
+        return np.array([float(row.get(t, 0) / max(map(abs, row.values()))) for t in range(10)])
+
+
+def without_constant(constants) -> Affine | None:
+    """Weights of polynomials that are 0 at 0, where the terms have these values (K,)."""
+    if constants is None:
+        return None
+    return Affine(SimpleNamespace(exponents=constants, powers=Values(constants)), [0])
+
+
+class Values:
+    """Of terms at 0: the first row of design.Powers, and no other."""
+
+    def __init__(self, constants):
+        row = {t: Fraction(c) for t, c in enumerate(constants.tolist()) if c}
+        self.rows = [row] + [{t: Fraction(1)} for t in range(1, len(constants))]
 
 
 def near(matrix: np.ndarray) -> float:
@@ -134,7 +152,8 @@ def test_without_a_constant_the_fit_is_that_of_the_monomials_but_1(weighted, siz
     )
     expected = monomials @ case.lstsq(monomials)
     for pilot in (None, np.random.default_rng(4).normal(size=10)):
-        found = solve(case.sums(pilot), size, constants=case.constants)
+        conditions = without_constant(case.constants[:size])
+        found = solve(case.sums(pilot), size, conditions=conditions)
         atol = near(monomials) * np.abs(case.y).max()
         np.testing.assert_allclose(case.q[:, :size] @ found.weights, expected, rtol=0, atol=atol)
         assert found.rss == pytest.approx(case.rss(expected), rel=near(monomials) * 10)
@@ -145,7 +164,8 @@ def test_without_a_constant_the_fit_is_that_of_the_monomials_but_1(weighted, siz
 
 def test_lifted_weights_are_0_at_0_and_all_such_weights_are_lifted():
     constants = np.array([0.5, -3.0, 0.0, 2.0])
-    pivot, lift = without_constant(constants)
+    conditions = without_constant(constants)
+    [pivot], lift = conditions.pivots, conditions.lift
     assert pivot == 1 and lift.shape == (4, 3) and np.linalg.matrix_rank(lift) == 3
     np.testing.assert_allclose(constants @ lift, 0, atol=4 * EPS)
     weights = np.random.default_rng(5).normal(size=4)
@@ -161,7 +181,8 @@ def test_columns_that_float64_cannot_tell_apart_are_refused(difference, constant
     b = 2 * a + difference * rng.normal(size=100)
     row = np.stack([np.full(100, 0.5), a, b, rng.normal(size=100)], axis=1)
     with pytest.raises(NearlySingular):
-        solve(Normal.of(row.T @ row, np.zeros(3)), 3, constants=constants)
+        conditions = without_constant(constants)
+        solve(Normal.of(row.T @ row, np.zeros(3)), 3, conditions=conditions)
     found = solve(Normal.of(row.T @ row, np.zeros(3)), 2)
     assert math.isfinite(found.condition)
 

@@ -16,6 +16,7 @@ from polyreg.least_squares.selection import labelled
 from polyreg.least_squares.solve_float import Normal, solve
 from polyreg.tables.rows import Block, InMemory
 from tests.unit.least_squares.test_moments import EPS, TABLES, Case
+from tests.unit.least_squares.test_normal import without_constant
 from tests.unit.polynomials.test_design import textbook
 
 pytest.importorskip("numba")
@@ -211,8 +212,9 @@ def test_stacked_tables_are_solved_as_each_alone_is():
         row[:, 0] = 0.5
         each.append(Normal.of(row.T @ row, np.array([1.0, 0, 2, 0])))
     for size, ridge, constants in ((4, 0.0, None), (3, 0.3, None), (4, 0.1, rng.normal(size=4))):
-        together = solve(Normal.stacked(each), size, ridge, constants)
-        for k, alone in enumerate(solve(n, size, ridge, constants) for n in each):
+        conditions = without_constant(constants)
+        together = solve(Normal.stacked(each), size, ridge, conditions)
+        for k, alone in enumerate(solve(n, size, ridge, conditions) for n in each):
             for name in ("weights", "root", "rss", "condition"):
                 found, expected = getattr(together, name)[k], getattr(alone, name)
                 np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)

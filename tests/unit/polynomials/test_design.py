@@ -168,7 +168,7 @@ def test_the_forms_of_the_powers_hold_the_same_numbers(two):
         assert [Fraction(int(v), 2 ** bits[j]) for v in whole[j]] == row
 
 
-def test_coefficients_are_the_polynomial_and_constants_its_terms_at_0(two):
+def test_coefficients_are_the_polynomial_and_functionals_of_monomials_its_terms(two):
     design, columns = two
     weights = [Fraction(k * k - 7, 3) for k in range(len(design.exponents))]
     coefficients = design.powers.coefficients(weights)
@@ -181,7 +181,11 @@ def test_coefficients_are_the_polynomial_and_constants_its_terms_at_0(two):
         assert sum(c * m for c, m in zip(coefficients, monomials, strict=True)) == sum(
             w * t for w, t in zip(weights, terms, strict=True)
         )
-    assert design.powers.constants() == list(textbook(design, [[0], [0]])[0])
+    for point in ([0, 0], [3, Fraction(-1, 3)]):
+        values = [point[0] ** a * point[1] ** b for a, b in design.exponents]
+        found = design.powers.functional([Fraction(v) for v in values])
+        [terms] = textbook(design, [[v] for v in point])
+        assert [found.get(t, 0) for t in range(len(terms))] == list(terms)
 
 
 def test_the_first_terms_are_the_design_of_the_lower_degree(two):
