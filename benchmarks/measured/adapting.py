@@ -4,7 +4,7 @@
 
 TABLES simulated fleets each: groups of 8 rows whose parabolas are drawn from a normal distribution,
 and a new one, of which some points are known. How many 95 % intervals hold the new curve at some x,
-and a new y there; chance leaves 0.5 points.
+and a new y there; chance leaves 0.7 points.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 import polyreg
 
-TABLES, ROWS, NOISE = 2000, 8, 0.5
+TABLES, ROWS, NOISE = 1000, 8, 0.5
 MEAN = np.array([3.0, 2.0, -0.1])
 BETWEEN = np.array([[4.0, 0.3, 0.0], [0.3, 0.09, 0.0], [0.0, 0.0, 0.0004]])
 

@@ -116,7 +116,7 @@ PAGES = {
     "reliability.md": ["reliability"],
     "your-file.md": ["dialects", "formats"],
     "measured.md": ["coverage", "inverting", "influence"],
-    "groups.md": ["groups"],
+    "groups.md": ["groups", "adapting"],
 }
 
 
