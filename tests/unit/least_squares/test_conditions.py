@@ -460,3 +460,11 @@ def test_any_terms_and_conditions_are_fitted_as_in_rationals_or_refused(
         assert off <= 1.01 * 10.0**-error * abs(float(exact_)) or off <= 1e-12 * np.abs(y).max()
     errors = np.array(truth.std_errors)
     np.testing.assert_allclose(found.std_errors, errors, rtol=1e-6, atol=1e-12 * errors.max())
+
+
+def test_steinhart_and_hart_s_equation_of_a_thermistor():
+    ohm, celsius = np.array([25000, 10000, 4000]), np.array([5, 25, 45])
+    found = polyreg.fit(np.log(ohm), 1 / (celsius + 273.15), terms=["1", "x", "x^3"])
+    known = [2.108508173e-3, 7.97920473e-5, 6.53507631e-7]
+    assert found.coefficients == pytest.approx(known, rel=1e-8)
+    assert found.terms == ["1", "x", "x^3"]
