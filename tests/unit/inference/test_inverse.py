@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.optimize import brentq
 
 import polyreg
@@ -234,3 +235,28 @@ def test_a_million_readings_are_inverted_together():
     found = fit.inverse(y)
     assert np.abs(fit.predict(found.x) - y).max() < 1e-13 and not found.unbounded
     assert (np.diff(found.low) > 0).all() and (found.low < found.x).all()
+
+
+def test_no_bound_within_the_domain_is_missed():
+    rng, found = np.random.default_rng(11), 0
+    for _ in range(60):
+        x, c = np.sort(rng.uniform(0, 5, 12)), rng.uniform(0.3, 1, 2)
+        y = c[0] * x + c[1] * x**3 / 9 + rng.normal(size=12) * rng.uniform(0.04, 0.6)
+        fit = polyreg.fit(x, y, degree=3)
+        if not fit.monotone:
+            continue
+        V = np.vander(x, 4, increasing=True)
+        C, b = np.linalg.inv(V.T @ V), np.linalg.lstsq(V, y, rcond=None)[0]
+        s, t = np.sqrt(((y - V @ b) ** 2).sum() / 8), stats.t.ppf(0.975, 8)
+        for reading in fit(np.array([0.8, 1.5, 2.5, 3.5, 4.3])):
+            back = fit.inverse(float(reading))
+            for side, bound, end in ((-1, back.low, x[0]), (1, back.high, x[-1])):
+                z = np.linspace(back.x, end, 4001)
+                Q = np.vander(z, 4, increasing=True)
+                half = t * s * np.sqrt(1 + ((Q @ C) * Q).sum(axis=1))
+                away = side * (Q @ b - reading) - half
+                crossed = np.flatnonzero((away[1:] >= 0) & (away[:-1] < 0))
+                if x[0] <= back.x <= x[-1] and len(crossed):
+                    found += 1
+                    assert abs(bound - z[crossed[0]]) <= 2 * abs(z[1] - z[0])
+    assert found > 100
