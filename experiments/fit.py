@@ -97,8 +97,6 @@ def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
         say_abandoned()
         with clock("fit"), progress_bar(0, "row") as bar, stop.interruptible():
             results = fit_groups(rows, config, bar.update)
-        run.dataset(rows.root, rows.sha256(), rows.schema, results.rows)
-        run.tag({"data.sha256": rows.sha256(), "device": "cpu"})
         record(run, results, clock, "" if stop else config.register_as)
         say(*report(results))
         click.echo(f"run      {run.id}")

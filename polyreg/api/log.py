@@ -7,9 +7,11 @@ from polyreg.api.arguments import in_python
 from polyreg.api.functions import Sweep
 from polyreg.errors import Refused
 from polyreg.fields import Registered
+from polyreg.groups import Results
 from polyreg.options import params
 from polyreg.polynomials.result import Result
 from polyreg.reports import fit as fits
+from polyreg.reports import groups
 from polyreg.reports import sweep as sweep_reports
 from polyreg.reports import training as trainings
 from polyreg.reports.study import is_studied
@@ -17,13 +19,14 @@ from polyreg.sgd import Training
 from polyreg.sgd import sweep as sweeps
 
 
-def log_result(result: Result, register_as: str = "") -> None:
+def log_result(result: Result | Results, register_as: str = "") -> None:
     """Log to the active MLflow run what `polyreg fit` logs to its own: all but its end.
 
     Params, tags, dataset, coefficients with their errors, degrees compared, rows to doubt, metrics,
     plots, a sample of the rows, and the model, which is registered under `register_as` if that is
     given. Of a result that was loaded, whose data are not there: coefficients, description and
-    model. The run stays open, and keeps its name, its description and what it has already.
+    model. Of Results, what `polyreg fit --by` logs: groups.parquet, plots, quantiles, one model. The
+    run stays open, and keeps its name, its description and what it has already.
 
     Raises PolyregError where no run is active, or the store takes nothing.
 
@@ -39,9 +42,13 @@ def log_result(result: Result, register_as: str = "") -> None:
 or open one with polyreg.start_run
     """
     with in_python():
-        _require(result, Result, "a Result, as polyreg.fit gives it")
+        is_many = isinstance(result, Results)
+        _require(result, Results if is_many else Result, "a Result, as polyreg.fit gives it")
         run, named = tracking.active_run(), Registered(register_as=register_as)
-        if isinstance(result.origin, least_squares.Origin):
+        if isinstance(result, Results):
+            run.params(params(result.config) | params(named))
+            groups.record(run, result, tracking.Clock(), register_as)
+        elif isinstance(result.origin, least_squares.Origin):
             run.params(params(result.origin.config) | params(named))
             clock = tracking.Clock()
             if is_studied(result):

@@ -14,17 +14,19 @@ from polyreg.groups import solving
 from polyreg.groups.exact import certified
 from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
+from polyreg.groups.source import Source
 from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
 from polyreg.measured import CONDITIONS
 from polyreg.polynomials.predictor import weight_of
 from polyreg.tables.files import Place
-from polyreg.tables.rows import Rows
+from polyreg.tables.rows import InMemory, Rows
+from polyreg.tables.table import Table
 
 LARGEST = 1e100  # of x and y in size, whose powers stay in float64
 
 
 def fit_groups(
-    table: Rows, config: FitConfig, advance: Callable[[int], Any] = lambda rows: None
+    table: Table | InMemory, config: FitConfig, advance: Callable[[int], Any] = lambda rows: None
 ) -> Results:
     """Least-squares polynomials of the groups that the columns `table.keys` tell apart.
 
@@ -69,7 +71,10 @@ def fit_groups(
     dropped = reading.missing if config.missing == "drop" else 0
     common = partial(pooled, factors, solved.degrees.copy(), variable, bool(config.sigma))
     counts = reading.rows, dropped
-    return Results(config, keys, variable, solved, failed, table.units, counts, notes, common)
+    source = Source(table.root, list(table.schema), table.sha256)
+    return Results(
+        config, keys, variable, solved, failed, table.units, counts, notes, common, source
+    )
 
 
 def require_possible(table: Rows, config: FitConfig) -> None:

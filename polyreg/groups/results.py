@@ -16,6 +16,7 @@ from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
 from polyreg.groups.population import adapted, chebyshev
+from polyreg.groups.source import Source
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
 from polyreg.options import from_params
@@ -95,11 +96,13 @@ class Results(Mapping):
         counts: tuple[int, int] = (0, 0),
         notes: Sequence[str] = (),
         common: Callable[[], Pooled | None] = lambda: None,
+        source: Source | None = None,
     ):
         """counts: rows that were read, and those of them that were dropped.
 
-        common: makes `pooled`, when it is first asked for
+        common: makes `pooled`, when it is first asked for; source: None of results that were loaded
         """
+        self.source = source
         self.config, self.variable, self.target = config, variable, config.target
         self.by, self.solved, self.units = config.by, solved, dict(units)
         self.all_keys, self._failed = list(keys), dict(failed)

@@ -1,6 +1,7 @@
 """Many curves in one run: what the command records, and what reads it back."""
 
 import json
+import pickle
 
 import mlflow
 import numpy as np
@@ -100,3 +101,29 @@ def test_a_refusal_leaves_no_run(table):
     said = ran(fit, *ASKED, "--loss", "huber", code=2)
     assert "--by takes no --loss huber" in said
     assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
+
+
+def test_log_result_logs_to_somebody_s_run_what_the_command_logs(table):
+    ran(fit, *ASKED)
+    command = only_run()
+    found = polyreg.fit("t.csv", target="y", features="x", by="sensor", degree=1)
+    with mlflow.start_run() as mine:
+        polyreg.log_result(found)
+    run = mlflow.get_run(mine.info.run_id)
+    timed = ("time/", "system/")
+    own, theirs = (
+        {k: v for k, v in r.data.metrics.items() if not k.startswith(timed)} for r in (run, command)
+    )
+    assert own == theirs and run.data.params["by"] == "sensor"
+    assert run.data.tags["data.sha256"] == command.data.tags["data.sha256"]
+    assert [i.dataset.digest for i in run.inputs.dataset_inputs] == [
+        i.dataset.digest for i in command.inputs.dataset_inputs
+    ]
+    again = polyreg.load(f"runs:/{run.info.run_id}/model")
+    assert again[3].to_dict() == found[3].to_dict()
+    with mlflow.start_run() as other:
+        polyreg.log_result(again)
+    assert "data.sha256" not in mlflow.get_run(other.info.run_id).data.tags
+    assert (
+        pickle.loads(pickle.dumps(found))[2].coefficients.tolist() == found[2].coefficients.tolist()
+    )

@@ -24,6 +24,9 @@ NAMED = 5  # groups that are named on the terminal
 def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> None:
     """Log the fits: groups.parquet, plots, model, and metrics that are quantiles over groups."""
     frame = results.to_frame()
+    if results.source:
+        run.dataset(results.source.root, results.source.sha256, results.source.schema, results.rows)
+        run.tag({"data.sha256": results.source.sha256, "device": "cpu"})
     with clock("plots"):
         run.figure(draw.curves(results, title(results)), "curves")
         run.figure(draw.coefficients(results, frame, title(results)), "coefficients")
