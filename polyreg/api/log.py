@@ -25,8 +25,8 @@ def log_result(result: Result | Results, register_as: str = "") -> None:
     Params, tags, dataset, coefficients with their errors, degrees compared, rows to doubt, metrics,
     plots, a sample of the rows, and the model, which is registered under `register_as` if that is
     given. Of a result that was loaded, whose data are not there: coefficients, description and
-    model. Of Results, what `polyreg fit --by` logs: groups.parquet, plots, quantiles, one model. The
-    run stays open, and keeps its name, its description and what it has already.
+    model. Of Results what `polyreg fit --by` logs: table, plots, quantiles and one model. The run
+    stays open, and keeps its name, its description and what it has already.
 
     Raises PolyregError where no run is active, or the store takes nothing.
 
