@@ -83,7 +83,7 @@ def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
     """A polynomial for each group of rows, in one run."""
     from polyreg import tracking
     from polyreg.groups import fit_groups
-    from polyreg.groups.fit import require_possible
+    from polyreg.groups.fit import read, require_possible
     from polyreg.reports.groups import record, report
     from polyreg.tables import Table
 
@@ -92,7 +92,18 @@ def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
     require_possible(rows, config)
     name, wait = config.named(rows.names), patience(stop)
     if dry_run:
-        return say([f"data       {rows.title}, {rows.size:,} bytes", f"fits       {name}"])
+        reading = read(rows, config)
+        _, keys, failed = reading.finished()
+        lost = f", {len(failed):,} of them cannot be fitted: {min(failed.items())[1]}" * bool(
+            failed
+        )
+        return say(
+            [
+                f"data       {rows.title}, {rows.size:,} bytes, {reading.rows:,} rows",
+                f"groups     {len(keys):,} by {', '.join(config.by)}{lost}",
+                f"fits       {name}",
+            ]
+        )
     with tracking.start_run(name, params(config), discard=(Refused,), wait=wait) as run:
         say_abandoned()
         with clock("fit"), progress_bar(0, "row") as bar, stop.interruptible():

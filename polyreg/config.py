@@ -366,6 +366,8 @@ class FitConfig(Registered, Clustered, Grouped, Conditioned, Measured, Tabular):
             )
         if self.terms and self.interaction_degree:
             raise Refused("--terms says which products there are; leave out --interaction-degree")
+        if self.same_degree and self.degree != "auto":
+            raise Refused("--same-degree is a choice of --degree auto; leave it out, or give that")
         require(not (self.ridge and self.sigma_x), "ridge", self.ridge, "must be 0 with --sigma-x")
 
     def named(self, features: Sequence[str], chosen: int | None = None) -> str:

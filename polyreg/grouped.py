@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from polyreg.options import Names, Options, knob, require
+from polyreg.errors import Refused
+from polyreg.options import Names, Options, knob
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +35,5 @@ class Grouped(Options):
     def __post_init__(self):
         super().__post_init__()
         for name, given in (("same-degree", self.same_degree), ("require-all", self.require_all)):
-            require(not given or bool(self.by), name, "on", "is of groups; name their --by")
+            if given and not self.by:
+                raise Refused(f"--{name} is of groups; name their --by")

@@ -32,15 +32,21 @@ class Curves:
         self.radius = np.where(half > 0, half, 1.0)
         self.arrays, self.is_fitted = arrays, arrays["degrees"] >= 0
         self.places = {tuple(map(spelled, key)): g for g, key in enumerate(keys)}
+        # Where a key is 007, a number 7 may have been 007 or 7 before somebody read it as one.
+        self.as_written = [
+            any(isinstance(k[d], str) and is_rewritten(k[d]) for k in keys)
+            for d in range(len(self.by))
+        ]
 
     def place(self, frame: pd.DataFrame) -> np.ndarray:
         """The group of each row (N,); -1 where it is not known."""
         columns = []
-        for name in self.by:
+        for name, as_written in zip(self.by, self.as_written, strict=True):
             if name not in frame:
                 raise ValueError(f"no column {name!r}, which tells the groups apart")
             codes, values = pd.factorize(frame[name], use_na_sentinel=True)
-            words = np.array([*map(spelled, values), ""], dtype=object)
+            known = [v if isinstance(v, str) or not as_written else None for v in values]
+            words = np.array([*("" if v is None else spelled(v) for v in known), ""], dtype=object)
             columns.append(words[codes])
         if len(columns) == 1:
             codes, values = pd.factorize(columns[0])
@@ -85,7 +91,7 @@ class Curves:
         if len(bad := np.flatnonzero(~np.isfinite(x))):
             raise ValueError(
                 f"column {self.variable!r}, row {bad[0] + 1}: "
-                f"{frame[self.variable].iloc[bad[0]]!r} is no finite number"
+                f"{frame[self.variable].iloc[bad[0]]} is no finite number"
             )
         places = self.place(frame)
         found, error = self.values(places, x)
@@ -136,6 +142,14 @@ class Curves:
             return np.full(len(x), math.nan)
         own = np.where(np.isfinite(own) & (own > 0), own, math.nan)
         return own**2 if self.is_known else noise / own
+
+
+def is_rewritten(key: str) -> bool:
+    """Whether a key is a number that would be written in another way, as 007 and 1.0 are."""
+    try:
+        return spelled(float(key)) != key
+    except ValueError:
+        return False
 
 
 def spelled(value) -> str:

@@ -16,13 +16,13 @@ from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
 from polyreg.groups.source import Source
 from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
+from polyreg.least_squares.problem import POWER_DECADES, TARGET_DECADES
 from polyreg.measured import CONDITIONS
 from polyreg.polynomials.predictor import weight_of
 from polyreg.tables.files import Place
 from polyreg.tables.rows import InMemory, Rows
 from polyreg.tables.table import Table
-
-LARGEST = 1e100  # of x and y in size, whose powers stay in float64
+from polyreg.text import text
 
 
 def fit_groups(
@@ -35,12 +35,7 @@ def fit_groups(
     Raises Refused where options make no such fit, or, with require_all, where a group has none;
     BadTable where a row has no key.
     """
-    require_possible(table, config)
-    degree = config.top_degree
-    reading = Reading(table, config, degree + (2 if config.intercept else 1))
-    for place, arrays, _ in table.unjudged():
-        reading.add(place, arrays)
-        advance(len(arrays[0]))
+    reading = read(table, config, advance)
     factors, keys, failed = reading.finished()
     degrees = np.where(
         np.isin(np.arange(len(keys)), [*failed]), -1, chosen_degrees(factors, config)
@@ -77,6 +72,18 @@ def fit_groups(
     )
 
 
+def read(
+    table: Rows, config: FitConfig, advance: Callable[[int], Any] = lambda rows: None
+) -> "Reading":
+    """One pass over the rows; raises as `fit_groups` does."""
+    require_possible(table, config)
+    reading = Reading(table, config, config.top_degree + (2 if config.intercept else 1))
+    for place, arrays, _ in table.unjudged():
+        reading.add(place, arrays)
+        advance(len(arrays[0]))
+    return reading
+
+
 def require_possible(table: Rows, config: FitConfig) -> None:
     """Raises Refused where options or columns make no fit by groups."""
     if len(table.names) != 1:
@@ -89,12 +96,15 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         "sigma-x": (config.sigma_x, ""),
         "ridge": (config.ridge, 0.0),
         **{name: (getattr(config, name), "") for name in CONDITIONS},
-        "engine": (config.engine, "local"),
-        "register-as": ("", ""),
+        "interaction-degree": (config.interaction_degree, 0),
+        "band": (config.band, "pointwise"),
+        "diagnostics": (config.diagnostics, False),
     }
     for name, (given, usual) in others.items():
-        if given not in (usual if isinstance(usual, tuple) else (usual,)):
-            raise Refused(f"--by takes no --{name} {given}; fit such groups one by one")
+        if given != usual:
+            raise Refused(f"--by takes no --{name} {text(given)}; fit such groups one by one")
+    if config.engine != "local":
+        raise Refused(f"--by takes no --engine {config.engine}; take --engine local")
     if config.weight_function in ("1/y", "1/y^2"):
         raise Refused(
             f"--by takes no --weights {config.weight_function}, which follow from the fit; give a "
@@ -137,10 +147,12 @@ class Reading:
         if w is not None:
             fine &= ~np.isnan(w) | bool(self.config.weight_function)
             usable = fine & np.isfinite(w) & (w > 0)
+            if self.config.weight_function:
+                usable &= x > 0
         else:
             usable = fine
         if not usable.all():
-            self._note(place, codes, kept & ~fine, fine & ~usable, w)
+            self._note(place, codes, kept & ~fine, fine & ~usable, x, w)
             codes, x, y = codes[usable], x[usable], y[usable]
             w = None if w is None else w[usable]
         if w is not None and table.is_sigma:
@@ -159,23 +171,22 @@ class Reading:
         found = [known.setdefault(tuple(row), len(known)) for row in rows.tolist()]
         return np.array(found, dtype=np.int64)[places.ravel()]
 
-    def _note(self, place: Place, codes: np.ndarray, gaps: np.ndarray, bad: np.ndarray, w) -> None:
+    def _note(self, place: Place, codes: np.ndarray, gaps, bad, x, w) -> None:
         """Rows that are left out: dropped, or the reason why their group has no polynomial."""
         self.missing += int(gaps.sum())
         if self.config.missing == "drop":
             gaps = np.zeros_like(gaps)
         for code, row in _first_of_each(codes, gaps):
-            self.failed.setdefault(code, f"a missing value in {place.row(row)}")
+            self.failed.setdefault(code, f"a missing or infinite value in {place.row(row)}")
+        function = self.config.weight_function
         for code, row in _first_of_each(codes, bad):
+            what = "uncertainty" if self.table.is_sigma else "weight"
             self.failed.setdefault(
-                code, f"the {self._what} in {place.row(row)} is {w[row]:g} and must be positive"
+                code,
+                f"--weights {function} needs x above 0, and it is {x[row]:g} in {place.row(row)}"
+                if function
+                else f"the {what} in {place.row(row)} is {w[row]:g} and must be positive",
             )
-
-    @property
-    def _what(self) -> str:
-        if self.config.weight_function:
-            return f"weight {self.config.weight_function}"
-        return "uncertainty" if self.table.is_sigma else "weight"
 
     def finished(self) -> tuple[Factors, list[tuple[Any, ...]], dict[int, str]]:
         """The factors, the groups' keys, and why some cannot be fitted."""
@@ -189,9 +200,8 @@ class Reading:
             raise BadTable(f"{self.table.title} has no rows; a fit needs some")
         self.factors.trim(len(keys))
         factors = self.factors
-        size = np.maximum(np.abs(factors.low), np.abs(factors.high))
-        for g in np.flatnonzero(size ** max(1, self.config.top_degree) > LARGEST).tolist():
-            self.failed.setdefault(g, "powers of x leave float64; rescale it, or lower the degree")
+        for g, why in _too_large(factors, max(1, self.config.top_degree)):
+            self.failed.setdefault(g, why)
         for g in np.flatnonzero(factors.count == 0).tolist():
             self.failed.setdefault(g, "no row without a missing value")
         return factors, keys, self.failed
@@ -201,6 +211,31 @@ def _first_of_each(codes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, i
     """The first of these rows (n,) of each code."""
     found, first = np.unique(codes[rows], return_index=True)
     yield from zip(found.tolist(), np.flatnonzero(rows)[first].tolist(), strict=True)
+
+
+def _too_large(factors: Factors, degree: int) -> Iterator[tuple[int, str]]:
+    """Groups whose powers of x or squares of y leave float64, and that in words."""
+    size = np.maximum(np.abs(factors.low), np.abs(factors.high))
+    half = factors.high / 2 - factors.low / 2
+    with np.errstate(all="ignore"):
+        y = np.abs(factors.base) + np.sqrt((factors.factors[:, :, -1] ** 2).sum(axis=1))
+        x = np.maximum(_decades(size), np.where(half > 0, _decades(half), 0.0)) * degree
+        y_decades = _decades(y)
+    for g in np.flatnonzero(~(x <= POWER_DECADES)).tolist():
+        yield (
+            g,
+            (
+                f"x runs from {factors.low[g]:g} to {factors.high[g]:g}, whose powers up to "
+                f"{degree} leave float64; rescale it, or lower the degree"
+            ),
+        )
+    for g in np.flatnonzero(~(y_decades <= TARGET_DECADES)).tolist():
+        yield g, f"the target is about {y[g]:g} in size, whose squares leave float64; rescale it"
+
+
+def _decades(size: np.ndarray) -> np.ndarray:
+    """|log10|, 0 of 0; nan and inf stay."""
+    return np.where(size == 0, 0.0, np.abs(np.log10(size)))
 
 
 def too_few(rows: int, rank: int, size: int) -> str:

@@ -49,11 +49,21 @@ def population(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.
     return mean, spread, between
 
 
-def adapted(design: Design, common: Any, level: float, x: Any, y: Any, about: dict) -> Result:
-    """The population's curve moved to rows x, y (n,); see Results.adapt.
-
-    design: the basis of the population; about: the Result's fields that all groups share
-    """
+def adapted(results: Any, x: Any, y: Any) -> Result:
+    """The population's curve moved to rows x, y (n,); see Results.adapt."""
+    common, config = results.pooled, results.config
+    if common is None:
+        raise PolyregError(
+            "no new group can be adapted: the fit has fewer than two groups of one degree, or no "
+            "residuals"
+        )
+    if config.weighed_by or config.weight_function:
+        raise PolyregError(
+            "no new group can be adapted: the fit has weights or known uncertainties, and those of "
+            "the points are not known"
+        )
+    level = config.level
+    design = chebyshev(results.variable, common.degree, common.low, common.high)
     x, y = as_numbers(x, "x").ravel(), as_numbers(y, "y").ravel()
     if len(x) != len(y) or not len(x):
         raise PolyregError(f"x has {len(x)} values and y {len(y)}; give one y for each x")
@@ -80,16 +90,14 @@ def adapted(design: Design, common: Any, level: float, x: Any, y: Any, about: di
         solution=Solution(
             weights=weights,
             coefficients=coefficients,
-            inverse=half @ half.T,
-            spread=np.linalg.norm(powers @ half, axis=1) * sizes,
+            inverse=half @ half.T / noise,
+            spread=np.linalg.norm(powers @ half, axis=1) * sizes / math.sqrt(noise),
             errors=2.0**-50 * (np.abs(powers) @ np.abs(weights)) * sizes,
             rss=noise * (rows - len(b)),
             tss=math.nan,
             rank=len(b),
             condition=math.nan,
-            scale=1.0,
-            noise=math.sqrt(noise),
-            absent=() if about["intercept"] else (0,),
+            absent=() if config.intercept else (0,),
         ),
         precision="fast",
         method=f"adapted from {common.groups:,} groups",
@@ -97,7 +105,12 @@ def adapted(design: Design, common: Any, level: float, x: Any, y: Any, about: di
         notes=(
             f"the shape of {common.groups:,} groups, moved to {len(x)} point{'s' * (len(x) > 1)}",
         ),
-        **about,
+        target=results.target,
+        intercept=config.intercept,
+        level=level,
+        units=results.units,
+        low=np.array([common.low]),
+        high=np.array([common.high]),
     )
 
 

@@ -267,12 +267,14 @@ class Results(Mapping):
         )
 
     def predict(
-        self, rows: pd.DataFrame, interval: str = "prediction", level: float | None = None
+        self, rows: Any, interval: str = "prediction", level: float | None = None
     ) -> pd.DataFrame:
         """Predictions of new rows, whose frame has the columns of x and of the key.
 
         Columns prediction, low, high, extrapolated and known; see Curves.predict.
         """
+        if not isinstance(rows, pd.DataFrame):
+            rows = rows.to_pandas() if hasattr(rows, "to_pandas") else pd.DataFrame(rows)
         try:
             return self.curves.predict(rows, interval, self.quantiles(level))
         except ValueError as error:
@@ -362,20 +364,7 @@ class Results(Mapping):
 
         Source: best linear prediction in a model of random coefficients (Laird and Ware 1982).
         """
-        common = self.pooled
-        if common is None or self.is_known or self.config.weighed_by:
-            why = "weights" if common else "fewer than two groups of one degree, or no residuals"
-            raise PolyregError(f"no new group can be adapted: the fit has {why}")
-        design = chebyshev(self.variable, common.degree, common.low, common.high)
-        about = {
-            "target": self.target,
-            "intercept": self.config.intercept,
-            "level": self.config.level,
-            "units": self.units,
-            "low": np.array([common.low]),
-            "high": np.array([common.high]),
-        }
-        return adapted(design, common, self.config.level, x, y, about)
+        return adapted(self, x, y)
 
     def named(self, g: int) -> str:
         """A group as reports call it."""

@@ -340,5 +340,5 @@ class Estimates:
 
     @property
     def _criteria(self) -> tuple[float, float]:
-        rss = math.nan if self.is_robust else self.solution.rss
+        rss = math.nan if math.isnan(self.solution.tss) else self.solution.rss
         return information(self.nobs, self.rank, rss, self.log_weights)

@@ -116,7 +116,7 @@ def shared(results: Results) -> list[str]:
     if common is None:
         return []
     lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
-    header, rows = ["", "parameters", "F", "p"], []
+    header, rows = ["", "parameters", "chi2 / df" if results.is_known else "F", "p"], []
     for row in common.frame("tests").itertuples():
         rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", p_alone(row.p)])
     lines += aligned(header, rows).splitlines()

@@ -128,7 +128,7 @@ def test_a_group_that_cannot_be_fitted_has_its_reason(tmp_path):
     found = polyreg.fit(str(place), **options)
     lost, bad = (frame.index[frame.sensor == s] for s in ("s3", "s4"))
     assert found.failed == {
-        "s3": f"a missing value in row {lost[1] + 1} of t.csv",
+        "s3": f"a missing or infinite value in row {lost[1] + 1} of t.csv",
         "s4": f"the weight in row {bad[0] + 1} of t.csv is -1 and must be positive",
         "few": "1 row for 3 terms",
         "flat": "5 rows tell only 1 of 3 terms apart",
@@ -242,7 +242,7 @@ BAD = {
     "no such column": ({"by": "who"}, "no column 'who'"),
     "two variables": ({"features": ["x", "w"]}, "by fits one variable, and there are 2: x, w"),
     "robust": ({"loss": "huber"}, "by takes no loss huber"),
-    "ridge": ({"ridge": 1.0}, "by takes no ridge 1.0"),
+    "ridge": ({"ridge": 1.0}, "by takes no ridge 1;"),
     "weights of y": ({"weights": "1/y"}, "by takes no weights 1/y"),
     "key and feature": ({"by": "x"}, "'x' is chosen twice"),
     "lack of fit": ({"degree": "auto", "criterion": "lack-of-fit"}, "by takes no criterion"),
@@ -374,7 +374,7 @@ def test_a_new_group_is_the_best_linear_prediction_of_its_population(intercept):
     at = common.terms(new.design, grid)
     values, low, high = new.predict(grid, "confidence")
     assert values == pytest.approx(at @ known, rel=1e-8)
-    half = stats.norm.ppf(0.975) * np.sqrt(np.einsum("nj,jk,nk->n", at, joint, at))
+    half = stats.t.ppf(0.975, new.df_resid) * np.sqrt(np.einsum("nj,jk,nk->n", at, joint, at))
     assert (high - low) / 2 == pytest.approx(half, rel=1e-6)
     many = found.adapt(np.tile(x, 2000), np.tile(y, 2000))
     assert many(x) == pytest.approx(y, abs=0.02 if intercept else 2)
@@ -382,6 +382,11 @@ def test_a_new_group_is_the_best_linear_prediction_of_its_population(intercept):
     assert new.std_errors[-1] > 0 and new.intercept == intercept
     again = type(found).from_document(*found.document()).adapt(x, y)
     assert again.to_dict() == new.to_dict()
+    loaded = polyreg.Result.from_dict(new.to_dict())
+    for interval in ("confidence", "prediction"):
+        pairs = zip(loaded.predict(grid, interval), new.predict(grid, interval), strict=True)
+        assert all(a == pytest.approx(b, rel=1e-10) for a, b in pairs)
+    assert np.isnan([new.aic, new.bic, new.r2]).all()
 
 
 def test_a_population_is_what_made_the_groups():
@@ -413,3 +418,36 @@ def test_points_that_are_none_and_fleets_that_are_none_are_refused():
     alone = polyreg.fit(table(groups=1), target="y", features="x", by="sensor", degree=1)
     with pytest.raises(PolyregError, match="fewer than two groups"):
         alone.adapt([1], [1])
+
+
+def test_what_leaves_float64_is_its_group_s_reason():
+    frame = table(groups=4, rows=80)
+    frame.loc[frame.sensor == "s1", "y"] *= 1e300
+    frame.loc[frame.sensor == "s2", "x"] *= 1e-160
+    frame.loc[frame.sensor == "s3", "y"] *= 1e-300
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1)
+    assert list(found) == ["s0"] and "squares leave float64" in found.failed["s1"]
+    assert "powers up to 1 leave float64" in found.failed["s2"]
+    assert "squares leave float64" in found.failed["s3"]
+
+
+def test_weights_by_x_need_x_above_0():
+    frame = table(groups=2, rows=40)
+    frame.loc[frame.index[frame.sensor == "s1"][0], "x"] = -2.0
+    for weights in ("1/x", "1/x^2"):
+        found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1, weights=weights)
+        assert f"--weights {weights} needs x above 0, and it is -2 in row" in found.failed["s1"]
+
+
+def test_a_number_is_no_key_that_was_written_in_another_way():
+    rows = pd.DataFrame({"k": ["007", "7", "a"] * 4, "x": range(12), "y": range(12)})
+    found = polyreg.fit(rows, target="y", features="x", by="k", degree=1)
+    asked = {"k": [7, "7", "007", "a"], "x": [1.0] * 4}
+    assert found.predict(asked).known.tolist() == [False, True, True, True]
+    plain = polyreg.fit(rows[rows.k != "007"], target="y", features="x", by="k", degree=1)
+    assert plain.predict(asked).known.tolist() == [True, True, False, True]
+
+
+def test_one_degree_for_all_is_a_choice_among_degrees():
+    with pytest.raises(Refused, match="same_degree is a choice of degree='auto'"):
+        polyreg.fit(table(), target="y", features="x", by="sensor", degree=1, same_degree=True)
