@@ -12,6 +12,7 @@ Seconds are medians of the rounds, a ratio the median of the rounds' own.
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -59,6 +60,10 @@ def by_polars(path: str) -> pl.DataFrame:
     slope = pl.cov(x, y) / x.var()
     told = pl.scan_parquet(path).group_by("s").agg(slope=slope, level=y.mean() - slope * x.mean())
     return told.sort("s").collect()
+
+
+def by_duckdb(path: str) -> pd.DataFrame:
+    return duckdb.sql(DUCKDB.format(path)).df()
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -113,22 +118,15 @@ def main() -> None:
             results.to_frame().to_parquet(Path(there) / "groups.parquet")
 
         sides: dict[str, Callable[[], Any]] = {
-            one: lambda: polyreg.fit(paths["sorted"], degree=2, **FIT)
+            one: partial(polyreg.fit, paths["sorted"], degree=2, **FIT)
         }
         for kind, path in paths.items():
-            sides[f"{kind}: groups, degree 2"] = lambda path=path: polyreg.fit(
-                path, by="s", degree=2, **FIT
-            )
-            sides[f"{kind}: groups, degree 2, and their table written"] = lambda path=path: written(
-                path
-            )
-            sides[f"{kind}: groups, degree 1"] = lambda path=path: polyreg.fit(
-                path, by="s", degree=1, **FIT
-            )
-            sides[f"{kind}: polars, slope and level"] = lambda path=path: by_polars(path)
-            sides[f"{kind}: DuckDB, regr_slope and regr_intercept"] = lambda path=path: duckdb.sql(
-                DUCKDB.format(path)
-            ).df()
+            by = partial(polyreg.fit, path, by="s", **FIT)
+            sides[f"{kind}: groups, degree 2"] = partial(by, degree=2)
+            sides[f"{kind}: groups, degree 2, and their table written"] = partial(written, path)
+            sides[f"{kind}: groups, degree 1"] = partial(by, degree=1)
+            sides[f"{kind}: polars, slope and level"] = partial(by_polars, path)
+            sides[f"{kind}: DuckDB, regr_slope and regr_intercept"] = partial(by_duckdb, path)
         found = table("from Parquet: 1,000,000 groups of 20 rows", sides, one, {})
         told = found["mixed: groups, degree 1"].to_frame().sort_values("s")
         peer = found["mixed: polars, slope and level"]
