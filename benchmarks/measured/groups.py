@@ -63,7 +63,9 @@ def by_polars(path: str) -> pl.DataFrame:
 
 
 def by_duckdb(path: str) -> pd.DataFrame:
-    return duckdb.sql(DUCKDB.format(path)).df()
+    found = duckdb.sql(DUCKDB.format(path))
+    assert found is not None
+    return found.df()
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
