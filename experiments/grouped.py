@@ -45,16 +45,15 @@ def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds
     for batch, x in rows.records(kinds):
         places, value = places_of(answer, batch), x[:, 0]
         missing = ~np.isfinite(value)
-        found, error = answer.curves.values(places, np.where(missing, 0.0, value))
-        noise: Any = 0.0
-        if asked["interval"] == "prediction":
-            own = x[:, 1] if x.shape[1] > 1 else None
-            noise = answer.curves.noise(places, value, found, own)
-        half = quantile[np.maximum(places, 0)] * np.sqrt(error**2 + noise)
-        low, high = answer.solved.low[places], answer.solved.high[places]
-        outside = ((value < low) | (value > high)) & (places >= 0) & ~missing
-        columns = {"prediction": found, "low": found - half, "high": found + half}
-        for name, values in columns.items():
+        found, low, high, outside = answer.curves.intervals(
+            places,
+            np.where(missing, 0.0, value),
+            asked["interval"],
+            x[:, 1] if x.shape[1] > 1 else None,
+            quantile,
+        )
+        outside &= ~missing
+        for name, values in (("prediction", found), ("low", low), ("high", high)):
             batch = batch.append_column(name, pa.array(values, mask=missing | ~np.isfinite(values)))
         batch = batch.append_column("extrapolated", pa.array(outside))
         batch = batch.append_column(KNOWN, pa.array(places >= 0))
@@ -62,7 +61,7 @@ def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds
         counts["outside"] += int(outside.sum())
         counts["unknown"] += int((places < 0).sum())
         counts["missing"] += int((missing & (places >= 0)).sum())
-        counts["unweighted"] += int((np.isnan(half) & ~missing & (places >= 0)).sum())
+        counts["unweighted"] += int((np.isnan(low) & ~missing & (places >= 0)).sum())
         bar.update(batch.nbytes)
         yield batch
 

@@ -22,7 +22,7 @@ import click
 
 from experiments import grouped
 from experiments.console import progress_bar
-from experiments.lifecycle import exit_codes, to_artifacts
+from experiments.lifecycle import exit_codes, require_other_file
 from experiments.predict import recorded, write
 from polyreg.config_reading import InvertConfig
 from polyreg.errors import Refused
@@ -63,8 +63,7 @@ def main(config: InvertConfig) -> None:
             rows = readings(answer, config)
             counts = {"rows": 0} | dict.fromkeys(COUNTS, 0)
             out = Path(config.out)
-            if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
-                raise Refused(f"--out {out} is the data itself; choose another name")
+            require_other_file(config.out, rows.files)
             with progress_bar(rows.size, "B") as bar:
                 invert = averaged if config.group else each
                 where = write(run, out, rows, partial(invert, answer, rows, config, counts, bar))
@@ -213,8 +212,7 @@ def many(answer: Any, config: InvertConfig, run: Any) -> None:
         if name in names:
             raise Refused(f"{config.data} has a column {name} already; rename it")
     out = Path(config.out)
-    if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
-        raise Refused(f"--out {out} is the data itself; choose another name")
+    require_other_file(config.out, rows.files)
     counts: dict[str, Any] = {}
 
     def batches(kinds: dict) -> Iterator:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -148,6 +148,12 @@ def patience(stop: Stop) -> Callable[[str], bool]:
         return not stop and time.monotonic() - since[0] < seconds
 
     return wait
+
+
+def require_other_file(out: str, read: Sequence[Path]) -> None:
+    """Raise Refused where a file to write is one of those that are read."""
+    if not to_artifacts(out) and Path(out).resolve() in [file.resolve() for file in read]:
+        raise Refused(f"--out {Path(out)} is the data itself; choose another name")
 
 
 def to_artifacts(out: str) -> bool:

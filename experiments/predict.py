@@ -21,7 +21,7 @@ import click
 
 from experiments import grouped
 from experiments.console import progress_bar
-from experiments.lifecycle import Stop, exit_codes, patience, to_artifacts
+from experiments.lifecycle import Stop, exit_codes, patience, require_other_file, to_artifacts
 from polyreg.config_reading import PredictConfig
 from polyreg.errors import Refused
 from polyreg.options import command, params
@@ -48,8 +48,7 @@ def main(config: PredictConfig) -> None:
             if config.interval == "prediction" and answer.has_errors:
                 rows, unknown = with_weights(rows, config.data, answer, reading)
             out = Path(config.out)
-            if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
-                raise Refused(f"--out {out} is the data itself; choose another name")
+            require_other_file(config.out, rows.files)
             taken = [name for name, _ in rows.schema if name in ADDED]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
@@ -80,8 +79,7 @@ def many(answer: Any, config: PredictConfig, run: Any, stop: Stop) -> None:
         if name in names:
             raise Refused(f"{config.data} has a column {name} already; rename it")
     out = Path(config.out)
-    if not to_artifacts(config.out) and out.resolve() in [f.resolve() for f in rows.files]:
-        raise Refused(f"--out {out} is the data itself; choose another name")
+    require_other_file(config.out, rows.files)
     counts = dict.fromkeys(("rows", "outside", "missing", "unknown", "unweighted"), 0)
     with progress_bar(rows.size, "B") as bar, stop.interruptible():
         asked = {"interval": config.interval, "level": config.level or None}

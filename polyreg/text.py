@@ -49,9 +49,14 @@ def precise(value: float, spread: float) -> str:
     return number(value, digits=digits)
 
 
+def p_value(p: float) -> str:
+    """`0.012`; what float64 has no number for is `< 1e-300`."""
+    return f"{p:.2g}" if p >= 1e-300 or math.isnan(p) else "< 1e-300"
+
+
 def as_p(p: float) -> str:
-    """`p = 0.012`; what float64 has no number for is `p < 1e-300`."""
-    return f"p = {p:.2g}" if p >= 1e-300 or math.isnan(p) else "p < 1e-300"
+    """The same in a sentence: `p = 0.012`, `p < 1e-300`."""
+    return f"p {p_value(p)}" if p < 1e-300 else f"p = {p_value(p)}"
 
 
 def plus_minus(value: float, spread: float) -> str:

@@ -24,7 +24,6 @@ class Curves:
         quantile; a group without a polynomial has the degree -1.
         """
         self.by, self.variable = list(document["by"]), document["variable"]
-        self.target = document["target"]
         self.weighted_by, self.is_known = document["weighted_by"], document["is_known"]
         self.weight_function = document["weight_function"]
         low, high = arrays["low"], arrays["high"]
@@ -93,25 +92,33 @@ class Curves:
                 f"column {self.variable!r}, row {bad[0] + 1}: "
                 f"{frame[self.variable].iloc[bad[0]]} is no finite number"
             )
-        places = self.place(frame)
-        found, error = self.values(places, x)
-        noise = 0.0
+        places, own = self.place(frame), None
         if interval == "prediction":
-            noise = self.noise(places, x, found, self.own(frame))
-        quantile = self.arrays["quantile"] if quantile is None else quantile
-        half = quantile[np.maximum(places, 0)] * np.sqrt(error**2 + noise)
-        known = ~np.isnan(found)
-        outside = (x < self.arrays["low"][places]) | (x > self.arrays["high"][places])
+            own = self.own(frame)
+        found, low, high, outside = self.intervals(places, x, interval, own, quantile)
         return pd.DataFrame(
             {
                 "prediction": found,
-                "low": found - half,
-                "high": found + half,
-                "extrapolated": outside & known,
-                "known": known,
+                "low": low,
+                "high": high,
+                "extrapolated": outside,
+                "known": ~np.isnan(found),
             },
             index=frame.index,
         )
+
+    def intervals(self, places: np.ndarray, x: np.ndarray, interval: str, own=None, quantile=None):
+        """Prediction, low, high, and whether x is outside the group's range, of rows (N,).
+
+        own (N,): weights of the rows, or uncertainties, where the fit had a column of them;
+        quantile (G,): half an interval's width in standard errors, by default the fits' own
+        """
+        found, error = self.values(places, x)
+        noise = self.noise(places, x, found, own) if interval == "prediction" else 0.0
+        quantile = self.arrays["quantile"] if quantile is None else quantile
+        half = quantile[np.maximum(places, 0)] * np.sqrt(error**2 + noise)
+        outside = (x < self.arrays["low"][places]) | (x > self.arrays["high"][places])
+        return found, found - half, found + half, outside & ~np.isnan(found)
 
     def own(self, frame: pd.DataFrame) -> np.ndarray | None:
         """Weights or uncertainties of the rows (N,); None, and a warning, where they lack."""

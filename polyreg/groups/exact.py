@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from polyreg.config import FitConfig
-from polyreg.errors import BadTable
+from polyreg.errors import BadTable, Refused
 from polyreg.groups.results import Solved
 from polyreg.least_squares import fitting
 from polyreg.polynomials.design import Powers
@@ -23,12 +23,13 @@ def certified(
     config: FitConfig,
     coded: Callable[[list[np.ndarray]], np.ndarray],
     solved: Solved,
-) -> Solved:
-    """The same fits, their coefficients, errors and sums of squares from integers.
+) -> tuple[Solved, dict[int, str]]:
+    """The same fits from integers, and the reason of each group that has none.
 
     All rows are held at once. coded: key columns (n,) to the groups' rows (n,); the degrees are
     those of `solved`. Raises BadTable where the rows have changed since.
     """
+    failed: dict[int, str] = {}
     codes, columns, rests = _gathered(table, coded)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(solved.degrees) + 1))
@@ -36,7 +37,7 @@ def certified(
         solved,
         **{
             name: getattr(solved, name).copy()
-            for name in ("weights", "coefficients", "spread", "errors", "rss", "tss", "base")
+            for name in ("degrees", "weights", "coefficients", "spread", "errors", "rss", "tss")
         },
         is_certified=True,
     )
@@ -45,9 +46,15 @@ def certified(
         own = [column[rows] for column in columns]
         if len(rows) != solved.count[g]:
             raise BadTable(f"{table.title} changed while it was read; run again")
-        exact = _fitted(table, config, own, [r[rows] for r in rests], int(solved.degrees[g]))
+        try:
+            exact = _fitted(table, config, own, [r[rows] for r in rests], int(solved.degrees[g]))
+            if not exact.has_full_rank:
+                raise Refused(f"{len(rows)} rows tell only {exact.rank} terms apart")
+        except Refused as error:
+            failed[g], made.degrees[g] = str(error), -1
+            continue
         _keep(made, g, exact)
-    return made
+    return made, failed
 
 
 def _gathered(table: Rows, coded: Callable) -> Parts:
@@ -106,7 +113,7 @@ def _keep(made: Solved, g: int, exact: Result) -> None:
         [Fraction(w) for w in exact.weights.tolist()]
     )
     weights = in_chebyshev(powers)
-    if not made.without:
+    if not made.no_intercept:
         weights[0] -= Fraction(made.base[g].item())
     made.weights[g, :size] = [float(w) for w in weights]
 

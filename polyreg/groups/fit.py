@@ -14,9 +14,9 @@ from polyreg.groups import solving
 from polyreg.groups.exact import certified
 from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results, Solved
-from polyreg.groups.source import Source
-from polyreg.groups.sums import LEAST_ROWS, Factors, in_parts
-from polyreg.least_squares.problem import POWER_DECADES, TARGET_DECADES
+from polyreg.groups.sums import LEAST_GROUPS, Factors, in_parts
+from polyreg.least_squares.origin import Source, unusual
+from polyreg.least_squares.problem import POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES
 from polyreg.measured import CONDITIONS
 from polyreg.polynomials.predictor import weight_of
 from polyreg.tables.files import Place
@@ -46,7 +46,8 @@ def fit_groups(
         failed[g] = too_few(int(factors.count[g]), int(ranks[g]), int(sizes[g]))
         solved.degrees[g] = -1
     if config.precision == "certified":
-        solved = certified(table, config, reading.coded, solved)
+        solved, refused = certified(table, config, reading.coded, solved)
+        failed |= refused
     if failed and config.require_all:
         g, why = min(failed.items())
         key = ", ".join(map(str, keys[g]))
@@ -57,7 +58,7 @@ def fit_groups(
     if len(failed) == len(keys):
         g, why = min(failed.items())
         raise Refused(f"none of the {len(keys):,} groups can be fitted; the first: {why}")
-    notes = []
+    notes = unusual(table)
     if config.degree == "auto" and config.criterion == "cv":
         notes.append(
             "degrees of groups are chosen by AICc: cross-validation would take the rows once more"
@@ -66,9 +67,8 @@ def fit_groups(
     dropped = reading.missing if config.missing == "drop" else 0
     common = partial(pooled, factors, solved.degrees.copy(), variable, bool(config.sigma))
     counts = reading.rows, dropped
-    source = Source(table.root, list(table.schema), table.sha256)
     return Results(
-        config, keys, variable, solved, failed, table.units, counts, notes, common, source
+        config, keys, variable, solved, failed, table.units, counts, notes, common, Source.of(table)
     )
 
 
@@ -99,6 +99,8 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         "interaction-degree": (config.interaction_degree, 0),
         "band": (config.band, "pointwise"),
         "diagnostics": (config.diagnostics, False),
+        "folds": (config.folds, FitConfig.folds),
+        "device": (config.device if config.device == "cuda" else "cpu", "cpu"),
     }
     for name, (given, usual) in others.items():
         if given != usual:
@@ -144,19 +146,19 @@ class Reading:
         codes = np.full(len(x), -1)
         codes[kept] = self.coded([key[kept] for key in keys])
         fine = kept & np.isfinite(x) & np.isfinite(y)
-        if w is not None:
-            fine &= ~np.isnan(w) | bool(self.config.weight_function)
-            usable = fine & np.isfinite(w) & (w > 0)
+        usable, given = fine, w
+        if w is not None and given is not None:
+            if not self.config.weight_function:
+                fine &= np.isfinite(w)
+            with np.errstate(all="ignore"):
+                w = w**-2.0 if table.is_sigma else w
+                usable = fine & (given > 0) & (np.abs(np.log10(w)) <= WEIGHT_DECADES)
             if self.config.weight_function:
                 usable &= x > 0
-        else:
-            usable = fine
         if not usable.all():
-            self._note(place, codes, kept & ~fine, fine & ~usable, x, w)
+            self._note(place, codes, kept & ~fine, fine & ~usable, x, given)
             codes, x, y = codes[usable], x[usable], y[usable]
             w = None if w is None else w[usable]
-        if w is not None and table.is_sigma:
-            w = w**-2.0
         if len(codes):
             self.factors.add(codes, np.ascontiguousarray(x), np.ascontiguousarray(y), w)
 
@@ -178,15 +180,19 @@ class Reading:
             gaps = np.zeros_like(gaps)
         for code, row in _first_of_each(codes, gaps):
             self.failed.setdefault(code, f"a missing or infinite value in {place.row(row)}")
-        function = self.config.weight_function
         for code, row in _first_of_each(codes, bad):
-            what = "uncertainty" if self.table.is_sigma else "weight"
-            self.failed.setdefault(
-                code,
-                f"--weights {function} needs x above 0, and it is {x[row]:g} in {place.row(row)}"
-                if function
-                else f"the {what} in {place.row(row)} is {w[row]:g} and must be positive",
+            self.failed.setdefault(code, self._bad_weight(place.row(row), x[row], w[row]))
+
+    def _bad_weight(self, where: str, x: float, given: float) -> str:
+        """Why a weight or uncertainty is none."""
+        if function := self.config.weight_function:
+            return (
+                f"--weights {function} needs {self.table.names[0]} above 0; it is {x:g} in {where}"
             )
+        what = f"the {'uncertainty' if self.table.is_sigma else 'weight'} in {where} is {given:g}"
+        if not given > 0:
+            return f"{what} and must be positive"
+        return f"{what}, whose square leaves float64; rescale it"
 
     def finished(self) -> tuple[Factors, list[tuple[Any, ...]], dict[int, str]]:
         """The factors, the groups' keys, and why some cannot be fitted."""
@@ -200,7 +206,7 @@ class Reading:
             raise BadTable(f"{self.table.title} has no rows; a fit needs some")
         self.factors.trim(len(keys))
         factors = self.factors
-        for g, why in _too_large(factors, max(1, self.config.top_degree)):
+        for g, why in _too_large(factors, max(1, self.config.top_degree), self.table.names[0]):
             self.failed.setdefault(g, why)
         for g in np.flatnonzero(factors.count == 0).tolist():
             self.failed.setdefault(g, "no row without a missing value")
@@ -213,7 +219,7 @@ def _first_of_each(codes: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, i
     yield from zip(found.tolist(), np.flatnonzero(rows)[first].tolist(), strict=True)
 
 
-def _too_large(factors: Factors, degree: int) -> Iterator[tuple[int, str]]:
+def _too_large(factors: Factors, degree: int, name: str) -> Iterator[tuple[int, str]]:
     """Groups whose powers of x or squares of y leave float64, and that in words."""
     size = np.maximum(np.abs(factors.low), np.abs(factors.high))
     half = factors.high / 2 - factors.low / 2
@@ -225,7 +231,7 @@ def _too_large(factors: Factors, degree: int) -> Iterator[tuple[int, str]]:
         yield (
             g,
             (
-                f"x runs from {factors.low[g]:g} to {factors.high[g]:g}, whose powers up to "
+                f"{name} runs from {factors.low[g]:g} to {factors.high[g]:g}, whose powers up to "
                 f"{degree} leave float64; rescale it, or lower the degree"
             ),
         )
@@ -314,7 +320,7 @@ def _by_tests(factors: Factors, config: FitConfig, possible: np.ndarray) -> np.n
 def solved_groups(factors: Factors, degrees: np.ndarray) -> tuple[Solved, np.ndarray]:
     """Coefficients and errors of all groups, and the ranks (G,)."""
     groups, most = len(degrees), factors.width - 1
-    free = most + (1 if factors.without else 0)
+    free = most + (1 if factors.no_intercept else 0)
     weights, inverse = np.zeros((groups, free)), np.zeros((groups, free, free))
     coefficients, spread, errors = np.zeros((3, groups, free))
     sums, ranks = np.zeros((groups, 2)), np.zeros(groups, np.int64)
@@ -323,11 +329,11 @@ def solved_groups(factors: Factors, degrees: np.ndarray) -> tuple[Solved, np.nda
     found = (weights, inverse, coefficients, spread, errors, sums, ranks)
 
     def part(first: int, last: int) -> None:
-        solve(first, last, degrees, factors.without, *arrays, *found)
+        solve(first, last, degrees, factors.no_intercept, *arrays, *found)
 
-    in_parts(part, np.arange(groups + 1) * (LEAST_ROWS // 1000), groups * (LEAST_ROWS // 1000))
+    in_parts(part, np.arange(groups + 1), groups >= LEAST_GROUPS)
     solved = Solved(
-        without=factors.without,
+        no_intercept=factors.no_intercept,
         degrees=degrees.copy(),
         count=factors.count,
         low=factors.low,

@@ -1,4 +1,4 @@
-"""Do groups need their own curves? Pooled fits by the groups' factors, without the rows.
+"""Do groups need their own curves? Pooled fits by the groups' factors, no_intercept the rows.
 
 In one basis for all, T_k over the range of all groups, the first row of a group's factor can be met
 by its own constant, whatever the rest is, the second by its own slope: least squares of the others
@@ -42,7 +42,7 @@ class Pooled:
     # Of the population (population.py), in T_k over all groups' range, x T_k without an intercept
     low: float
     high: float
-    without: bool
+    no_intercept: bool
     rows: int
     noise: float  # variance of a y of weight 1
     mean: list[float]
@@ -57,12 +57,12 @@ class Pooled:
     def terms(self, design: Design, x: np.ndarray) -> np.ndarray:
         """Columns (n, K) that the population's weights multiply, at x (n,)."""
         matrix = design.matrix(torch.from_numpy(x[:, None])).numpy()
-        return matrix[:, :-1] * x[:, None] if self.without else matrix
+        return matrix[:, :-1] * x[:, None] if self.no_intercept else matrix
 
     def lift(self, design: Design) -> np.ndarray:
         """From the population's weights (K,) to those of the design (P, K)."""
         size = len(self.mean)
-        if not self.without:
+        if not self.no_intercept:
             return np.eye(size)
         [r], found = design.recurrences, np.zeros((size + 1, size))
         for k in range(size):  # x T_k = centre T_k + radius (T_{k+1} + T_{k-1}) / 2
@@ -82,7 +82,7 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
     fitted = degrees[degrees >= 0]
     degree = int(np.bincount(fitted).argmax())
     own = np.flatnonzero(degrees == degree)
-    size = degree + (0 if factors.without else 1)
+    size = degree + (0 if factors.no_intercept else 1)
     if len(own) < LEAST_GROUPS or not size:
         return None
     R, rss, base, (centre, radius) = in_one_basis(factors, own, size)
@@ -95,18 +95,18 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
     inverse = np.linalg.inv(R[:, :, :size])
     weights = (inverse @ R[:, :, size:])[:, :, 0]
     mean, spread, between = population(weights, noise * inverse @ inverse.swapaxes(1, 2))
-    if not factors.without:
+    if not factors.no_intercept:
         mean[0] += base
     return Pooled(
         degree=degree,
         groups=len(own),
         centre=centre,
-        tests=_tests(R, float(rss.sum()), free, noise, factors.without, is_known),
-        variation=_variation(R, noise, base, radius, factors.without, variable, centre),
+        tests=_tests(R, float(rss.sum()), free, noise, factors.no_intercept, is_known),
+        variation=_variation(R, noise, base, radius, factors.no_intercept, variable, centre),
         differing=_differing(R, own, free, noise, is_known),
         low=float(factors.low[own].min()),
         high=float(factors.high[own].max()),
-        without=factors.without,
+        no_intercept=factors.no_intercept,
         rows=int(factors.count[own].sum()),
         noise=noise,
         mean=mean.tolist(),
@@ -137,7 +137,7 @@ def in_one_basis(
         above[:, :-1] += a[:, None] * here[:, 1:] * 0.5
         change[:, :, k + 1] = above if not k else 2 * above - change[:, :, k - 1]
     base = 0.0
-    if not factors.without:
+    if not factors.no_intercept:
         base = float(np.median(factors.base[own]))
         R[:, :, -1] += (factors.base[own] - base)[:, None] * R[:, :, 0]
     R[:, :, :-1] = R[:, :, :-1] @ change
@@ -154,14 +154,14 @@ def left(rows: np.ndarray) -> float:
 
 
 def _tests(
-    R: np.ndarray, rss: float, free: int, noise: float, without: bool, is_known: bool
+    R: np.ndarray, rss: float, free: int, noise: float, no_intercept: bool, is_known: bool
 ) -> dict[str, list[Any]]:
     groups, size, _ = R.shape
     found: dict[str, list[Any]] = {
         name: [] for name in ("model", "parameters", "rss", "F", "df1", "df2", "p")
     }
     for k, model in enumerate(MODELS):
-        if k and (without or k >= size):
+        if k and (no_intercept or k >= size):
             break
         parameters = k * groups + size - k
         more = left(R[:, k:, k:])
@@ -179,7 +179,7 @@ def _variation(
     noise: float,
     base: float,
     radius: float,
-    without: bool,
+    no_intercept: bool,
     variable: str,
     centre: float,
 ) -> dict[str, list[Any]]:
@@ -208,7 +208,7 @@ def _variation(
         w = 1 / (variances[:, k] + between)
         mean, error = (w * values[:, k]).sum() / w.sum(), 1 / math.sqrt(w.sum())
         power = "1" if not k else moved if k == 1 else f"{moved}^{k}"
-        term = power if not without else variable if not k else f"{variable}*{power}"
+        term = power if not no_intercept else variable if not k else f"{variable}*{power}"
         row = (term, mean, error, math.sqrt(between), Q, groups - 1, float(chdtrc(groups - 1, Q)))
         for name, value in zip(found, row, strict=True):
             found[name].append(value if isinstance(value, str | int) else float(value))

@@ -16,9 +16,9 @@ from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
 from polyreg.groups.population import adapted, chebyshev
-from polyreg.groups.source import Source
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
+from polyreg.least_squares.origin import Source
 from polyreg.options import from_params
 from polyreg.polynomials.design import Design, floats
 from polyreg.polynomials.result import Result
@@ -37,7 +37,7 @@ class Solved:
     powers of x, the constant first; rss, tss, base, low, high, log_weights, count (G,)
     """
 
-    without: bool  # an intercept
+    no_intercept: bool  # an intercept
     degrees: np.ndarray
     count: np.ndarray
     low: np.ndarray
@@ -56,7 +56,7 @@ class Solved:
     @property
     def terms(self) -> np.ndarray:
         """How many each group has (G,)."""
-        return np.where(self.degrees < 0, 0, self.degrees + (0 if self.without else 1))
+        return np.where(self.degrees < 0, 0, self.degrees + (0 if self.no_intercept else 1))
 
     @cached_property
     def is_exact(self) -> np.ndarray:
@@ -65,7 +65,7 @@ class Solved:
         return self.rss <= EXACT_FIT * size
 
 
-ARRAYS = tuple(f.name for f in fields(Solved) if f.name not in ("without", "is_certified"))
+ARRAYS = tuple(f.name for f in fields(Solved) if f.name not in ("no_intercept", "is_certified"))
 
 
 class Results(Mapping):
@@ -163,9 +163,9 @@ class Results(Mapping):
                 rss=float(solved.rss[g]),
                 tss=float(solved.tss[g]),
                 rank=int(solved.terms[g]),
-                condition=_condition(inverse) if not solved.without else math.nan,
+                condition=_condition(inverse) if not solved.no_intercept else math.nan,
                 exact_fit=bool(solved.is_exact[g]),
-                absent=(0,) if solved.without else (),
+                absent=(0,) if solved.no_intercept else (),
             ),
             target=self.target,
             intercept=config.intercept,
@@ -220,35 +220,40 @@ class Results(Mapping):
     @cached_property
     def curves(self) -> Curves:
         """What predicts new rows by their key."""
-        return Curves(*self.document())
+        return Curves(self._words(), self.all_keys, self._arrays())
 
-    def document(self) -> tuple[dict, list, dict]:
-        """What a logged model holds of the results: words, keys and arrays; `from_document`."""
-        words = {
+    def _words(self) -> dict[str, Any]:
+        return {
             "by": list(self.by),
             "variable": self.variable,
-            "target": self.target,
-            "without": bool(self.solved.without),
-            "is_certified": self.solved.is_certified,
             "weighted_by": self.config.weighed_by,
             "is_known": self.is_known,
             "weight_function": self.config.weight_function,
-            "params": {f.name: without_secrets(text(v)) for f, v in _options(self.config)},
+        }
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self.solved, name) for name in ARRAYS} | {
+            "scale": self.error_scale,
+            "noise_sd": np.ones(len(self.free)) if self.is_known else self.residual_sd,
+            "quantile": self.quantiles(),
+        }
+
+    def document(self) -> tuple[dict, list, dict]:
+        """What a logged model holds of the results: words, keys and arrays; `from_document`."""
+        words = self._words() | {
+            "no_intercept": bool(self.solved.no_intercept),
+            "is_certified": self.solved.is_certified,
+            "params": {
+                f.name: without_secrets(text(getattr(self.config, f.name)))
+                for f in fields(self.config)
+            },
             "failed": [[g, why] for g, why in sorted(self._failed.items())],
             "units": self.units,
             "counts": [self.rows, self.rows_missing],
             "pooled": None if self.pooled is None else asdict(self.pooled),
             "notes": list(self.notes),
         }
-        arrays = {
-            f.name: getattr(self.solved, f.name) for f in fields(Solved) if f.name != "without"
-        }
-        arrays |= {
-            "scale": self.error_scale,
-            "noise_sd": np.ones(len(self.free)) if self.is_known else self.residual_sd,
-            "quantile": self.quantiles(),
-        }
-        return words, [[*map(plain, key)] for key in self.all_keys], arrays
+        return words, [[*map(plain, key)] for key in self.all_keys], self._arrays()
 
     @classmethod
     def from_document(cls, words: dict, keys: list, arrays: Mapping[str, np.ndarray]) -> "Results":
@@ -258,7 +263,7 @@ class Results(Mapping):
             from_params(FitConfig, words["params"]),
             [*map(tuple, keys)],
             words["variable"],
-            Solved(without=words["without"], **own, is_certified=words["is_certified"]),
+            Solved(no_intercept=words["no_intercept"], **own, is_certified=words["is_certified"]),
             dict(words["failed"]),
             words["units"],
             tuple(words["counts"]),
@@ -292,7 +297,7 @@ class Results(Mapping):
         # What a group has no term for is nan, not 0: it was not fitted.
         absent = np.arange(solved.coefficients.shape[1]) > solved.degrees[:, None]
         errors = solved.spread * self.error_scale[:, None]
-        for k in range(1 if solved.without else 0, solved.coefficients.shape[1]):
+        for k in range(1 if solved.no_intercept else 0, solved.coefficients.shape[1]):
             term = term_name((k,), (self.variable,))
             columns[f"coef/{term}"] = np.where(absent[:, k], math.nan, solved.coefficients[:, k])
             columns[f"std_error/{term}"] = np.where(absent[:, k], math.nan, errors[:, k])
@@ -301,7 +306,7 @@ class Results(Mapping):
             relative = solved.errors / np.abs(solved.coefficients) + ROUNDING
             digits = -np.log10(np.where(absent, ROUNDING, relative))
         digits = np.where(np.isnan(digits), 0.0, np.maximum(digits, 0.0))
-        if solved.without:
+        if solved.no_intercept:
             digits = digits[:, 1:]
         columns |= {
             "residual_sd": self.residual_sd,
@@ -357,10 +362,10 @@ class Results(Mapping):
         """The curve of a new group from a point or two: the population's shape, moved to them.
 
         x, y (n,), n from 1  ->  a Result over the range of all groups, whose intervals hold what
-        the points leave open: the spread between groups, and the noise. Where uncertainties are
-        known, the points' are taken to be 1.
+        the points leave open: the spread between groups, and the noise.
 
-        Raises PolyregError where groups were not pooled: see `tests`.
+        Raises PolyregError after a fit with weights or known uncertainties, and where groups were
+        not pooled: see `tests`.
 
         Source: best linear prediction in a model of random coefficients (Laird and Ware 1982).
         """
@@ -369,10 +374,6 @@ class Results(Mapping):
     def named(self, g: int) -> str:
         """A group as reports call it."""
         return ", ".join(map(spelled, self.all_keys[g]))
-
-
-def _options(config: FitConfig) -> Iterator[tuple[Any, Any]]:
-    return ((f, getattr(config, f.name)) for f in fields(config))
 
 
 def plain(value: Any) -> Any:

@@ -7,8 +7,8 @@ ERROR = 2.0**-52  # of a term, a residual and their sums, relative; it grows wit
 
 
 def solve(
-    first, last, degrees, without, low, high, base, factors, weights, inverse, coefficients, spread,
-    errors, sums, ranks,
+    first, last, degrees, no_intercept, low, high, base, factors, weights, inverse, coefficients,
+    spread, errors, sums, ranks,
 ):  # fmt: skip
     """Solve the groups first ... last - 1, of degree degrees[g] each; -1: not at all.
 
@@ -17,7 +17,7 @@ def solve(
     """
     width = factors.shape[1]
     most = width - 1
-    shift = 1 if without else 0  # q_k = x T_k
+    shift = 1 if no_intercept else 0  # q_k = x T_k
     free = most + shift
     root, lifted = np.zeros((most, most)), np.zeros((free, most))
     found = np.zeros(most)
@@ -43,7 +43,7 @@ def solve(
             part = factors[g, k, most] * factors[g, k, most]
             if k >= size:
                 rss += part
-            if k or without:
+            if k or no_intercept:
                 about += part
         sums[g, 0], sums[g, 1] = rss, about
         if rank < size:
@@ -68,9 +68,9 @@ def solve(
         # x T_k = centre T_k + radius (T_{k+1} + T_{k-1}) / 2, x T_0 = centre T_0 + radius T_1
         for j in range(free):
             for k in range(size):
-                lifted[j, k] = root[j, k] if not without and j < size else 0.0
-            weights[g, j] = found[j] if not without and j < size else 0.0
-        if without:
+                lifted[j, k] = root[j, k] if not no_intercept and j < size else 0.0
+            weights[g, j] = found[j] if not no_intercept and j < size else 0.0
+        if no_intercept:
             for i in range(size):
                 up = radius / 2 if i else radius
                 for k in range(size):

@@ -13,18 +13,18 @@ from polyreg.groups import triangles
 
 AT_ONCE, PER = 2**20, 8  # rows that are gathered before they are folded in; and for each group
 PER_GROUP = ("count", "low", "high", "base", "log_weights", "factors")
-LEAST_ROWS = 2**14  # from here on threads are worth it
+LEAST_ROWS, LEAST_GROUPS = 2**14, 1000  # from here on threads are worth it
 
 
 @dataclass
 class Factors:
     """Triangular factors of G groups in one variable, and what else is known of their rows.
 
-    width: terms and the target; without: of z without a constant
+    width: terms and the target
     """
 
     width: int
-    without: bool
+    no_intercept: bool
     is_weighted: bool
     count: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # (G,) rows
     low: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (G,) of x
@@ -61,9 +61,9 @@ class Factors:
         arrays = (self.count, self.low, self.high, self.base, self.factors)
 
         def part(first: int, last: int) -> None:
-            fold(first, last, order, starts, x, y, w, self.without, *arrays)
+            fold(first, last, order, starts, x, y, w, self.no_intercept, *arrays)
 
-        in_parts(part, starts, len(codes))
+        in_parts(part, starts, len(codes) >= LEAST_ROWS)
 
     def _grow(self, groups: int) -> None:
         if groups > len(self.count):
@@ -82,13 +82,15 @@ class Factors:
         self._resize(groups)
 
 
-def in_parts(work: Callable[[int, int], None], starts: np.ndarray, rows: int) -> None:
-    """work(first, last) over all groups, by as many threads as there are cores."""
-    groups = len(starts) - 1
-    threads = torch.get_num_threads() if rows >= LEAST_ROWS else 1
+def in_parts(work: Callable[[int, int], None], starts: np.ndarray, is_large: bool) -> None:
+    """work(first, last) over all groups: by threads where it is large, of equal shares of the rows.
+
+    starts (groups + 1,): rows before each group
+    """
+    groups, threads = len(starts) - 1, torch.get_num_threads() if is_large else 1
     if threads == 1:
         return work(0, groups)
-    cuts = np.searchsorted(starts, np.linspace(0, rows, threads + 1)[1:-1])
+    cuts = np.searchsorted(starts, np.linspace(0, starts[-1], threads + 1)[1:-1])
     ends = [0, *cuts.tolist(), groups]
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, a, b) for a, b in itertools.pairwise(ends)]:

@@ -29,11 +29,11 @@ def order_by_code(codes, groups):
     return order, starts
 
 
-def fold(first, last, order, starts, x, y, w, without, count, low, high, base, factors):
+def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, base, factors):
     """Fold rows into the factors of the groups first ... last - 1.
 
-    order, starts: as order_by_code; x, y, w (n,), w of length 0 where all weights are 1; without:
-    no intercept; written are count, low, high, base (y_0) (G,) and factors (G, K + 1, K + 1)
+    order, starts: as order_by_code; x, y, w (n,), w of length 0 where all weights are 1;
+    written are count, low, high, base (y_0) (G,) and factors (G, K + 1, K + 1)
     """
     width = factors.shape[1]
     size = width - 1
@@ -54,7 +54,7 @@ def fold(first, last, order, starts, x, y, w, without, count, low, high, base, f
             rows[:width] = factors[g]
             old_low, old_high = low[g], high[g]
             least, most = min(least, old_low), max(most, old_high)
-        elif not without:
+        elif not no_intercept:
             base[g] = y[order[begin]]
         low[g], high[g] = least, most
         centre, radius = least / 2 + most / 2, most / 2 - least / 2
@@ -93,7 +93,7 @@ def fold(first, last, order, starts, x, y, w, without, count, low, high, base, f
                 z = (x[i] - centre) * inverse
                 root = np.sqrt(w[i]) if len(w) else 1.0
                 below, here = 0.0, 1.0
-                times = root * x[i] if without else root
+                times = root * x[i] if no_intercept else root
                 for k in range(size):
                     rows[m, k] = here * times
                     below, here = here, (2 * z * here - below if k else z)

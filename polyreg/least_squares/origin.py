@@ -13,25 +13,26 @@ from polyreg.tables import Block, InMemory, Survey, Table
 from polyreg.tables.hints import remarks
 
 
-@dataclass
-class Origin:
-    """Options, a sample of the rows, and what tells the table apart from others.
+@dataclass(kw_only=True)
+class Source:
+    """A table that was read. Pickled is its hash, which is made when somebody asks for it."""
 
-    The rows are kept only to be hashed when somebody asks, as they are then; pickled is their hash.
-    """
-
-    config: FitConfig
-    sample: Block
-    device: str
     source: str  # path or address of the table, or what it is
-    names: tuple[str, ...]  # of the features
     schema: list[tuple[str, str]]  # name and Arrow type of each column
-    missing_rows: int
     skipped: list[str]  # files that were left out, and why
     read: str  # how a text table was read, in words
-    remarks: tuple[str, ...]  # on its columns; they are among the result's notes
-    missing_by: dict[str, int]  # missing values of each column
     digest: Callable[[], str]
+
+    @classmethod
+    def of(cls, rows: Table | InMemory, **more: Any) -> Any:
+        return cls(
+            source=rows.root,
+            schema=list(rows.schema),
+            skipped=list(rows.skipped),
+            read=rows.described(),
+            digest=rows.sha256,
+            **more,
+        )
 
     @property
     def sha256(self) -> str:
@@ -40,6 +41,25 @@ class Origin:
         self.digest = partial(str, found)
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"digest": partial(str, self.sha256)}
+
+
+@dataclass(kw_only=True)
+class Origin(Source):
+    """Options, a sample of the rows, and what tells the table apart from others.
+
+    The rows are kept only to be hashed when somebody asks, as they are then.
+    """
+
+    config: FitConfig
+    sample: Block
+    device: str
+    names: tuple[str, ...]  # of the features
+    missing_rows: int
+    remarks: tuple[str, ...]  # on its columns; they are among the result's notes
+    missing_by: dict[str, int]  # missing values of each column
+
     @property
     def unused(self) -> list[str]:
         """Columns that are neither feature, target, weight nor uncertainty."""
@@ -47,34 +67,31 @@ class Origin:
         used = {*self.names, config.target, config.weighed_by, *config.more_columns}
         return [name for name, _ in self.schema if name not in used]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"digest": partial(str, self.sha256)}
+
+def unusual(rows: Table | InMemory) -> list[str]:
+    """How a table was read, where that is not what everybody would expect: a sentence, or none."""
+    read = rows.unusual()
+    return [f"{rows.title} was read as {read}"] if read else []
 
 
 def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
     """The result with what it was made from."""
-    read = rows.unusual()
-    unusual = [f"{rows.title} was read as {read}"] if read else []
     sample = survey.sample
     if result.swapped and sample.y is not None:  # as its plots draw it
         (x,), y, weights, u = sample.x, sample.y, sample.weights, sample.more[0]
         assert weights is not None
         sample = sample._replace(x=(y,), y=x, weights=u**-2.0, more=(weights**-0.5,))
-    made = Origin(
+    made = Origin.of(
+        rows,
         config=config,
         sample=sample,
         device=device,
-        source=rows.root,
         names=rows.names,
-        schema=list(rows.schema),
         missing_rows=rows.missing_rows,
-        skipped=list(rows.skipped),
-        read=rows.described(),
-        remarks=(*unusual, *remarks(rows, survey)),
+        remarks=(*unusual(rows), *remarks(rows, survey)),
         missing_by=dict(rows.missing_by),
-        digest=rows.sha256,
     )
     look = partial(examine, rows=rows, config=config, survey=survey, device=device)
     return replace(

@@ -12,6 +12,7 @@ from polyreg.fields import MAX_TAG
 from polyreg.inference.surface import refusal
 from polyreg.least_squares import Problem
 from polyreg.least_squares.notes import doubtful_chi2
+from polyreg.least_squares.origin import Source
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
@@ -101,7 +102,12 @@ def dataset(run: Run, result: Result) -> None:
 
 def table_tags(result: Result) -> dict[str, str]:
     """Hash of the table, and how it was read."""
-    origin, tags = result.origin, {"data.sha256": result.origin.sha256}
+    return source_tags(result.origin)
+
+
+def source_tags(origin: Source) -> dict[str, str]:
+    """Of any table that was read."""
+    tags = {"data.sha256": origin.sha256}
     if origin.read:
         tags["data.read"] = origin.read[:MAX_TAG]
     if origin.skipped:

@@ -61,8 +61,8 @@ class Codes:
             # Half of the slots are free, so that few are asked for a value.
             room = len(self._slots) // 2 - self._count
             if room < 1:
-                self._slots = np.full(4 * len(self._slots), -1)
-                look(self._whole[: self._count], self._slots, self._whole, 0, codes[:0])
+                self._slots, known = np.full(4 * len(self._slots), -1), self._whole[: self._count]
+                look(known, self._slots, known, 0, np.empty(len(known), np.int64))
                 room = len(self._slots) // 2 - self._count
             end = min(len(given), done + room)
             if self._count + end - done > len(self._whole):
@@ -91,11 +91,10 @@ class Codes:
 def look_up(values, slots, known, count, codes):
     """Codes of whole numbers (n,) by open addressing  ->  how many are known then.
 
-    slots: codes, -1 where free, a power of two of them; known (most,): the values by code. Without
-    room for codes the values are those known, which are put into empty slots.
+    slots: codes, -1 where free, a power of two of them; known (most,): the values by code, to which
+    new ones are added. Known values, looked up in order, fill free slots with their codes.
     """
     mask = len(slots) - 1
-    fills = len(codes) == 0
     for i in range(len(values)):
         value = int(values[i])  # where it is not compiled, numpy's would warn of what overflows
         mixed = value ^ (value >> 32)
@@ -103,15 +102,12 @@ def look_up(values, slots, known, count, codes):
         at = (mixed ^ (mixed >> 29)) & mask
         while slots[at] >= 0 and known[slots[at]] != value:
             at = (at + 1) & mask
-        if fills:
-            slots[at] = i
-            continue
         if slots[at] < 0:
             slots[at] = count
             known[count] = value
             count += 1
         codes[i] = slots[at]
-    return len(values) if fills else count
+    return count
 
 
 class Piece(NamedTuple):

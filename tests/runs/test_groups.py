@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import polyreg
+from experiments.compare import main as compare
 from experiments.fit import main as fit
 from experiments.invert import main as invert
 from experiments.predict import main as predict
@@ -93,6 +94,14 @@ def test_rows_are_predicted_and_readings_inverted_by_their_own_group(table):
 def missing_key(new):
     new.drop(columns="sensor").to_csv("keyless.csv", index=False)
     return "keyless.csv"
+
+
+def test_runs_of_many_curves_are_compared_by_their_medians(table):
+    for degree in ("1", "2"):
+        ran(fit, *ASKED[:-1], degree)
+    head, *lines = ran(compare, "--last", "2").splitlines()[1:4]
+    assert "groups" in head and "median residual_sd" in head and "median r2" in head
+    assert len(lines) == 2 and all(" 6 " in line for line in lines)
 
 
 def test_a_refusal_leaves_no_run(table):

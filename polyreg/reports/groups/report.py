@@ -11,8 +11,9 @@ import pyarrow.parquet
 from polyreg.groups import Results
 from polyreg.inference.degrees import SIGNIFICANT
 from polyreg.polynomials.terms import keys
+from polyreg.reports.fit import source_tags
 from polyreg.reports.groups import figures as draw
-from polyreg.text import aligned, as_p, number, plural
+from polyreg.text import aligned, as_p, number, p_value, plural
 from polyreg.tracking import Clock, Run, scratch
 
 SHOWN = 1000  # groups up to which MLflow shows the table
@@ -24,9 +25,9 @@ NAMED = 5  # groups that are named on the terminal
 def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> None:
     """Log the fits: groups.parquet, plots, model, and metrics that are quantiles over groups."""
     frame = results.to_frame()
-    if results.source:
-        run.dataset(results.source.root, results.source.sha256, results.source.schema, results.rows)
-        run.tag({"data.sha256": results.source.sha256, "device": "cpu"})
+    if source := results.source:
+        run.dataset(source.source, source.sha256, source.schema, results.rows)
+        run.tag({"device": "cpu"} | source_tags(source))
     with clock("plots"):
         run.figure(draw.curves(results, title(results)), "curves")
         run.figure(draw.coefficients(results, frame, title(results)), "coefficients")
@@ -105,6 +106,8 @@ def report(results: Results) -> tuple[list[str], list[str]]:
             f"warning: {plural(len(results.failed), 'group')} without a polynomial, with the "
             f"reason in groups.parquet: {', '.join(some)}{more}"
         )
+    if results.source:
+        warnings += [f"warning: left out: {file}" for file in results.source.skipped]
     if results.rows_missing:
         warnings.append(f"note: {plural(results.rows_missing, 'row')} with a missing value dropped")
     return lines, warnings
@@ -118,14 +121,14 @@ def shared(results: Results) -> list[str]:
     lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
     header, rows = ["", "parameters", "chi2 / df" if results.is_known else "F", "p"], []
     for row in common.frame("tests").itertuples():
-        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", p_alone(row.p)])
+        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", p_value(row.p)])
     lines += aligned(header, rows).splitlines()
     holds = [model for model, p in zip(common.tests["model"], common.tests["p"], strict=True)
              if p >= SIGNIFICANT]  # fmt: skip
     lines.append(f"{holds[0]} will do: p >= 0.05" if holds else "yes: nothing shared has p >= 0.05")
-    header = ["term", "mean", "std error", "SD between groups", "p of none"]
+    header = ["term", "mean", "std error", "SD between groups", "p (equal)"]
     rows = [
-        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), p_alone(row.p)]
+        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), p_value(row.p)]
         for row in common.frame("variation").itertuples()
     ]
     lines += ["", *aligned(header, rows).splitlines()]
@@ -139,10 +142,6 @@ def shared(results: Results) -> list[str]:
         more = ", and more" if len(far) > NAMED else ""
         lines.append(f"farthest from one curve, by Bonferroni: {', '.join(some)}{more}")
     return lines
-
-
-def p_alone(p: float) -> str:
-    return as_p(p).removeprefix("p ").removeprefix("= ")
 
 
 def _quantiles(column: pd.Series) -> list[str]:

@@ -15,6 +15,7 @@ from benchmarks.measured.adapting import BETWEEN, MEAN, drawn, held
 from polyreg.errors import BadTable, PolyregError, Refused
 from polyreg.groups import curves, solving, sums, triangles
 from polyreg.groups.module import GroupedModel
+from polyreg.reports.groups import report
 
 
 def table(offset: float = 0.0, groups: int = 25, rows: int = 700, seed: int = 0) -> pd.DataFrame:
@@ -245,6 +246,8 @@ BAD = {
     "ridge": ({"ridge": 1.0}, "by takes no ridge 1;"),
     "weights of y": ({"weights": "1/y"}, "by takes no weights 1/y"),
     "key and feature": ({"by": "x"}, "'x' is chosen twice"),
+    "folds": ({"folds": 5}, "by takes no folds 5;"),
+    "cuda": ({"device": "cuda"}, "by takes no device"),
     "lack of fit": ({"degree": "auto", "criterion": "lack-of-fit"}, "by takes no criterion"),
 }
 
@@ -436,7 +439,7 @@ def test_weights_by_x_need_x_above_0():
     frame.loc[frame.index[frame.sensor == "s1"][0], "x"] = -2.0
     for weights in ("1/x", "1/x^2"):
         found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1, weights=weights)
-        assert f"--weights {weights} needs x above 0, and it is -2 in row" in found.failed["s1"]
+        assert f"--weights {weights} needs x above 0; it is -2 in row" in found.failed["s1"]
 
 
 def test_a_number_is_no_key_that_was_written_in_another_way():
@@ -451,3 +454,37 @@ def test_a_number_is_no_key_that_was_written_in_another_way():
 def test_one_degree_for_all_is_a_choice_among_degrees():
     with pytest.raises(Refused, match="same_degree is a choice of degree='auto'"):
         polyreg.fit(table(), target="y", features="x", by="sensor", degree=1, same_degree=True)
+
+
+def test_an_uncertainty_whose_square_leaves_float64_is_its_group_s_reason():
+    frame = table(groups=3, rows=60)
+    frame.loc[frame.index[frame.sensor == "s1"][2], "w"] = 1e-200
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1, sigma="w")
+    assert list(found.failed) == ["s1"] and "is 1e-200, whose square leaves" in found.failed["s1"]
+
+
+def test_what_the_exact_fit_refuses_is_its_group_s_reason():
+    frame = table(groups=3, rows=60)
+    frame.loc[frame.index[frame.sensor == "s2"][:5], "w"] = 1e-30  # no trace beside the others
+    options = {"target": "y", "features": "x", "by": "sensor", "degree": 1, "weights": "w"}
+    found = polyreg.fit(frame, precision="certified", **options)
+    assert list(found.failed) == ["s2"] and "leave no trace" in found.failed["s2"]
+    assert found["s1"].precision == "certified" and np.isnan(found.to_frame()["coef/x"]).sum() == 1
+
+
+def test_predictions_and_errors_need_no_pooled_fit(monkeypatch):
+    found = polyreg.fit(table(), target="y", features="x", by="sensor", degree=1)
+    monkeypatch.setattr(found, "_common", None)
+    assert found.predict({"sensor": ["s1"], "x": [1.0]}).known.all()
+
+
+def test_files_left_out_and_an_unusual_dialect_are_told(tmp_path):
+    frame = table(groups=3, rows=60)
+    frame.to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    (tmp_path / "b.csv").write_text("")
+    found = polyreg.fit(
+        str(tmp_path), target="y", features="x", by="sensor", degree=1, skip_bad_files=True
+    )
+    assert "b.csv is empty" in found.source.skipped[0]
+    assert "separated by ';', decimal comma" in found.notes[0]
+    assert any("left out: b.csv is empty" in said for said in report(found)[1])
