@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from polyreg.groups import Results
+from polyreg.reports.chart import LIGHT
 from polyreg.reports.figures import DATA, INK, LEARNED, LEGEND, PLAIN, QUIET, Figure, frame, heading
 from polyreg.text import short
 
@@ -11,7 +12,6 @@ MOST = 400  # curves that are drawn, evenly among all
 NAMED = 5  # outlying curves that are
 POINTS = 80  # of a curve
 LARGEST = 15  # groups among the worst
-COLOURS = ("#c03a2b", "#1b7f79", "#8e44ad", "#b9770e", "#2471a3")
 
 
 def curves(results: Results, title: str) -> Figure:
@@ -27,7 +27,7 @@ def curves(results: Results, title: str) -> Figure:
     for g in drawn.tolist():
         if g not in far:
             axes.plot(*line(results, g), color=QUIET, lw=0.8, alpha=alpha)
-    for g, colour in zip(far, COLOURS, strict=False):
+    for g, colour in zip(far, LIGHT, strict=False):
         label = short(results.named(g), 22)
         axes.plot(*line(results, g), color=colour, lw=1.6, label=label)
     shown = f"{len(drawn):,} of {len(fitted):,} groups" if len(drawn) < len(fitted) else "groups"
