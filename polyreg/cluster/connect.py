@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from polyreg.cluster.probe import last_address, silence
 from polyreg.errors import ClusterLost, Refused
 
-SECONDS_TO_JOIN = 60
+SECONDS_TO_JOIN = 120
+PAUSES = (1, 3, 9, 27)  # seconds
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def connected(address: str, device: str = "cpu") -> Iterator[Any]:
 
     def join() -> None:
         try:
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+            _joined(ray, address)
         except BaseException as error:  # SystemExit is among them
             failed.append(error)
 
@@ -38,8 +40,7 @@ def connected(address: str, device: str = "cpu") -> Iterator[Any]:
     joining.start()
     joining.join(SECONDS_TO_JOIN)
     if joining.is_alive() or failed:
-        why = " ".join(str(failed[0]).split())[:200] if failed else "it does not answer"
-        raise _none(address, why)
+        raise _none(address, _last_line(failed[0]) if failed else "it does not answer")
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler of SIGTERM, below Python's, is a crash report.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -54,6 +55,25 @@ def connected(address: str, device: str = "cpu") -> Iterator[Any]:
         raise ClusterLost(f"the Ray cluster gave up: {why}") from error
     finally:
         ray.shutdown()
+
+
+def _joined(ray: Any, address: str) -> None:
+    """As ray.init; a ray:// cluster starts a process for each client, which may fail by chance."""
+    for pause in (*PAUSES, None):
+        try:
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+            return
+        except ConnectionAbortedError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+
+
+def _last_line(error: BaseException) -> str:
+    """What a traceback of the cluster's ends with, or the error's own line."""
+    lines = str(error).split("\n")
+    said = next((line for line in reversed(lines) if line.strip()), type(error).__name__)
+    return " ".join(said.split())[:200]
 
 
 def _none(address: str, why: str) -> Refused:
