@@ -11,6 +11,8 @@ Without an intercept q are x T_0 ... x T_{d-1}.
 
 import numpy as np
 
+BLOCK = 64  # rows that are folded in at once, a multiple of 4
+
 
 def order_by_code(codes, groups):
     """Places of rows in the order of their codes (n,), and where each group begins (groups + 1,).
@@ -18,14 +20,23 @@ def order_by_code(codes, groups):
     codes: (n,) int64, from 0 to groups - 1
     """
     starts = np.zeros(groups + 1, np.int64)
-    for code in codes:
-        starts[code + 1] += 1
+    i = 0
+    while i < len(codes):  # runs of one code, since groups often lie together
+        code, begin = codes[i], i
+        while i < len(codes) and codes[i] == code:
+            i += 1
+        starts[code + 1] += i - begin
     for g in range(groups):
         starts[g + 1] += starts[g]
     free, order = starts[:-1].copy(), np.empty(len(codes), np.int64)
-    for i in range(len(codes)):
-        order[free[codes[i]]] = i
-        free[codes[i]] += 1
+    i = 0
+    while i < len(codes):
+        code = codes[i]
+        at = free[code]
+        while i < len(codes) and codes[i] == code:
+            order[at] = i
+            at, i = at + 1, i + 1
+        free[code] = at
     return order, starts
 
 
@@ -38,7 +49,7 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
     width = factors.shape[1]
     size = width - 1
     change = np.zeros((width, width))
-    rows = np.zeros((width + 64, width))
+    R, block = np.zeros((width, width)), np.zeros((width, BLOCK))
     above = np.zeros(width)
     for g in range(first, last):
         begin, end = starts[g], starts[g + 1]
@@ -48,18 +59,18 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
         for i in range(begin + 1, end):
             value = x[order[i]]
             least, most = min(least, value), max(most, value)
-        held = 0
         if count[g]:
-            held = width
-            rows[:width] = factors[g]
+            R[:] = factors[g]
             old_low, old_high = low[g], high[g]
             least, most = min(least, old_low), max(most, old_high)
-        elif not no_intercept:
-            base[g] = y[order[begin]]
+        else:
+            R[:] = 0.0
+            if not no_intercept:
+                base[g] = y[order[begin]]
         low[g], high[g] = least, most
         centre, radius = least / 2 + most / 2, most / 2 - least / 2
         inverse = 1 / radius if radius > 0 else 0.0
-        if held and (least != old_low or most != old_high):
+        if count[g] and (least != old_low or most != old_high):
             # Column k of `change`: the wider basis's function k in those of the narrower one.
             a = (old_high / 2 - old_low / 2) * inverse
             b = (old_low / 2 + old_high / 2 - centre) * inverse
@@ -81,48 +92,54 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
                 for k in range(size - 1, -1, -1):
                     value = 0.0
                     for j in range(k + 1):
-                        value += rows[i, j] * change[j, k]
+                        value += R[i, j] * change[j, k]
                     above[k] = value
                 for k in range(size):
-                    rows[i, k] = above[k]
+                    R[i, k] = above[k]
         at = begin
         while at < end:
-            m = held
-            while at < end and m < held + 64:
-                i = order[at]
-                z = (x[i] - centre) * inverse
-                root = np.sqrt(w[i]) if len(w) else 1.0
+            m = min(end - at, BLOCK)
+            for i in range(m):
+                row = order[at + i]
+                z = (x[row] - centre) * inverse
+                root = np.sqrt(w[row]) if len(w) else 1.0
                 below, here = 0.0, 1.0
-                times = root * x[i] if no_intercept else root
+                times = root * x[row] if no_intercept else root
                 for k in range(size):
-                    rows[m, k] = here * times
+                    block[k, i] = here * times
                     below, here = here, (2 * z * here - below if k else z)
-                rows[m, size] = (y[i] - base[g]) * root
-                m, at = m + 1, at + 1
-            for k in range(min(width, m)):
-                square = 0.0
-                for i in range(k + 1, m):
-                    square += rows[i, k] * rows[i, k]
+                block[size, i] = (y[row] - base[g]) * root
+            at += m
+            while m % 4:  # so that sums of four run side by side
+                for k in range(width):
+                    block[k, m] = 0.0
+                m += 1
+            for k in range(min(width, count[g] + at - begin)):
+                # The reflection that takes R[k, k] and column k of the block to (R[k, k], 0).
+                s, t, u, v = 0.0, 0.0, 0.0, 0.0
+                for i in range(0, m, 4):
+                    s += block[k, i] * block[k, i]
+                    t += block[k, i + 1] * block[k, i + 1]
+                    u += block[k, i + 2] * block[k, i + 2]
+                    v += block[k, i + 3] * block[k, i + 3]
+                square = (s + t) + (u + v)
                 if square == 0.0:
                     continue
-                top = rows[k, k]
+                top = R[k, k]
                 length = np.sqrt(top * top + square)
                 head = top + length if top > 0 else top - length
                 scale = 2.0 / (head * head + square)
                 for j in range(k + 1, width):
-                    dot = head * rows[k, j]
-                    for i in range(k + 1, m):
-                        dot += rows[i, k] * rows[i, j]
-                    dot *= scale
-                    rows[k, j] -= dot * head
-                    for i in range(k + 1, m):
-                        rows[i, j] -= dot * rows[i, k]
-                rows[k, k] = -length if top > 0 else length
-                for i in range(k + 1, m):
-                    rows[i, k] = 0.0
-            for i in range(m, width):
-                for j in range(width):
-                    rows[i, j] = 0.0
-            held = width
-        factors[g] = rows[:width]
+                    s, t, u, v = 0.0, 0.0, 0.0, 0.0
+                    for i in range(0, m, 4):
+                        s += block[k, i] * block[j, i]
+                        t += block[k, i + 1] * block[j, i + 1]
+                        u += block[k, i + 2] * block[j, i + 2]
+                        v += block[k, i + 3] * block[j, i + 3]
+                    dot = (head * R[k, j] + ((s + t) + (u + v))) * scale
+                    R[k, j] -= dot * head
+                    for i in range(m):
+                        block[j, i] -= dot * block[k, i]
+                R[k, k] = -length if top > 0 else length
+        factors[g] = R
         count[g] += end - begin
