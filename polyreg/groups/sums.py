@@ -14,6 +14,9 @@ from polyreg.groups import triangles
 AT_ONCE, PER = 2**20, 8  # rows that are gathered before they are folded in; and for each group
 PER_GROUP = ("count", "low", "high", "base", "log_weights", "factors")
 LEAST_ROWS, LEAST_GROUPS = 2**14, 1000  # from here on threads are worth it
+STREAMS = 8  # log2 of the places that are written to side by side
+
+Rows = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # codes, x, y and w (n,)
 
 
 @dataclass
@@ -35,33 +38,59 @@ class Factors:
 
     def __post_init__(self) -> None:
         self.factors = np.zeros((0, self.width, self.width))
-        self._waiting: list[tuple[np.ndarray, ...]] = []
+        self._waiting: list[Rows] = []
         self._rows = 0
 
     def add(self, codes: np.ndarray, x: np.ndarray, y: np.ndarray, w: np.ndarray | None) -> None:
-        """Rows (n,) of the groups `codes` (n,), int64."""
-        self._waiting.append((codes, x, y, np.empty(0) if w is None else w))
+        """Rows (n,) of the groups `codes` (n,), int64, from 0."""
+        rows = codes, x, y, np.empty(0) if w is None else w
+        is_dense = codes[-1] - codes[0] < PER * len(codes)
+        if is_dense and (codes[1:] >= codes[:-1]).all():  # group by group already
+            return self._fold(*rows)
+        self._waiting.append(rows)
         self._rows += len(codes)
         if self._rows >= max(AT_ONCE, PER * len(self.count)):
             self.flush()
 
     def flush(self) -> None:
         """Fold in what waits."""
-        if not self._rows:
-            return
-        codes, x, y, w = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
-        self._waiting, self._rows = [], 0
-        self._grow(int(codes.max()) + 1)
-        groups = len(self.count)
-        order_by_code = compiled(triangles.order_by_code) or triangles.order_by_code
-        fold = compiled(triangles.fold) or triangles.fold
-        order, starts = order_by_code(codes, groups)
-        if self.is_weighted:
-            self.log_weights += np.bincount(codes, np.log(w), groups)
-        arrays = (self.count, self.low, self.high, self.base, self.factors)
+        if self._rows:
+            self._fold(*self._ordered())
 
-        def part(first: int, last: int) -> None:
-            fold(first, last, order, starts, x, y, w, self.no_intercept, *arrays)
+    def _ordered(self) -> Rows:
+        """The rows that wait, group by group."""
+        waiting, size = self._waiting, self._rows
+        self._waiting, self._rows = [], 0
+        widths = [len(part) and size for part in waiting[0][1:]]
+        groups = max(int(codes.max()) for codes, *_ in waiting) + 1
+        starts = np.zeros(groups + 1, np.int64)
+        for codes, *_ in waiting:
+            starts[1:] += np.bincount(codes, minlength=groups)
+        starts = starts.cumsum()
+        move = compiled(triangles.move) or triangles.move
+        # Many groups in two moves: places that lie far apart are slow to write to.
+        shift = max(0, (groups - 1).bit_length() - STREAMS)
+        for step in (shift, 0) if shift else (0,):
+            free = starts[: -1 : 1 << step].copy()
+            x, y, w = (np.empty(width) for width in widths)
+            moved = np.empty(size, np.int64), x, y, w
+            for part in waiting:
+                move(*part, step, free, *moved)
+            waiting = [moved]
+        return waiting[0]
+
+    def _fold(self, codes: np.ndarray, x: np.ndarray, y: np.ndarray, w: np.ndarray) -> None:
+        """Rows that lie group by group."""
+        first, last = int(codes[0]), int(codes[-1]) + 1
+        self._grow(last)
+        starts = np.searchsorted(codes, np.arange(first, last + 1))
+        if self.is_weighted:
+            self.log_weights[first:last] += np.bincount(codes - first, np.log(w), last - first)
+        arrays = [getattr(self, n)[first:last] for n in ("count", "low", "high", "base", "factors")]
+        fold = compiled(triangles.fold) or triangles.fold
+
+        def part(begin: int, end: int) -> None:
+            fold(begin, end, starts, x, y, w, self.no_intercept, *arrays)
 
         in_parts(part, starts, len(codes) >= LEAST_ROWS)
 
@@ -71,10 +100,8 @@ class Factors:
 
     def _resize(self, groups: int) -> None:
         for name in PER_GROUP:
-            held = getattr(self, name)[:groups]
-            made = np.zeros((groups, *held.shape[1:]), held.dtype)
-            made[: len(held)] = held
-            setattr(self, name, made)
+            held = getattr(self, name)
+            held.resize((groups, *held.shape[1:]), refcheck=False)  # in place, with zeros
 
     def trim(self, groups: int) -> None:
         """All that waits folded in, of this many groups: of some there may have been no row."""

@@ -14,36 +14,24 @@ import numpy as np
 BLOCK = 64  # rows that are folded in at once, a multiple of 4
 
 
-def order_by_code(codes, groups):
-    """Places of rows in the order of their codes (n,), and where each group begins (groups + 1,).
+def move(codes, x, y, w, shift, free, to_codes, to_x, to_y, to_w):
+    """Rows (n,) to the next free place of their codes >> shift; w has length 0 where there is none.
 
-    codes: (n,) int64, from 0 to groups - 1
+    codes: (n,) int64; free: (codes >> shift), counted on
     """
-    starts = np.zeros(groups + 1, np.int64)
-    i = 0
-    while i < len(codes):  # runs of one code, since groups often lie together
-        code, begin = codes[i], i
-        while i < len(codes) and codes[i] == code:
-            i += 1
-        starts[code + 1] += i - begin
-    for g in range(groups):
-        starts[g + 1] += starts[g]
-    free, order = starts[:-1].copy(), np.empty(len(codes), np.int64)
-    i = 0
-    while i < len(codes):
+    for i in range(len(codes)):
         code = codes[i]
-        at = free[code]
-        while i < len(codes) and codes[i] == code:
-            order[at] = i
-            at, i = at + 1, i + 1
-        free[code] = at
-    return order, starts
+        at = free[code >> shift]
+        free[code >> shift] = at + 1
+        to_codes[at], to_x[at], to_y[at] = code, x[i], y[i]
+        if len(w):
+            to_w[at] = w[i]
 
 
-def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, base, factors):
+def fold(first, last, starts, x, y, w, no_intercept, count, low, high, base, factors):
     """Fold rows into the factors of the groups first ... last - 1.
 
-    order, starts: as order_by_code; x, y, w (n,), w of length 0 where all weights are 1;
+    starts: (G + 1,) where the rows of each begin; x, y, w: (n,), w of length 0 where all are 1;
     written are count, low, high, base (y_0) (G,) and factors (G, K + 1, K + 1)
     """
     width = factors.shape[1]
@@ -55,10 +43,9 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
         begin, end = starts[g], starts[g + 1]
         if begin == end:
             continue
-        least, most = x[order[begin]], x[order[begin]]
+        least, most = x[begin], x[begin]
         for i in range(begin + 1, end):
-            value = x[order[i]]
-            least, most = min(least, value), max(most, value)
+            least, most = min(least, x[i]), max(most, x[i])
         if count[g]:
             R[:] = factors[g]
             old_low, old_high = low[g], high[g]
@@ -66,7 +53,7 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
         else:
             R[:] = 0.0
             if not no_intercept:
-                base[g] = y[order[begin]]
+                base[g] = y[begin]
         low[g], high[g] = least, most
         centre, radius = least / 2 + most / 2, most / 2 - least / 2
         inverse = 1 / radius if radius > 0 else 0.0
@@ -100,7 +87,7 @@ def fold(first, last, order, starts, x, y, w, no_intercept, count, low, high, ba
         while at < end:
             m = min(end - at, BLOCK)
             for i in range(m):
-                row = order[at + i]
+                row = at + i
                 z = (x[row] - centre) * inverse
                 root = np.sqrt(w[row]) if len(w) else 1.0
                 below, here = 0.0, 1.0

@@ -27,7 +27,7 @@ class Codes:
     def __init__(self) -> None:
         self._codes: dict[Any, int] = {}
         self._whole: np.ndarray | None = None  # of whole numbers a table in place of the dict
-        self._slots = np.full(2**16, -1)
+        self._slots = np.full((2**16, 2), -1)
         self._count = 0
 
     def __call__(self, column: pa.Array) -> np.ndarray:
@@ -61,7 +61,8 @@ class Codes:
             # Half of the slots are free, so that few are asked for a value.
             room = len(self._slots) // 2 - self._count
             if room < 1:
-                self._slots, known = np.full(4 * len(self._slots), -1), self._whole[: self._count]
+                known = self._whole[: self._count]
+                self._slots = np.full((4 * len(self._slots), 2), -1)
                 look(known, self._slots, known, 0, np.empty(len(known), np.int64))
                 room = len(self._slots) // 2 - self._count
             end = min(len(given), done + room)
@@ -91,8 +92,8 @@ class Codes:
 def look_up(values, slots, known, count, codes):
     """Codes of whole numbers (n,) by open addressing  ->  how many are known then.
 
-    slots: codes, -1 where free, a power of two of them; known (most,): the values by code, to which
-    new ones are added. Known values, looked up in order, fill free slots with their codes.
+    slots: (slots, 2) code, -1 where free, and value, a power of two of them; known (most,): the
+    values by code, to which new ones are added. Known values, looked up in order, fill free slots.
     """
     mask = len(slots) - 1
     for i in range(len(values)):
@@ -100,13 +101,13 @@ def look_up(values, slots, known, count, codes):
         mixed = value ^ (value >> 32)
         mixed = (mixed * 0x45D9F3B3335B369) & 0x7FFFFFFFFFFFFFFF
         at = (mixed ^ (mixed >> 29)) & mask
-        while slots[at] >= 0 and known[slots[at]] != value:
+        while slots[at, 0] >= 0 and slots[at, 1] != value:
             at = (at + 1) & mask
-        if slots[at] < 0:
-            slots[at] = count
+        if slots[at, 0] < 0:
+            slots[at, 0], slots[at, 1] = count, value
             known[count] = value
             count += 1
-        codes[i] = slots[at]
+        codes[i] = slots[at, 0]
     return count
 
 

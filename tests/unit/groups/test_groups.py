@@ -108,6 +108,21 @@ def test_neither_order_nor_blocks_change_more_than_rounding(monkeypatch, interce
     assert bits.digits.to_numpy() == pytest.approx(once.digits.to_numpy(), abs=0.5)  # y_0 differs
 
 
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_many_groups_are_sorted_by_two_moves_without_losing_a_row(monkeypatch, weights):
+    frame = table(5.0, groups=600, rows=9000)
+    options = {"target": "y", "features": "x", "by": "sensor", "weights": weights, "degree": 2}
+    lying = frame.sort_values("sensor", kind="stable")  # each block is folded in as it comes
+    once = polyreg.fit(lying, **options).to_frame().set_index("sensor").sort_index()
+    monkeypatch.setattr("polyreg.tables.rows.BLOCK_ROWS", 1024)
+    mixed = polyreg.fit(frame, **options).to_frame().set_index("sensor").sort_index()
+    monkeypatch.setattr(sums, "STREAMS", 20)
+    by_one = polyreg.fit(frame, **options).to_frame().set_index("sensor").sort_index()
+    pd.testing.assert_frame_equal(by_one, mixed, check_exact=True)  # the order is the table's
+    for name in once.columns.drop(["note", "digits"]):
+        assert mixed[name].to_numpy(float) == pytest.approx(once[name].to_numpy(float), rel=1e-9)
+
+
 def test_compiled_loops_are_those_that_python_runs(monkeypatch):
     frame = table(groups=4, rows=60)
     options = {"target": "y", "features": "x", "by": "sensor", "degree": 2}
