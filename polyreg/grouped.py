@@ -1,6 +1,7 @@
 """Options of a fit of many curves: which rows make one, and what becomes of those that fail."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from polyreg.errors import Refused
 from polyreg.options import Names, Options, knob
@@ -24,6 +25,13 @@ class Grouped(Options):
         group="Model",
         is_new=True,
     )
+    pool: Literal["none", "offset", "offset+slope"] = knob(
+        "none",
+        "With --by, one shape for all groups: each has an offset, or an offset and a slope, of its "
+        "own, and all higher coefficients are common.",
+        group="Model",
+        is_new=True,
+    )
     require_all: bool = knob(
         False,
         "With --by, refuse a table in which some group cannot be fitted; by default it has its "
@@ -34,6 +42,13 @@ class Grouped(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for name, given in (("same-degree", self.same_degree), ("require-all", self.require_all)):
+        given_names = {
+            "same-degree": self.same_degree,
+            "require-all": self.require_all,
+            "pool": self.pool != "none",
+        }
+        for name, given in given_names.items():
             if given and not self.by:
                 raise Refused(f"--{name} is of groups; name their --by")
+        if self.pool != "none" and self.same_degree:
+            raise Refused("--pool has one degree for all groups; leave out --same-degree")

@@ -37,6 +37,7 @@ SWEEP_WORDS = {
 FIT_WORDS = {
     "by": "by {}",
     "same_degree": "same degree",
+    "pool": "own {}",
     "terms": "terms {}",
     "degrees": "degrees {}",
     "fix": "{}",

@@ -68,6 +68,7 @@ def fit(
     band: str = "pointwise",
     by: Any = (),
     same_degree: bool = False,
+    pool: str = "none",
     require_all: bool = False,
     terms: Any = None,
     degrees: Any = None,
@@ -101,6 +102,7 @@ def fit(
     by: column or columns of x whose values tell groups of rows apart, as each sensor: then ->
         Results, a mapping from each group's key to its Result
     same_degree: with by and degree="auto", one degree for all groups
+    pool: with by, "offset" or "offset+slope": these alone are each group's, the rest is common
     require_all: with by, an error where a group cannot be fitted, which else is in Results.failed
     degree: total degree; "auto" takes the lowest within one standard error of the least
         cross-validated error, up to `max_degree`, by `folds` folds
@@ -162,6 +164,7 @@ def fit(
             "band": band,
             "by": names_of(by),
             "same_degree": same_degree,
+            "pool": pool,
             "require_all": require_all,
             "terms": as_items(terms),
             "degrees": as_pairs(degrees, ":", "degrees"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, Refused
-from polyreg.groups.results import Solved
+from polyreg.groups.solved import Solved
 from polyreg.least_squares import fitting
 from polyreg.polynomials.design import Powers
 from polyreg.polynomials.result import Result

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from polyreg.compiling import compiled
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, Refused
-from polyreg.groups import solving
+from polyreg.groups import pooling, solving
 from polyreg.groups.exact import certified
 from polyreg.groups.pooled import pooled
-from polyreg.groups.results import Results, Solved
-from polyreg.groups.sums import LEAST_GROUPS, Factors, in_parts
+from polyreg.groups.results import Results
+from polyreg.groups.solved import Solved, solved_groups
+from polyreg.groups.sums import Factors
 from polyreg.least_squares.origin import Source, unusual
 from polyreg.least_squares.problem import POWER_DECADES, TARGET_DECADES, WEIGHT_DECADES
 from polyreg.measured import CONDITIONS
@@ -37,17 +37,59 @@ def fit_groups(
     """
     reading = read(table, config, advance)
     factors, keys, failed = reading.finished()
-    degrees = np.where(
-        np.isin(np.arange(len(keys)), [*failed]), -1, chosen_degrees(factors, config)
+    usable, shape = ~np.isin(np.arange(len(keys)), [*failed]), None
+    if config.pool != "none":
+        failed |= pooling.without_own(factors, usable, config)
+        require_fitted(failed, keys, config)
+        part = np.setdiff1d(np.arange(len(keys)), [*failed])
+        solved, shape = pooling.common_shape(factors, part, config)
+        degrees = own_degrees(factors, part, shape.degree)
+    else:
+        solved, refused = own_curves(factors, usable, config)
+        failed |= refused
+        if config.precision == "certified":
+            solved, refused = certified(table, config, reading.coded, solved)
+            failed |= refused
+        require_fitted(failed, keys, config)
+        degrees = solved.degrees.copy()
+    notes = unusual(table)
+    if config.degree == "auto" and config.criterion == "cv":
+        what = "the degree of the shape is" if shape else "degrees of groups are"
+        notes.append(f"{what} chosen by AICc: cross-validation would take the rows once more")
+    [variable] = table.names
+    dropped = reading.missing if config.missing == "drop" else 0
+    common = partial(pooled, factors, degrees, variable, bool(config.sigma))
+    counts = reading.rows, dropped
+    origin = Source.of(table)
+    return Results(
+        config, keys, variable, solved, failed, table.units, counts, notes, common, origin, shape
     )
+
+
+def own_curves(
+    factors: Factors, usable: np.ndarray, config: FitConfig
+) -> tuple[Solved, dict[int, str]]:
+    """Each of the groups `usable` (G,) fitted by itself, and why some cannot be."""
+    degrees = np.where(usable, chosen_degrees(factors, config), -1)
     solved, ranks = solved_groups(factors, degrees)
     sizes = degrees + (1 if config.intercept else 0)
+    failed = {}
     for g in np.flatnonzero((degrees >= 0) & (ranks < sizes)).tolist():
         failed[g] = too_few(int(factors.count[g]), int(ranks[g]), int(sizes[g]))
         solved.degrees[g] = -1
-    if config.precision == "certified":
-        solved, refused = certified(table, config, reading.coded, solved)
-        failed |= refused
+    return solved, failed
+
+
+def own_degrees(factors: Factors, part: np.ndarray, degree: int) -> np.ndarray:
+    """The degree (G,) of those groups of `part` that tell a curve of their own; of others -1."""
+    alone = np.full(len(factors.count), -1)
+    _, apart = nested(factors)
+    alone[part[apart[part, degree]]] = degree
+    return alone
+
+
+def require_fitted(failed: dict[int, str], keys: list[tuple[Any, ...]], config: FitConfig) -> None:
+    """Raises Refused where no group can be fitted, or with --require-all not each."""
     if failed and config.require_all:
         g, why = min(failed.items())
         key = ", ".join(map(str, keys[g]))
@@ -58,18 +100,6 @@ def fit_groups(
     if len(failed) == len(keys):
         g, why = min(failed.items())
         raise Refused(f"none of the {len(keys):,} groups can be fitted; the first: {why}")
-    notes = unusual(table)
-    if config.degree == "auto" and config.criterion == "cv":
-        notes.append(
-            "degrees of groups are chosen by AICc: cross-validation would take the rows once more"
-        )
-    [variable] = table.names
-    dropped = reading.missing if config.missing == "drop" else 0
-    common = partial(pooled, factors, solved.degrees.copy(), variable, bool(config.sigma))
-    counts = reading.rows, dropped
-    return Results(
-        config, keys, variable, solved, failed, table.units, counts, notes, common, Source.of(table)
-    )
 
 
 def read(
@@ -114,6 +144,8 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         )
     if config.degree == "auto" and config.criterion == "lack-of-fit":
         raise Refused("--by takes no --criterion lack-of-fit; take aicc, bic or f")
+    if config.pool != "none":
+        pooling.require_possible(config)
 
 
 class Reading:
@@ -271,7 +303,7 @@ def criteria(factors: Factors, config: FitConfig) -> tuple[np.ndarray, np.ndarra
 
     From one factor: the part of y that a higher degree explains is one square of its last column.
     """
-    rss, possible = nested(factors, config)
+    rss, possible = nested(factors)
     p = np.arange(1, rss.shape[1] + 1)
     n = factors.count[:, None]
     if config.sigma:
@@ -287,7 +319,7 @@ def criteria(factors: Factors, config: FitConfig) -> tuple[np.ndarray, np.ndarra
         return likelihood + 2 * p + 2 * p * (p + 1) / (n - p - 1), possible
 
 
-def nested(factors: Factors, config: FitConfig) -> tuple[np.ndarray, np.ndarray]:
+def nested(factors: Factors) -> tuple[np.ndarray, np.ndarray]:
     """Sum of squares that each degree leaves (G, degrees), and whether its terms are told apart."""
     R = factors.factors
     size = R.shape[1] - 1
@@ -303,7 +335,7 @@ def _by_tests(factors: Factors, config: FitConfig, possible: np.ndarray) -> np.n
     """The highest degree of each group whose nested F test has p < 0.05."""
     from scipy.special import chdtrc, fdtrc
 
-    rss, apart = nested(factors, config)
+    rss, apart = nested(factors)
     p = np.arange(1, rss.shape[1] + 1)
     free = factors.count[:, None] - p
     gain = rss[:, :-1] - rss[:, 1:]
@@ -315,37 +347,3 @@ def _by_tests(factors: Factors, config: FitConfig, possible: np.ndarray) -> np.n
     holds = (chance < 0.05) & apart[:, 1:] & (free[:, 1:] > 0)
     highest = np.arange(1, rss.shape[1])
     return np.where(holds, highest, 0).max(axis=1, initial=0)
-
-
-def solved_groups(factors: Factors, degrees: np.ndarray) -> tuple[Solved, np.ndarray]:
-    """Coefficients and errors of all groups, and the ranks (G,)."""
-    groups, most = len(degrees), factors.width - 1
-    free = most + (1 if factors.no_intercept else 0)
-    weights, inverse = np.zeros((groups, free)), np.zeros((groups, free, free))
-    coefficients, spread, errors = np.zeros((3, groups, free))
-    sums, ranks = np.zeros((groups, 2)), np.zeros(groups, np.int64)
-    solve = compiled(solving.solve) or solving.solve
-    arrays = (factors.low, factors.high, factors.base, factors.factors)
-    found = (weights, inverse, coefficients, spread, errors, sums, ranks)
-
-    def part(first: int, last: int) -> None:
-        solve(first, last, degrees, factors.no_intercept, *arrays, *found)
-
-    in_parts(part, np.arange(groups + 1), groups >= LEAST_GROUPS)
-    solved = Solved(
-        no_intercept=factors.no_intercept,
-        degrees=degrees.copy(),
-        count=factors.count,
-        low=factors.low,
-        high=factors.high,
-        base=factors.base,
-        log_weights=factors.log_weights,
-        weights=weights,
-        inverse=inverse,
-        coefficients=coefficients,
-        spread=spread,
-        errors=errors,
-        rss=sums[:, 0],
-        tss=sums[:, 1],
-    )
-    return solved, ranks

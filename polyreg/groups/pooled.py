@@ -126,9 +126,23 @@ def in_one_basis(
     rss = (R[:, size:, -1] ** 2).sum(axis=1)
     R = np.concatenate([R[:, :size, :size], R[:, :size, -1:]], axis=2)
     centre, radius = low.min() / 2 + high.max() / 2, high.max() / 2 - low.min() / 2 or 1.0
+    change = basis_change(low, high, low.min(), high.max(), size)
+    base = 0.0
+    if not factors.no_intercept:
+        base = float(np.median(factors.base[own]))
+        R[:, :, -1] += (factors.base[own] - base)[:, None] * R[:, :, 0]
+    R[:, :, :-1] = R[:, :, :-1] @ change
+    return R, rss, base, (float(centre), float(radius))
+
+
+def basis_change(
+    low: np.ndarray, high: np.ndarray, least: float, largest: float, size: int
+) -> np.ndarray:
+    """Column k (G, K, K): T_k over [least, largest] in those over each group's range, (G,)."""
+    centre, radius = least / 2 + largest / 2, largest / 2 - least / 2 or 1.0
     a = (high / 2 - low / 2) / radius
     b = (low / 2 + high / 2 - centre) / radius
-    change = np.zeros((len(own), size, size))
+    change = np.zeros((len(low), size, size))
     change[:, 0, 0] = 1.0
     for k in range(size - 1):  # T_{k+1} = 2 z T_k - T_{k-1}, z = a t + b, as in triangles.fold
         here = change[:, :, k]
@@ -136,12 +150,7 @@ def in_one_basis(
         above[:, 1:] += a[:, None] * here[:, :-1] * np.where(np.arange(size - 1) == 0, 1.0, 0.5)
         above[:, :-1] += a[:, None] * here[:, 1:] * 0.5
         change[:, :, k + 1] = above if not k else 2 * above - change[:, :, k - 1]
-    base = 0.0
-    if not factors.no_intercept:
-        base = float(np.median(factors.base[own]))
-        R[:, :, -1] += (factors.base[own] - base)[:, None] * R[:, :, 0]
-    R[:, :, :-1] = R[:, :, :-1] @ change
-    return R, rss, base, (float(centre), float(radius))
+    return change
 
 
 def left(rows: np.ndarray) -> float:

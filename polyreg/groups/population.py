@@ -52,6 +52,11 @@ def population(weights: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.
 def adapted(results: Any, x: Any, y: Any) -> Result:
     """The population's curve moved to rows x, y (n,); see Results.adapt."""
     common, config = results.pooled, results.config
+    if results.shape:
+        raise PolyregError(
+            f"no new group can be adapted to the shape of pool={config.pool!r}; fit its rows with "
+            "the others, where one can be enough, or all without pool"
+        )
     if common is None:
         raise PolyregError(
             "no new group can be adapted: the fit has fewer than two groups of one degree, or no "

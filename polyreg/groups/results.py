@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -15,57 +15,21 @@ from polyreg.config import FitConfig
 from polyreg.errors import PolyregError
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
+from polyreg.groups.pooling import Shape
 from polyreg.groups.population import adapted, chebyshev
+from polyreg.groups.solved import ARRAYS, Solved
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes
 from polyreg.least_squares.origin import Source
 from polyreg.options import from_params
 from polyreg.polynomials.design import Design, floats
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.solution import EXACT_FIT, Solution
+from polyreg.polynomials.solution import Solution
 from polyreg.polynomials.terms import name as term_name
 from polyreg.text import text, without_secrets
 
 ROUNDING = 2.0**-53
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """Fits of G groups in one variable as arrays; degrees (G,), -1 where there is none.
-
-    weights (G, P) and inverse (G, P, P) are of the basis; coefficients, spread and errors (G, P) of
-    powers of x, the constant first; rss, tss, base, low, high, log_weights, count (G,)
-    """
-
-    no_intercept: bool  # an intercept
-    degrees: np.ndarray
-    count: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    base: np.ndarray
-    log_weights: np.ndarray
-    weights: np.ndarray
-    inverse: np.ndarray
-    coefficients: np.ndarray
-    spread: np.ndarray
-    errors: np.ndarray
-    rss: np.ndarray
-    tss: np.ndarray
-    is_certified: bool = False  # in integers
-
-    @property
-    def terms(self) -> np.ndarray:
-        """How many each group has (G,)."""
-        return np.where(self.degrees < 0, 0, self.degrees + (0 if self.no_intercept else 1))
-
-    @cached_property
-    def is_exact(self) -> np.ndarray:
-        """Whether what is left of y is its own rounding (G,)."""
-        size = self.count * np.maximum(np.abs(self.base), 1e-300) ** 2 + self.tss
-        return self.rss <= EXACT_FIT * size
-
-
-ARRAYS = tuple(f.name for f in fields(Solved) if f.name not in ("no_intercept", "is_certified"))
+FREEDOM = 1e-9  # part of a group's rows, below which no residual is left to judge by
 
 
 class Results(Mapping):
@@ -97,12 +61,14 @@ class Results(Mapping):
         notes: Sequence[str] = (),
         common: Callable[[], Pooled | None] = lambda: None,
         source: Source | None = None,
+        shape: Shape | None = None,
     ):
         """counts: rows that were read, and those of them that were dropped.
 
-        common: makes `pooled`, when it is first asked for; source: None of results that were loaded
+        common: makes `pooled`, when it is first asked for; source: None of results that were
+        loaded; shape: what is common to all polynomials, None where each is fitted by itself
         """
-        self.source = source
+        self.source, self.shape = source, shape
         self.config, self.variable, self.target = config, variable, config.target
         self.by, self.solved, self.units = config.by, solved, dict(units)
         self.all_keys, self._failed = list(keys), dict(failed)
@@ -146,7 +112,7 @@ class Results(Mapping):
 
     def of(self, g: int) -> Result:
         """The polynomial of the group in row g of `to_frame`."""
-        solved, config = self.solved, self.config
+        solved, config, shape = self.solved, self.config, self.shape
         degree = int(solved.degrees[g])
         size, design = degree + 1, self.design(g)
         inverse = solved.inverse[g, :size, :size].copy()
@@ -164,7 +130,8 @@ class Results(Mapping):
                 tss=float(solved.tss[g]),
                 rank=int(solved.terms[g]),
                 condition=_condition(inverse) if not solved.no_intercept else math.nan,
-                exact_fit=bool(solved.is_exact[g]),
+                exact_fit=shape.is_exact if shape else bool(solved.is_exact[g]),
+                common=(shape.rss, shape.df_resid) if shape else None,
                 absent=(0,) if solved.no_intercept else (),
             ),
             target=self.target,
@@ -180,7 +147,8 @@ class Results(Mapping):
             low=solved.low[g : g + 1].copy(),
             high=solved.high[g : g + 1].copy(),
         )
-        return replace(made, notes=tuple(notes.notes(made)))
+        said = [shape.sentence(self.variable)] if shape else []
+        return replace(made, notes=(*said, *notes.notes(made)))
 
     def design(self, g: int) -> Design:
         """The basis of a group."""
@@ -190,15 +158,31 @@ class Results(Mapping):
 
     @cached_property
     def free(self) -> np.ndarray:
-        """Degrees of freedom of each group's residuals (G,), 0 where it was not fitted."""
-        return np.where(self.solved.degrees < 0, 0, self.solved.count - self.solved.terms)
+        """Degrees of freedom of each group's residuals (G,), 0 where it was not fitted.
+
+        With one shape for all they are those of all groups together, as is the residual SD.
+        """
+        own = self.shape.df_resid if self.shape else self.solved.count - self.solved.terms
+        return np.where(self.solved.degrees < 0, 0, own)
 
     @cached_property
     def residual_sd(self) -> np.ndarray:
         """Of each group (G,), nan where there is no freedom."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.sqrt(self.solved.rss / self.free)
+            found = np.sqrt((self.shape or self.solved).rss / self.free)
         return np.where(self.free > 0, found, math.nan)
+
+    @cached_property
+    def group_sd(self) -> np.ndarray:
+        """sqrt(rss / (rows - leverage)) of each group's own rows (G,), nan without freedom.
+
+        It is the residual SD where each group is fitted by itself. With one shape for all it tells
+        which groups lie off that shape; their rss / (rows - leverage) have the noise's mean.
+        """
+        free = self.solved.count - self.solved.leverage
+        known = (self.solved.degrees >= 0) & (free > FREEDOM * np.maximum(self.solved.count, 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(known, np.sqrt(self.solved.rss / free), math.nan)
 
     @cached_property
     def error_scale(self) -> np.ndarray:
@@ -252,6 +236,7 @@ class Results(Mapping):
             "counts": [self.rows, self.rows_missing],
             "pooled": None if self.pooled is None else asdict(self.pooled),
             "notes": list(self.notes),
+            "shape": None if self.shape is None else asdict(self.shape),
         }
         return words, [[*map(plain, key)] for key in self.all_keys], self._arrays()
 
@@ -269,6 +254,7 @@ class Results(Mapping):
             tuple(words["counts"]),
             words["notes"],
             lambda: None if words["pooled"] is None else Pooled(**words["pooled"]),
+            shape=Shape(**words["shape"]) if words.get("shape") else None,
         )
 
     def predict(
@@ -310,6 +296,7 @@ class Results(Mapping):
             digits = digits[:, 1:]
         columns |= {
             "residual_sd": self.residual_sd,
+            **({"group_sd": self.group_sd} if self.shape else {}),
             "r2": np.where(bad | (solved.tss <= 0), math.nan, r2),
             "digits": np.where(bad, math.nan, digits.min(axis=1, initial=16.0)),
             "low": np.where(solved.count > 0, solved.low, math.nan),
@@ -317,6 +304,16 @@ class Results(Mapping):
             "note": [self._failed.get(g, "") for g in range(len(self.all_keys))],
         }
         return pd.DataFrame(columns)
+
+    @property
+    def common(self) -> pd.DataFrame | None:
+        """The common coefficients of powers of x, where the groups have one shape (`pool`).
+
+        Columns term, estimate, std_error, low, high (at the fits' level), digits.
+        """
+        if self.shape is None:
+            return None
+        return self.shape.frame(self.of(next(iter(self._places.values()))))
 
     @cached_property
     def pooled(self) -> Pooled | None:
@@ -364,8 +361,8 @@ class Results(Mapping):
         x, y (n,), n from 1  ->  a Result over the range of all groups, whose intervals hold what
         the points leave open: the spread between groups, and the noise.
 
-        Raises PolyregError after a fit with weights or known uncertainties, and where groups were
-        not pooled: see `tests`.
+        Raises PolyregError after a fit with `pool`, with weights or known uncertainties, and where
+        too few groups have their own curve: see `tests`.
 
         Source: best linear prediction in a model of random coefficients (Laird and Ware 1982).
         """

@@ -130,7 +130,12 @@ class Estimates:
 
     @property
     def df_resid(self) -> int:
-        """Degrees of freedom of the residuals, N - rank; 0 of a training, which keeps none."""
+        """Degrees of freedom of the residuals, N - rank; 0 of a training, which keeps none.
+
+        Of a group whose shape is that of others, they are those of all groups' fit.
+        """
+        if self.solution.common is not None:
+            return self.solution.common[1]
         return 0 if math.isnan(self.solution.rss) else self.nobs - self.rank
 
     @property
@@ -179,7 +184,7 @@ class Estimates:
 
         nan of a robust fit, which does not minimize it.
         """
-        return self.solution.rss if self.is_known and not self.is_robust else math.nan
+        return self.ssr if self.is_known and not self.is_robust else math.nan
 
     @property
     def chi2_p(self) -> float:
@@ -194,7 +199,12 @@ class Estimates:
     @property
     def residual_sd(self) -> float:
         """sqrt(rss / (N - rank)), in units of y; with weights of y sqrt(weight); nan if unknown."""
-        return math.sqrt(self.solution.rss / self.df_resid) if self.df_resid else math.nan
+        return math.sqrt(self.ssr / self.df_resid) if self.df_resid else math.nan
+
+    @property
+    def ssr(self) -> float:
+        """Sum of squared residuals, weighted, of the rows that `df_resid` counts."""
+        return self.solution.common[0] if self.solution.common else self.solution.rss
 
     @property
     def std_errors(self) -> np.ndarray:
@@ -324,8 +334,13 @@ class Estimates:
 
     @property
     def adjusted_r2(self) -> float:
-        """1 - (1 - r2) M / df_resid, M = N - 1 where r2 is about the mean, else N."""
+        """1 - (1 - r2) M / df_resid, M = N - 1 where r2 is about the mean, else N.
+
+        nan of a group whose shape is that of others, as are AIC and BIC.
+        """
         rows = self.nobs - (1 if self.intercept else 0)
+        if self.solution.common is not None:
+            return math.nan
         return 1 - rows / self.df_resid * (1 - self.r2) if self.df_resid else math.nan
 
     @property
@@ -340,5 +355,6 @@ class Estimates:
 
     @property
     def _criteria(self) -> tuple[float, float]:
-        rss = math.nan if math.isnan(self.solution.tss) else self.solution.rss
+        is_alone = self.solution.common is None and not math.isnan(self.solution.tss)
+        rss = self.solution.rss if is_alone else math.nan
         return information(self.nobs, self.rank, rss, self.log_weights)

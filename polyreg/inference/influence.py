@@ -74,7 +74,7 @@ class Measures:
     def of(cls, result: Any) -> "Measures":
         half = result.half
         exact = result.solution.exact_fit
-        rss = 0.0 if exact else result.solution.rss
+        rss = 0.0 if exact else result.ssr
         return cls(
             half,
             rss,

@@ -36,6 +36,8 @@ class Solution:
     parameters: int | None = None  # that are free; None: all K are
     absent: tuple[int, ...] = ()
     held: tuple[int, ...] = ()
+    # rss and df_resid of a fit of more rows than these, which it is part of; None: of these rows
+    common: tuple[float, int] | None = None
 
 
 def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[float, float]:

@@ -96,6 +96,42 @@ def missing_key(new):
     return "keyless.csv"
 
 
+def test_one_shape_for_all_groups_is_recorded_and_predicts_with_the_pooled_residual_sd(table):
+    said = ran(fit, *ASKED, "--pool", "offset")
+    assert "one shape of degree 1, own offsets: residual SD" in said
+    assert "largest SD about the common shape" in said
+    run = only_run()
+    assert run.data.params["pool"] == "offset" and "own offset" in run.info.run_name
+    found = polyreg.fit("t.csv", target="y", features="x", by="sensor", degree=1, pool="offset")
+    assert found.shape.df_resid == 62 - 8  # all 7 groups, that of two rows at one x too
+    for name, value in (
+        ("residual_sd", found.shape.residual_sd),
+        ("r2", found.shape.r2),
+        ("df_resid", 54),
+        ("coef/x", found.common.estimate[0]),
+        ("std_error/x", found.common.std_error[0]),
+    ):
+        assert run.data.metrics[name] == pytest.approx(value, rel=1e-12)
+    assert "coef/x/median" not in run.data.metrics and "coef/1/median" in run.data.metrics
+    told = pd.read_parquet(artifact(run, "groups.parquet")).set_index("sensor")
+    assert told["coef/x"].nunique() == 1 and told["coef/1"].nunique() == 7
+    shown = json.loads(artifact(run, "groups_common.json").read_text())
+    assert shown["data"][0][0] == "x"
+    model = f"runs:/{run.info.run_id}/model"
+    new = pd.DataFrame({"sensor": [9, 3], "x": [8.0, 12.0]})
+    got = mlflow.pyfunc.load_model(model).predict(new)
+    assert got.known.all() and got.extrapolated.tolist() == [False, True]
+    for row, key in enumerate([9, 3]):
+        known = [float(v[0]) for v in found[key].predict([new.x[row]], "prediction")]
+        assert got.loc[row, ["prediction", "low", "high"]].tolist() == pytest.approx(known)
+    pd.DataFrame({"sensor": [9], "y": [11.0]}).to_csv("read.csv", index=False)
+    ran(invert, "--model", model, "--data", "read.csv", "--out", "x.csv")
+    back, known = pd.read_csv("x.csv"), found[9].inverse(11.0)
+    assert back.loc[0, ["x", "low", "high"]].tolist() == pytest.approx(
+        [known.x, known.low, known.high]
+    )
+
+
 def test_runs_of_many_curves_are_compared_by_their_medians(table):
     for degree in ("1", "2"):
         ran(fit, *ASKED[:-1], degree)

@@ -11,6 +11,7 @@ from polyreg.text import short
 MOST = 400  # curves that are drawn, evenly among all
 NAMED = 5  # outlying curves that are
 POINTS = 80  # of a curve
+CUT = 1000  # groups, from which the histograms leave out 0.5 % at either end
 LARGEST = 15  # groups among the worst
 
 
@@ -70,6 +71,8 @@ def outlying(results: Results, fitted: np.ndarray) -> list[int]:
 def coefficients(results: Results, table: pd.DataFrame, title: str) -> Figure:
     """How each coefficient is distributed over the groups."""
     names = [name for name in table if name.startswith("coef/")][:6]
+    if results.shape:
+        names = names[: results.shape.own]
     figure = Figure(figsize=(3.0 * len(names) + 0.6, 3.4), dpi=110)
     heading(figure, 0.05 / len(names) + 0.02, 0.92, title)
     for k, name in enumerate(names):
@@ -77,10 +80,12 @@ def coefficients(results: Results, table: pd.DataFrame, title: str) -> Figure:
         frame(axes)
         values = table[name].to_numpy(dtype=float)
         values = values[np.isfinite(values)]
-        low, high = np.quantile(values, [0.005, 0.995]) if len(values) else (0, 1)
+        is_cut = len(values) >= CUT
+        low, high = np.quantile(values, [0.005, 0.995] if is_cut else [0, 1])
         inside = values[(values >= low) & (values <= high)]
         axes.hist(inside, bins=min(40, max(5, len(inside) // 5)), color=LEARNED, alpha=0.75)
-        axes.set_xlabel(f"coefficient of {name.removeprefix('coef/')}", color=INK)
+        part = ", the middle 99 %" if is_cut else ""
+        axes.set_xlabel(f"coefficient of {name.removeprefix('coef/')}{part}", color=INK)
         axes.locator_params(axis="x", nbins=4)
         if not k:
             axes.set_ylabel("groups", color=INK)
@@ -94,15 +99,18 @@ def residuals(results: Results, table: pd.DataFrame, title: str) -> Figure:
     heading(figure, 0.08, 0.93, title)
     frame(left)
     frame(right)
-    sizes = table["residual_sd"].to_numpy(dtype=float)
+    name, label = "residual_sd", "residual SD"
+    if results.shape:
+        name, label = "group_sd", "SD about the common shape"
+    sizes = table[name].to_numpy(dtype=float)
     known = sizes[np.isfinite(sizes)]
     left.plot(np.sort(known), color=LEARNED, lw=1.6)
     left.set_xlabel("groups, in ascending order", color=INK)
-    left.set_ylabel("residual SD", color=INK)
-    largest = table["residual_sd"].nlargest(LARGEST).iloc[::-1]
+    left.set_ylabel(label, color=INK)
+    largest = table[name].dropna().nlargest(LARGEST).iloc[::-1]
     right.barh(range(len(largest)), largest, height=0.6, color=DATA, alpha=0.75)
     names = [short(results.named(g), 20) for g in largest.index]
     right.set_yticks(range(len(largest)), names, fontsize=8, **PLAIN)
-    right.set_xlabel("residual SD, the largest", color=INK)
+    right.set_xlabel(f"{label}, the largest", color=INK)
     right.locator_params(axis="x", nbins=4)
     return figure

@@ -20,6 +20,7 @@ SHOWN = 1000  # groups up to which MLflow shows the table
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 WORDS = ("min", "p5", "median", "p95", "max")
 NAMED = 5  # groups that are named on the terminal
+NOISE = {"residual_sd": "residual SD", "group_sd": "SD about the common shape"}
 
 
 def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> None:
@@ -39,6 +40,8 @@ def record(run: Run, results: Results, clock: Clock, register_as: str = "") -> N
         run.files(scratch(lambda there: pa.parquet.write_table(table, there / "groups.parquet")))
     if len(frame) <= SHOWN:
         run.table({name: _cells(frame[name]) for name in frame}, "groups")
+    if results.common is not None:
+        run.table({name: results.common[name].tolist() for name in results.common}, "groups_common")
     if results.pooled:
         for name in ("tests", "variation"):
             table = results.pooled.frame(name)
@@ -63,8 +66,19 @@ def metrics(results: Results, frame: pd.DataFrame) -> dict[str, float]:
         tests = results.pooled.frame("tests")
         for model, p in zip(tests["model"], tests["p"], strict=True):
             found[f"p/{model.replace(' ', '_')}"] = p
-    columns = {name: frame[name] for name in ("residual_sd", "r2", "digits")}
-    names = [name for name in frame if name.startswith("coef/")]
+    if shape := results.shape:
+        found |= {
+            "df_resid": shape.df_resid,
+            "residual_sd": shape.residual_sd,
+            "r2": shape.r2,
+            "aic": shape.criteria[0],
+            "bic": shape.criteria[1],
+        }
+        rows = shape.frame(next(iter(results.values())))
+        for key, row in zip(keys(rows["term"].tolist()), rows.itertuples(), strict=True):
+            found |= {f"coef/{key}": row.estimate, f"std_error/{key}": row.std_error}
+    columns = {name: frame[name] for name in ("residual_sd", *spreading(results))}
+    names = own_coefficients(results, frame)
     terms = keys([name.removeprefix("coef/") for name in names])
     columns |= {f"coef/{key}": frame[name] for key, name in zip(terms, names, strict=True)}
     for name, column in columns.items():
@@ -76,6 +90,17 @@ def metrics(results: Results, frame: pd.DataFrame) -> dict[str, float]:
     return found
 
 
+def spreading(results: Results) -> list[str]:
+    """Columns of groups.parquet beside the coefficients that differ between groups."""
+    return ["group_sd" if results.shape else "residual_sd", "r2", "digits"]
+
+
+def own_coefficients(results: Results, frame: pd.DataFrame) -> list[str]:
+    """Columns of the coefficients that are each group's own."""
+    names = [name for name in frame if name.startswith("coef/")]
+    return names[: results.shape.own] if results.shape else names
+
+
 def report(results: Results) -> tuple[list[str], list[str]]:
     """What is known of all groups, in lines; and what there is to mind."""
     frame = results.to_frame()
@@ -84,19 +109,20 @@ def report(results: Results) -> tuple[list[str], list[str]]:
         f"{plural(len(results), 'group')} by {', '.join(results.by)}, "
         f"{plural(int(fitted['rows'].sum()), 'row')}"
     ]
+    lines += common(results)
     header = ["", *WORDS]
-    shown = [name for name in frame if name.startswith("coef/")]
     rows = [
         [name.removeprefix("coef/"), *_quantiles(fitted[name])]
-        for name in [*shown, "residual_sd", "r2", "digits", "rows"]
+        for name in [*own_coefficients(results, frame), *spreading(results), "rows"]
     ]
     if fitted["degree"].nunique() > 1:
         rows.append(["degree", *_quantiles(fitted["degree"])])
     lines += ["", *aligned(header, rows).splitlines(), ""]
-    worst = fitted.sort_values("residual_sd", ascending=False).head(NAMED)
-    told = [f"{results.named(g)} {number(sd)}" for g, sd in worst["residual_sd"].items()]
-    if worst["residual_sd"].notna().any():
-        lines.append(f"largest residual SD: {', '.join(told)}")
+    noise = spreading(results)[0]
+    worst = fitted[noise].dropna().sort_values(ascending=False).head(NAMED)
+    if len(worst):
+        told = [f"{results.named(g)} {number(sd)}" for g, sd in worst.items()]
+        lines.append(f"largest {NOISE[noise]}: {', '.join(told)}")
     lines += shared(results)
     warnings = [f"note: {note}" for note in results.notes]
     if results.failed:
@@ -111,6 +137,27 @@ def report(results: Results) -> tuple[list[str], list[str]]:
     if results.rows_missing:
         warnings.append(f"note: {plural(results.rows_missing, 'row')} with a missing value dropped")
     return lines, warnings
+
+
+def common(results: Results) -> list[str]:
+    """What all groups have in common, where they have one shape."""
+    shape, rows = results.shape, results.common
+    if shape is None or rows is None:
+        return []
+    own = "offsets" if shape.own == 1 else "offsets and slopes"
+    level = f"{100 * results.config.level:g} % low"
+    header = ["", "estimate", "std error", level, "high", "digits"]
+    told = [
+        [row.term, *(number(v) for v in (row.estimate, row.std_error, row.low, row.high)),
+         f"{row.digits:.1f}"]
+        for row in rows.itertuples()
+    ]  # fmt: skip
+    return [
+        "",
+        f"one shape of degree {shape.degree}, own {own}: residual SD {number(shape.residual_sd)} "
+        f"on {shape.df_resid:,} degrees of freedom, R2 {shape.r2:.10g}",
+        *aligned(header, told).splitlines(),
+    ]
 
 
 def shared(results: Results) -> list[str]:

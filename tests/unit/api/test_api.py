@@ -124,7 +124,7 @@ def test_the_defaults_of_the_regressor_are_those_of_fit():
     assert given == {name: defaults(polyreg.fit)[name] for name in given}
     left_out = {"target", "features", "exclude", "weights", "missing", "skip_bad_files"}
     left_out |= {f.name for f in fields(Reading)} | {"device", "engine", "address"}
-    left_out |= {"by", "same_degree", "require_all"}
+    left_out |= {"by", "same_degree", "pool", "require_all"}
     left_out |= {"sigma", "sigma_x", "covariance", "swap", "band", *CONDITIONS}
     assert defaults(polyreg.fit).keys() - given.keys() == left_out
 
