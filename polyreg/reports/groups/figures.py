@@ -81,7 +81,8 @@ def coefficients(results: Results, table: pd.DataFrame, title: str) -> Figure:
         values = table[name].to_numpy(dtype=float)
         values = values[np.isfinite(values)]
         is_cut = len(values) >= CUT
-        low, high = np.quantile(values, [0.005, 0.995] if is_cut else [0, 1])
+        ends = [0.005, 0.995] if is_cut else [0, 1]
+        low, high = np.quantile(values, ends) if len(values) else (0, 1)
         inside = values[(values >= low) & (values <= high)]
         axes.hist(inside, bins=min(40, max(5, len(inside) // 5)), color=LEARNED, alpha=0.75)
         part = ", the middle 99 %" if is_cut else ""
