@@ -68,7 +68,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
                 result.origin.sha256  # noqa: B018 (the hash that began beside the pass)
             if is_studied(result):
                 with clock("study"), stop.interruptible():
-                    result.deferred.get(result, sums=passes.sums)
+                    result.deferred.get(result.as_fitted, sums=passes.sums)
             run.rename(name, title(result))
             record(run, result, clock, "" if stop else config.register_as)
             say(*report(result))

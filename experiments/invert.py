@@ -126,13 +126,13 @@ def readings(answer: Any, config: InvertConfig) -> Any:
 
 def x_name(answer: Any, columns: Any) -> str:
     """The column of x: as in the fit, or with _inverse behind it where there is one already."""
-    name = answer.target if answer.swapped else answer.variables[0]
+    name = answer.target if answer.swapped else answer.columns[0]
     return f"{name}_inverse" if name in columns else name
 
 
 def y_name(answer: Any) -> str:
     """The column of y: the target of the fit, or its variable where it was swapped."""
-    return answer.variables[0] if answer.swapped else answer.target
+    return answer.variables[0] if answer.swapped else answer.target_column
 
 
 def inverted(answer: Any, config: InvertConfig, y: Any, own: Any, counts: dict, m: Any) -> list:

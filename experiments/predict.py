@@ -44,7 +44,7 @@ def main(config: PredictConfig) -> None:
             if hasattr(answer, "by"):
                 return many(answer, config, run, stop)
             reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
-            rows, unknown = Table.open(config.data, None, answer.variables, **reading), ""
+            rows, unknown = Table.open(config.data, None, answer.columns, **reading), ""
             if config.interval == "prediction" and answer.has_errors:
                 rows, unknown = with_weights(rows, config.data, answer, reading)
             out = Path(config.out)
@@ -148,9 +148,11 @@ def report(answer: Any, counts: dict, where: str) -> None:
             err=True,
         )
     if counts["missing"]:
+        functions = " or ".join(v.name for v in answer.inputs if not v.is_plain)
+        taken = f"{functions} does not take, or that overflows" if functions else "overflows"
         click.echo(
             f"warning: {counts['missing']:,} without a prediction, for lack of a value of "
-            f"{' or '.join(answer.variables)}, or for one that overflows",
+            f"{' or '.join(answer.columns)}, or for one that {taken}",
             err=True,
         )
     if counts["unweighted"]:
@@ -173,11 +175,17 @@ def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds
     import numpy as np
     import pyarrow as pa
 
+    from polyreg.polynomials.variables import values_of
+
     counts.update(dict.fromkeys(counts, 0))
     for batch, x in rows.records(kinds):
-        x, weights = np.split(x, [len(answer.variables)], axis=1)
-        missing = ~np.isfinite(x).all(axis=1)
-        filled = np.where(missing[:, None], 0.0, x)
+        x, weights = np.split(x, [len(answer.columns)], axis=1)
+        missing, usual = ~np.isfinite(x).all(axis=1), np.zeros(x.shape[1])
+        if answer.inputs:
+            z = values_of(answer.inputs, dict(zip(answer.columns, x.T, strict=True)))
+            missing |= ~np.isfinite(z).all(axis=1)
+            usual = np.array([low for low, _ in answer.ranges.values()])
+        filled = np.where(missing[:, None], usual, x)
         if asked["interval"] == "none":
             prediction = answer.predict(filled)
             low = high = np.full(len(x), np.nan)

@@ -25,6 +25,7 @@ from polyreg.sgd.recovery import Recovery
 from polyreg.sgd.sweep import Row, Summary
 from polyreg.sgd.training import require_headroom
 from polyreg.tables import Table, in_memory, is_address, name_of, names_of
+from polyreg.tables.variables.possible import require_possible
 from polyreg.text import text
 
 
@@ -203,6 +204,7 @@ def fit(
             keys=config.by,
         )
         config = replace(config, target=str(rows.target), features=rows.names)
+        require_possible(rows, config)
         if config.by:
             return fit_groups(rows, config)
         return least_squares.fit(rows, config, device_of(config, "float64"))

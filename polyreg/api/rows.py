@@ -7,6 +7,7 @@ import numpy as np
 
 from polyreg import least_squares
 from polyreg.config import FitConfig, TrainConfig
+from polyreg.errors import Refused
 from polyreg.fields import Tabular
 from polyreg.sgd.optimum import TrainingTable
 from polyreg.tables import InMemory, Table, in_memory
@@ -23,6 +24,11 @@ def training_table(config: TrainConfig, frame: Any = None) -> TrainingTable:
     named = {f.name: getattr(config, f.name) for f in fields(Tabular)}
     fitted = FitConfig(**named, degree=config.degree, seed=config.seed)
     table = Table.of(fitted) if frame is None else _held(frame, config)
+    if table.functions:
+        raise Refused(
+            f"a training learns columns as they are, and {table.functions.first} is a function of "
+            "one; make it a column of the table, or fit it by polyreg fit"
+        )
     best = least_squares.fit(table, fitted)
     blocks = list(table.blocks())
     x = np.column_stack(

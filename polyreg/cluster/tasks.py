@@ -29,7 +29,8 @@ from polyreg.sgd import sweep
 from polyreg.sgd.training import Training
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.parts import Part
-from polyreg.tables.rows import Profile, Survey
+from polyreg.tables.rows import Survey
+from polyreg.tables.sampling import Profile
 from polyreg.tables.table import Table, at_once
 
 SECONDS_OF_SILENCE = 5
@@ -193,7 +194,7 @@ class Passes:
         if found is None:
             gaps, profile = self.cluster.total(partial(_profile, seed), zip(self.parts), _ignored)
             self._check_missing(gaps)
-            return self.table.surveyed(profile or Profile(seed, len(self.table.columns)))
+            return self.table.surveyed(profile or Profile(seed, self.table.width))
         return found
 
     def leave_out(self, names: Sequence[str], why: str) -> None:

@@ -19,7 +19,7 @@ def back_calculated(result: Any, x: Any, y: Any) -> Any:
     import pandas
 
     calibration.require_not_swapped(result)
-    x = rows_of(x, result.variables, result.units)[:, 0]
+    x = rows_of(x, result.columns, result.units)[:, 0]
     y = as_numbers(y, "y")
     found = np.asarray(result.inverse(y, "mean").x)
     table = pandas.DataFrame({"x": x, "y": y, "found": found, "error": percent(found, x)})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from polyreg.errors import PolyregError
-from polyreg.inference.inversion import INVERSES, REACH, Curve, inverted
+from polyreg.inference.inversion import INVERSES, REACH, Curve, column_of, inverted
 from polyreg.inference.monotone import rises, turning_points
 from polyreg.inference.noise import as_positive
 from polyreg.polynomials.inputs import as_numbers
@@ -65,13 +65,22 @@ def described(result: Any) -> str:
     """Whether a polynomial is monotone on its domain, or where it turns, in words."""
     if not result.pieces:
         return "constant"
-    low, high = result.low[0], result.high[0]
-    name = result.variables[0]
+    [(name, (low, high))] = result.ranges.items()
     if result.monotone:
-        way = "rising" if result.pieces[0].rises > 0 else "falling"
+        way = "rising" if rises_in_columns(result, result.pieces[0]) else "falling"
         return f"monotone ({way}) on [{low:.6g}, {high:.6g}]"
     turns = ", ".join(f"{x:.6g}" for x in result.turning_points)
     return f"not monotone on [{low:.6g}, {high:.6g}]: turns at {name} = {turns}"
+
+
+def rises_in_columns(result: Any, piece: Piece) -> bool:
+    """Whether y rises with x on a piece, both by their columns."""
+    return piece.rises * direction(result.inputs[:1]) * direction([result.outcome]) > 0
+
+
+def direction(variables: Any) -> int:
+    """-1 of a falling function, else 1."""
+    return -1 if any(v and v.is_falling for v in variables) else 1
 
 
 def require_not_swapped(result: Any) -> None:
@@ -108,12 +117,7 @@ def chosen(result: Any, branch: int | None) -> int:
         raise PolyregError(
             "a constant has no inverse: every x has the same y; fit a degree of 1 or more"
         )
-    domain = float(result.low[0]), float(result.high[0])
-    named = [
-        f"{k} ({'rising' if p.rises > 0 else 'falling'} from "
-        f"{max(p.low, domain[0]):.6g} to {min(p.high, domain[1]):.6g})"
-        for k, p in enumerate(found, 1)
-    ]
+    named = [f"{k} ({_described(result, p)})" for k, p in enumerate(found, 1)]
     if branch is None and len(found) > 1:
         raise PolyregError(
             f"the polynomial is not monotone on its domain, so that one y has several x; "
@@ -122,6 +126,14 @@ def chosen(result: Any, branch: int | None) -> int:
     if branch is not None and branch not in range(1, len(found) + 1):
         raise PolyregError(f"branch must be one of {', '.join(named)}; got {branch}")
     return (branch or 1) - 1
+
+
+def _described(result: Any, piece: Piece) -> str:
+    """How y goes on a piece, in the domain, by the columns."""
+    ends = np.array([max(piece.low, result.low[0]), min(piece.high, result.high[0])])
+    ends = np.sort(result.inputs[0].inverse(ends)) if result.inputs else ends
+    way = "rising" if rises_in_columns(result, piece) else "falling"
+    return f"{way} from {ends[0]:.6g} to {ends[1]:.6g}"
 
 
 def inverse(
@@ -136,12 +148,18 @@ def inverse(
 ) -> Inverse:
     """As Result.inverse, which documents it."""
     result.require_one("x from y")
+    if result.inputs and not result.inputs[0].has_inverse:
+        [variable] = result.inputs
+        raise PolyregError(
+            f"x from y is not clear: two {variable.column} have the same {variable.name}; fit a "
+            "function that has one"
+        )
     if interval not in INVERSES:
         raise PolyregError(f"interval must be one of {', '.join(INVERSES)}; got {interval!r}")
     values = as_numbers(y, "y")
     if values.ndim > 1:
         raise PolyregError(f"y must be (N,) or a number; got the shape {values.shape}")
-    readings = np.atleast_1d(values)
+    y, readings = np.atleast_1d(values), np.atleast_1d(values)
     if result.swapped:
         answers = swapped_inverse(
             result, readings, interval, level, replicates, sigma, branch, weights
@@ -149,9 +167,13 @@ def inverse(
         return Inverse(*([a[0].item() for a in answers] if values.ndim == 0 else answers))
     piece, quantile = chosen(result, branch), result.quantile(level)
     noise = reading_noise(result, len(readings), interval, replicates, sigma, weights)
+    if result.outcome is not None:
+        readings = result.outcome.values(y)
+        if sigma is not None or result.is_known:
+            noise = noise * result.outcome.slopes(y) ** 2
     found = inverted(curve(result), readings, piece, interval, quantile, noise)
     outside = (found[0] < result.low[0]) | (found[0] > result.high[0])
-    answers = [*found, outside]
+    answers = [*column_of(result.inputs[0], found), outside] if result.inputs else [*found, outside]
     if values.ndim == 0:
         answers = [a[0].item() for a in answers]
     return Inverse(*answers)

@@ -21,6 +21,7 @@ from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES
 from polyreg.polynomials.predictor import rooted
 from polyreg.polynomials.solution import Solution, information
+from polyreg.polynomials.variables import Variable, columns_of
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 BANDS = ("pointwise", "simultaneous")
@@ -44,6 +45,8 @@ class Estimates:
     level: float = 0.95  # confidence level of the intervals, unless another is given
     log_weights: float = 0.0  # sum of the logarithms of the rows' weights
     units: dict[str, str] = field(default_factory=dict)  # "mV", or of dates "days since 2024-03-01"
+    inputs: tuple[Variable, ...] = ()  # (D,) variables that are functions of columns; (): none is
+    outcome: Variable | None = None  # the target as a function of its column; None: that itself
     # Column of the weights, or of sigma where that was given; "" had no name, None: there is none.
     weighted_by: str | None = None
     weight_function: str = ""  # of the rows, and of new ones: 1/x, 1/x^2, 1/y or 1/y^2
@@ -67,6 +70,40 @@ class Estimates:
     def variables(self) -> tuple[str, ...]:
         """Names of the variables (D,), in the order of x's columns."""
         return self.design.names
+
+    @property
+    def is_transformed(self) -> bool:
+        """Whether a variable, or the target, is a function of its column."""
+        return bool(self.inputs) or self.outcome is not None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of x as predictions take it: those that the variables are functions of."""
+        return tuple(columns_of(self.inputs)) or self.variables
+
+    @property
+    def target_column(self) -> str:
+        """Column of y as predictions give it."""
+        return self.outcome.column if self.outcome else self.target
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Range of each of `columns` in the data: {column: (low, high)}."""
+        known = {v.column: (v.low, v.high) for v in self.inputs}
+        return {
+            c: (math.nan if a is None else a, math.nan if b is None else b)
+            for c, (a, b) in known.items()
+        } or self.domain
+
+    def example(self) -> np.ndarray:
+        """Some rows of the columns, over their ranges (3, C)."""
+        low, high = np.array([*self.ranges.values()]).T
+        found = np.linspace(low, high, 3)
+        for v in self.inputs:  # 1/x has no value between -1 and 1
+            k = self.columns.index(v.column)
+            lost = ~np.isfinite(v.values(found[:, k]))
+            found[lost, k] = low[k]
+        return found
 
     @property
     def exponents(self) -> list[tuple[int, ...]]:

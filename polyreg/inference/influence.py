@@ -28,7 +28,7 @@ from scipy.special import ndtr, stdtr
 from polyreg.device import one
 from polyreg.errors import PolyregError
 from polyreg.inference.noise import as_positive
-from polyreg.polynomials.inputs import as_numbers, by_name, is_frame, labels, rows_of
+from polyreg.polynomials.inputs import as_numbers, by_name, is_frame, labels
 from polyreg.polynomials.predictor import weight_of
 
 AT_ONCE = 2**14  # rows, whose design matrix stays in a core's cache
@@ -138,18 +138,24 @@ def diagnostics(
     result: Any, x: Any, y: Any, weights: Any = None, sigma: Any = None
 ) -> pd.DataFrame:
     """Influence of the rows of a fit on it, a row a row; see Result.diagnostics."""
+    from polyreg.polynomials.variables import answers  # which is above, and comes when asked for
+
     require(result)
-    rows = rows_of(x, result.variables, result.units)
+    rows = answers.variables_at(result, x)
     y = as_numbers(y, "y").ravel()
     if len(y) != len(rows):
         raise PolyregError(f"x has {len(rows)} rows and y {len(y)}; give the rows of the fit")
+    slopes = answers.slopes_of_target(result, y)
+    y = answers.target_at(result, y)
     measures, h = Measures.of(result), np.empty(len(rows))
     with one():
-        fitted = np.asarray(result.predict(rows))
+        fitted = np.asarray(result.as_fitted.predict(rows))
         for start in range(0, len(rows), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            h[part] = measures.leverage(result._matrix(rows[part]), None)
+            h[part] = measures.leverage(answers.matrix(result, rows[part]), None)
     w = weights_of(result, x, rows, fitted, weights, sigma)
+    if result.is_known and w is not None:
+        w = w / slopes**2
     residual = y - fitted
     e, h = (residual, h) if w is None else (residual * np.sqrt(w), h * w)
     found = measures(e, h)

@@ -208,6 +208,15 @@ def _grid(curve, low, high):
     return np.concatenate([[low], grid[(grid > low) & (grid < high)], [high]])
 
 
+def column_of(variable, found):
+    """x, low, high and SE of a variable (N,) each as those of its column."""
+    z, low, high, error = found
+    x = variable.inverse(z)
+    low, high = variable.inverse_bounds(low, high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return x, low, high, error / np.abs(variable.slopes(x))
+
+
 def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates=1):
     """x from y by a Predictor: columns x, low, high, std_error and extrapolated of a frame's rows.
 
@@ -229,12 +238,17 @@ def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates
         )
     if replicates < 1:
         raise ValueError(f"replicates must be 1 or more; got {replicates}")
-    y = column(frame, predictor.target, [predictor.target], {})
+    [variable], outcome = predictor.variables, predictor.outcome
+    if not variable.has_inverse:
+        raise ValueError(f"two {variable.column} have the same {variable.name}: no x from y")
+    y = column(frame, outcome.column, [outcome.column], {})
     noise = np.full(len(y), np.nan)
     if predictor.inverse is not None and predictor.weight_function:
         noise = np.full(len(y), predictor.noise_sd**2)
     elif predictor.inverse is not None and interval != "mean":
         noise = predictor.own_noise(frame)
+        if predictor.is_known and not outcome.is_plain:
+            noise = noise * outcome.slopes(y) ** 2
     curve = Curve(
         recurrence=predictor.recurrences[0],
         unit=predictor.unit,
@@ -247,7 +261,9 @@ def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates
         high=float(predictor.high[0]),
         pieces=pieces,
     )
-    found = inverted(curve, y, max(branch, 1) - 1, interval, predictor.quantile, noise / replicates)
-    columns = dict(zip(("x", "low", "high", "std_error"), found, strict=True))
+    y, piece = outcome.values(y), max(branch, 1) - 1
+    found = inverted(curve, y, piece, interval, predictor.quantile, noise / replicates)
+    named = found if variable.is_plain else column_of(variable, found)
+    columns = dict(zip(("x", "low", "high", "std_error"), named, strict=True))
     columns["extrapolated"] = (found[0] < curve.low) | (found[0] > curve.high)
     return Predictions(columns, index=frame.index)

@@ -56,6 +56,11 @@ def limits(
     """As Result.limits, which documents it."""
     result.require_one("a limit of detection")
     calibration.require_not_swapped(result)
+    if result.is_transformed:
+        raise PolyregError(
+            "limits are of a fit of the columns as they are, and this one is of "
+            f"{result.target} and {result.variables[0]}; fit without functions"
+        )
     for name, tail in (("alpha", alpha), ("beta", beta)):
         if not 0 < tail < 0.5:
             raise PolyregError(f"{name} must be between 0 and 0.5; got {tail}")

@@ -54,8 +54,10 @@ class Origin(Source):
 
     config: FitConfig
     sample: Block
+    given: Block  # the same rows as they were read, before functions of their columns
     device: str
     names: tuple[str, ...]  # of the features
+    columns: tuple[str, ...]  # that were read
     missing_rows: int
     remarks: tuple[str, ...]  # on its columns; they are among the result's notes
     missing_by: dict[str, int]  # missing values of each column
@@ -63,15 +65,25 @@ class Origin(Source):
     @property
     def unused(self) -> list[str]:
         """Columns that are neither feature, target, weight nor uncertainty."""
-        config = self.config
-        used = {*self.names, config.target, config.weighed_by, *config.more_columns}
-        return [name for name, _ in self.schema if name not in used]
+        return [name for name, _ in self.schema if name not in self.columns]
 
 
 def unusual(rows: Table | InMemory) -> list[str]:
     """How a table was read, where that is not what everybody would expect: a sentence, or none."""
     read = rows.unusual()
     return [f"{rows.title} was read as {read}"] if read else []
+
+
+def functions_of(rows: Table | InMemory, survey: Survey) -> dict[str, Any]:
+    """Variables and target as functions of columns, with the columns' ranges: of a Result."""
+    found = rows.functions
+    if found is None or survey.ranges is None:
+        return {}
+    ranges = dict(zip(found.columns, survey.ranges.tolist(), strict=True))
+    inputs = [replace(v, low=ranges[v.column][0], high=ranges[v.column][1]) for v in found.inputs]
+    is_plain = all(v.is_plain for v in inputs)
+    outcome = found.outcome if found.outcome and not found.outcome.is_plain else None
+    return {"inputs": () if is_plain else tuple(inputs), "outcome": outcome}
 
 
 def originated(
@@ -87,8 +99,10 @@ def originated(
         rows,
         config=config,
         sample=sample,
+        given=survey.given or sample,
         device=device,
         names=rows.names,
+        columns=tuple(rows.columns),
         missing_rows=rows.missing_rows,
         remarks=(*unusual(rows), *remarks(rows, survey)),
         missing_by=dict(rows.missing_by),
@@ -96,6 +110,7 @@ def originated(
     look = partial(examine, rows=rows, config=config, survey=survey, device=device)
     return replace(
         result,
+        **functions_of(rows, survey),
         origin=made,
         units=dict(rows.units),
         notes=(*made.remarks, *result.notes),

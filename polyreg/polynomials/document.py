@@ -15,6 +15,7 @@ from polyreg.polynomials import families
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.predictor import unpacked
 from polyreg.polynomials.solution import Solution
+from polyreg.polynomials.variables import Variable
 
 BAND_TERMS = 1000  # up to which a document knows its bands: 5,000 terms have 100 MB of them
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
@@ -74,7 +75,15 @@ def write(result: Any) -> dict[str, Any]:
             "errors": list(map(_finite, solution.errors.tolist())),
             "inverse": _packed(solution.inverse) if known else None,
         },
-    }
+    } | _functions(result)
+
+
+def _functions(result: Any) -> dict[str, Any]:
+    """The variables and the target as functions of columns; nothing where they are columns."""
+    if not result.is_transformed:
+        return {}
+    outcome = result.outcome and result.outcome.to_dict()
+    return {"inputs": [v.to_dict() for v in result.inputs], "outcome": outcome}
 
 
 def studied(result: Any) -> bool:
@@ -145,6 +154,8 @@ def read(document: dict[str, Any]) -> dict[str, Any]:
         "high": ranges[:, 1],
         "nobs": document["rows"],
         "units": document.get("units", {}),
+        "inputs": tuple(Variable(**v) for v in document.get("inputs", ())),
+        "outcome": Variable(**document["outcome"]) if document.get("outcome") else None,
         # Earlier versions did not say by which column.
         "weighted_by": document.get("weighted_by", "" if document["log_weights"] else None),
         "notes": tuple(document["notes"]),

@@ -65,23 +65,56 @@ def initial_weights(degree: int, generator: np.random.Generator) -> Tensor:
     return torch.from_numpy(generator.uniform(-bound, bound, size=degree + 1))
 
 
-class FittedModel(nn.Module):
-    """y = sum_t weight_t term_t(x) of any Result, its scaling inside.
+FUNCTIONS = {
+    "identity": lambda x: x,
+    "log": torch.log,
+    "log10": torch.log10,
+    "exp": torch.exp,
+    "sqrt": torch.sqrt,
+    "square": torch.square,
+    "reciprocal": torch.reciprocal,
+}
+BACK = {
+    "identity": lambda z: z,
+    "log": torch.exp,
+    "log10": lambda z: 10.0**z,
+    "exp": torch.log,
+    "sqrt": lambda z: torch.where(z < 0, torch.nan, z * z),
+    "square": torch.sqrt,
+    "reciprocal": torch.reciprocal,
+}
 
-    x (N, D), any real dtype  ->  (N, 1), float64
+
+class FittedModel(nn.Module):
+    """y = g(sum_t weight_t term_t(z)) of any Result, its scaling inside.
+
+    z are the variables, functions of x; g is the inverse of the target's function, if it has one.
+
+    x (N, C), the columns, any real dtype  ->  (N, 1), float64
     """
 
     places: Tensor
 
     def __init__(self, result):
         super().__init__()
+        self.inputs, self.outcome, self.columns = result.inputs, result.outcome, result.columns
         self.recurrences, self.unit = result.design.recurrences, result.design.unit
         self.register_buffer("places", result.design.places)
         self.weights = nn.Parameter(torch.from_numpy(result.solution.weights))
 
     def forward(self, x: Tensor) -> Tensor:
-        terms = products(self.recurrences, self.places, _wide(x), self.unit)
-        return terms @ self.weights[:, None]
+        terms = products(self.recurrences, self.places, self._variables(_wide(x)), self.unit)
+        y = terms @ self.weights[:, None]
+        if self.outcome is None:
+            return y
+        return self.outcome.sign * BACK[self.outcome.kind](y) - self.outcome.shift
+
+    def _variables(self, x: Tensor) -> Tensor:
+        """x (N, C)  ->  (N, D)"""
+        if not self.inputs:
+            return x
+        columns = [(v, x[..., self.columns.index(v.column)]) for v in self.inputs]
+        return torch.stack([FUNCTIONS[v.kind](c + v.shift) for v, c in columns], dim=-1)
 
 
 def _wide(x: Tensor) -> Tensor:

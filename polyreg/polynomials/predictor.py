@@ -1,8 +1,8 @@
 """Predictor of new rows, from a result's document alone.
 
-This file travels with a logged model, where there is no polyreg, no torch and no scipy: it imports
-nothing but numpy and pandas. It is the second way to the numbers of Result.predict; tests compare
-them.
+This file travels with a logged model, behind variable.py, where there is no polyreg, no torch and
+no scipy: it imports nothing but numpy, pandas and what is in that file. It is the second way to the
+numbers of Result.predict; tests compare them.
 
 A term is a product over the variables, each of its own three-term recurrence (design.py),
 which the document describes:
@@ -21,6 +21,8 @@ import warnings
 
 import numpy as np
 import pandas as pd
+
+from polyreg.polynomials.variables.variable import Variable, columns_of, require_values, values_of
 
 INTERVALS = ("prediction", "confidence")
 BANDS = ("pointwise", "simultaneous")
@@ -48,6 +50,10 @@ class Predictor:
         self.weights, self.units = np.array(basis["weights"]), document.get("units", {})
         self.target, self.pieces = document["target"], document.get("pieces")
         self.swapped = document.get("swapped", False)
+        plain = [{"name": name, "column": name} for name in self.names]
+        self.variables = [Variable(**v) for v in document.get("inputs") or plain]
+        self.columns, outcome = columns_of(self.variables), document.get("outcome")
+        self.outcome = Variable(**(outcome or {"name": self.target, "column": self.target}))
         ranges = [document["domain"][name] for name in self.names]
         self.rank = document["rank"]
         # Earlier versions knew no conditions, which leave fewer parameters than terms.
@@ -72,7 +78,7 @@ class Predictor:
     def predict(self, frame, interval: str = "prediction", band: str = "pointwise") -> Predictions:
         """Columns prediction, low, high and extrapolated for the rows of `frame`.
 
-        frame: a table of pandas, or x (N, D) without names, in the order of the variables
+        frame: a table of pandas, or x (N, D) without names, in the order of the columns
 
         Bounds are those of one new y ("prediction") or of the mean ("confidence"), at the fit's
         level; nan where the model knows no errors. After a fit with weights or known uncertainties,
@@ -80,7 +86,8 @@ class Predictor:
         warning says so. band "simultaneous", of the mean, holds the whole polynomial at the level.
         What overflows is inf or nan. extrapolated:
         some variable is outside the range that was fitted. Other columns are ignored. Raises
-        ValueError with the name of a column that is missing or holds what is no finite number.
+        ValueError with the name of a column that is missing or holds what is no finite number, or
+        none that its function takes.
         """
         if interval not in INTERVALS:
             raise ValueError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
@@ -90,8 +97,7 @@ class Predictor:
                 f"band must be one of {known}, the second of interval confidence; got {band!r}"
             )
         quantile = self.quantile if band == BANDS[0] else self.simultaneous
-        frame = with_names(frame, self.names)
-        x = np.stack([column(frame, name, self.names, self.units) for name in self.names], axis=1)
+        x = self.rows(frame := with_names(frame, self.columns))
         noise = self._noise(frame, x) if interval == "prediction" else np.zeros(len(x))
         found, half = np.empty((2, len(x)))
         step = max(1, CELLS // len(self.weights))
@@ -100,9 +106,17 @@ class Predictor:
                 part = slice(start, start + step)
                 found[part], half[part] = self._rows(x[part], noise[part])
             half *= quantile
-            columns = {"prediction": found, "low": found - half, "high": found + half}
+            low, high = self.outcome.inverse_bounds(found - half, found + half)
+            found = self.outcome.inverse(found)
+            columns = {"prediction": found, "low": low, "high": high}
         columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
         return Predictions(columns, index=frame.index)
+
+    def rows(self, frame: pd.DataFrame) -> np.ndarray:
+        """The variables at the rows of a table  ->  (N, D)"""
+        given = {name: column(frame, name, self.columns, self.units) for name in self.columns}
+        require_values(self.variables, given)
+        return values_of(self.variables, given)
 
     def _noise(self, frame: pd.DataFrame, x: np.ndarray) -> np.ndarray:
         """Variance of a new y of each row (N,), nan where it is not known
@@ -115,17 +129,20 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):
                 fitted = self._terms(x) @ self.weights
             return self.noise_sd**2 / weight_of(self.weight_function, x[:, 0], fitted)
-        return self.own_noise(frame)
+        if self.outcome.is_plain or not self.is_known:
+            return self.own_noise(frame)
+        y = self.outcome.inverse(self._terms(x) @ self.weights)
+        return self.own_noise(frame) * self.outcome.slopes(y) ** 2
 
     def own_noise(self, frame: pd.DataFrame) -> np.ndarray:
-        """The same, of rows whose weights do not follow from x."""
+        """The same, of rows whose weights do not follow from x: of y itself, where it is known."""
         if self.weighted_by is None:
             return np.full(len(frame), self.noise_sd**2)
         if not self.weighted_by or self.weighted_by not in frame.columns:
             told = unknown_noise(self.weighted_by, self.is_known)
             warnings.warn(told, UserWarning, stacklevel=4)
             return np.full(len(frame), math.nan)
-        found = column(frame, self.weighted_by, self.names, {})
+        found = column(frame, self.weighted_by, self.columns, {})
         if bad := np.flatnonzero(found <= 0).tolist():
             told = f"column {self.weighted_by!r}, row {bad[0] + 1}: {found[bad[0]]:g}"
             what = "uncertainty; uncertainties" if self.is_known else "weight; weights"

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from polyreg.errors import PolyregError
 from polyreg.inference import calibration, influence
@@ -15,14 +14,13 @@ from polyreg.inference.back_calculated import back_calculated
 from polyreg.inference.degrees import LackOfFit
 from polyreg.inference.estimates import Estimates
 from polyreg.inference.limits import Limits, limits
-from polyreg.inference.noise import as_positive, noise_variance
 from polyreg.inference.study import Deferred, Study
 from polyreg.polynomials import document, families, summary, terms
 from polyreg.polynomials.document import NO_ERRORS
 from polyreg.polynomials.equation import Equations
-from polyreg.polynomials.inputs import is_frame, rows_of
-from polyreg.polynomials.predictor import slopes
+from polyreg.polynomials.inputs import is_frame
 from polyreg.polynomials.solution import Solution
+from polyreg.polynomials.variables import answers
 
 INTERVALS = ("confidence", "prediction")
 
@@ -125,37 +123,21 @@ class Result(Estimates):
         none, or a weight or uncertainty is not above 0. What overflows, far outside the domain, is
         inf or nan.
         """
-        q = self._matrix(x)
         if interval not in (None, *INTERVALS):
             raise PolyregError(f"interval must be one of {', '.join(INTERVALS)}; got {interval!r}")
         if band != "pointwise" and interval == "prediction":
             raise PolyregError(f"band {band!r} is one of the mean; ask for the interval confidence")
-        with np.errstate(over="ignore", invalid="ignore"):  # far outside the domain
-            found = [q @ self.solution.weights]
-            if interval:
-                variance = self.error_scale**2 * ((q @ self.half) ** 2).sum(1)
-                if interval == "prediction":
-                    variance += noise_variance(self, x, found[0], weights, sigma)
-                if sigma_x is not None:
-                    own = as_positive(sigma_x, "sigma_x", len(q), zero=True)
-                    variance += (self.derivative(x) * own) ** 2
-                if self.ridge or not self.has_full_rank:
-                    variance = np.full_like(variance, np.nan)
-                half = self.quantile(level, band) * np.sqrt(variance)
-                found += [found[0] - half, found[0] + half]
+        found = answers.predicted(self, x, interval, level, weights, band, sigma, sigma_x)
         if not is_frame(x) and np.ndim(x) == 0:
             found = [values[0] for values in found]
         return tuple(found) if interval else found[0]
 
     def derivative(self, x) -> np.ndarray:
-        """The derivative p'(x) of a polynomial in one variable; x (N,)  ->  (N,)
+        """The derivative dy/dx of a polynomial in one variable; x (N,)  ->  (N,)
 
         Raises ValueError of several variables.
         """
-        self.require_one("the derivative")
-        rows = rows_of(x, self.variables, self.units)[:, 0]
-        [recurrence] = self.design.recurrences
-        return self.design.unit * (slopes(vars(recurrence), rows) @ self.solution.weights)
+        return answers.derivative(self, x)
 
     def require_one(self, what: str) -> None:
         """Raise PolyregError where there are several variables, of which there is no such thing."""
@@ -169,7 +151,7 @@ class Result(Estimates):
 
         Raises PolyregError where the rows are not there, or are others than those of the fit.
         """
-        return (self.deferred or Deferred(None)).get(self)
+        return (self.deferred or Deferred(None)).get(self.as_fitted)
 
     @property
     def degrees(self) -> Any:
@@ -225,7 +207,8 @@ class Result(Estimates):
     @property
     def turning_points(self) -> np.ndarray:
         """Where the polynomial turns in its domain: the x where its derivative changes sign."""
-        return np.array([piece.high for piece in self.pieces[:-1]])
+        z = np.array([piece.high for piece in self.pieces[:-1]])
+        return self.inputs[0].inverse(z) if self.inputs else z
 
     def inverse(
         self,
@@ -297,11 +280,16 @@ class Result(Estimates):
 
     def extrapolated(self, x) -> np.ndarray:
         """Which rows of x, as `predict` takes it, lie outside the domain  ->  (N,) bool."""
-        x = rows_of(x, self.variables, self.units)
-        return ((x < self.low) | (x > self.high)).any(axis=1)
+        z = answers.variables_at(self, x)
+        return np.any((z < self.low) | (z > self.high), axis=1)
 
     def _matrix(self, x) -> np.ndarray:
-        return self.design.matrix(torch.from_numpy(rows_of(x, self.variables, self.units))).numpy()
+        return answers.matrix(self, answers.variables_at(self, x))
+
+    @cached_property
+    def as_fitted(self) -> "Result":
+        """The polynomial of the variables as they are written: of log(x), where that is one."""
+        return replace(self, inputs=(), outcome=None) if self.is_transformed else self
 
     def against_truth(self) -> list[tuple[str, float, float]]:
         """(term, truth, estimate) of every term that either has; one that is missing is 0.

@@ -39,7 +39,7 @@ def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> Non
         for name, figure in figures(result):
             run.figure(figure, name)
     with clock("model"):
-        example = np.linspace(result.low, result.high, 3)
+        example = result.example()
         run.model(FittedModel(result), result, example, register_as)
     run.coefficients(result)
     record_study(run, result, title(result))
@@ -54,8 +54,7 @@ def record(run: Run, result: Result, clock: Clock, register_as: str = "") -> Non
 def record_loaded(run: Run, result: Result, register_as: str = "") -> None:
     """Log a result whose data are not there: coefficients, description and model."""
     run.coefficients(result)
-    example = np.linspace(result.low, result.high, 3)
-    run.model(FittedModel(result), result, example, register_as)
+    run.model(FittedModel(result), result, result.example(), register_as)
     run.describe("", result)
 
 
@@ -67,13 +66,13 @@ def title(result: Result) -> str:
 
 
 def sample(result: Result) -> dict[str, Any]:
-    """Some of the rows, to be drawn beside other fits: x (N, D), y (N,)."""
-    drawn = result.origin.sample
+    """Some of the rows, to be drawn beside other fits: x (N, C), y (N,), as they were read."""
+    drawn = result.origin.given
     every = -(-len(drawn.y) // SHOWN)
     columns = [column[::every].tolist() for column in drawn.x]
     return {
-        "names": list(result.variables),
-        "target": result.target,
+        "names": list(result.columns),
+        "target": result.target_column,
         "x": list(zip(*columns, strict=True)),
         "y": drawn.y[::every].tolist(),
     }
@@ -148,8 +147,9 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
     yield "fit", fit_figure(result)
     if len(result.variables) == 2 and (result.low < result.high).all():
         yield "contour", contour_figure(result)
-    x, y, weights = points(result)
     if result.residual_sd > 0:  # nan where there are as many terms as rows
+        result = result.as_fitted
+        x, y, weights = points(result)
         names = result.variables
         fitted = result.predict(x)
         residual = (y - fitted) * np.sqrt(weights) / result.noise_sd
@@ -180,14 +180,22 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
 
 
 def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows that are drawn: x (n, D), y (n,), weights (n,)."""
-    sample = result.origin.sample
+    """Rows that are drawn: x (n, C), y (n,), weights (n,)."""
+    sample = drawn(result)
     every = _every(sample)
     x = np.column_stack([column[::every] for column in sample.x])
+    assert sample.y is not None
     y = sample.y[::every]
     if result.weight_function:
         return x, y, weight_of(result.weight_function, x[:, 0], result.predict(x))
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
+
+
+def drawn(result: Result) -> Block:
+    """The sample of a fit, in the quantities that the result answers in."""
+    origin = result.origin
+    found: Block = origin.given if result.is_transformed else origin.sample
+    return found
 
 
 def _every(sample: Block) -> int:
@@ -216,10 +224,10 @@ def fit_figure(result: Result) -> Any:
         if result.weighted_by is None and not result.weight_function:
             half = fitted - result.predict(x, "prediction")[1]
         return draw.observed(fitted, y, half, name=with_units(result, result.target), **about)
-    grid = np.linspace(result.low[0], result.high[0], 400)
+    grid = curve_grid(result)
     kind = result.origin.config.band
     curve, *confidence = result.predict(grid, "confidence", band=kind)
-    names = (with_units(result, result.variables[0]), with_units(result, result.target))
+    names = (with_units(result, result.columns[0]), with_units(result, result.target_column))
     return draw.band(
         (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
         error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
@@ -227,11 +235,27 @@ def fit_figure(result: Result) -> Any:
     )  # fmt: skip
 
 
+def curve_grid(result: Result) -> np.ndarray:
+    """Values of the column of one variable (n,), in even steps of the variable where it turns not.
+
+    So a curve of log(x) is as smooth near 0 as elsewhere.
+    """
+    z = np.linspace(result.low[0], result.high[0], 400)
+    if not result.inputs:
+        return z
+    [variable] = result.inputs
+    if variable.has_inverse and not (variable.kind == "reciprocal" and z[0] < 0 < z[-1]):
+        return np.clip(variable.inverse(z), variable.low, variable.high)
+    x = np.linspace(*result.ranges[variable.column], 400)
+    return x[np.isfinite(variable.values(x))]
+
+
 def contour_figure(result: Result) -> Any:
     """The polynomial in two variables over the data's range; of degree 2 its stationary point."""
     from polyreg.reports.study.contour import Stationary, contour
 
     found = None if refusal(result) else result.stationary_point()
+    result = result.as_fitted
     axes = [np.linspace(*ends, GRID) for ends in result.domain.values()]
     if found and np.isfinite(found.std_errors).all():  # its region can be smaller than a step
         reach = 2 * np.sqrt(2 * found.region.limit) * found.std_errors
@@ -262,7 +286,7 @@ def contour_figure(result: Result) -> Any:
 
 def uncertainty_of_x(result: Result) -> np.ndarray | None:
     """Of the rows that are drawn (n,), where it is known."""
-    sample = result.origin.sample
+    sample = drawn(result)
     return sample.more[0][:: _every(sample)] if result.origin.config.sigma_x else None
 
 
@@ -288,7 +312,7 @@ def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str
     condition = problem.expected_condition(survey.sample)
     dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
     left_out = f", and {len(rows.skipped)} left out" if rows.skipped else ""
-    used = {*rows.names, rows.target, rows.weights, *rows.more}
+    used = rows.columns
     told = {
         "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes{left_out}",
         "rows": f"{survey.rows:,}{dropped}",

@@ -22,9 +22,9 @@ def plot(result: Result) -> Any:
             "a result that was loaded has no data to draw, and of several variables no curve; "
             "fit the data again, or open its run's plots/fit.png"
         )
-    grid = np.linspace(result.low[0], result.high[0], 400)
+    grid = fit.curve_grid(result)
     curve, *confidence = result.predict(grid, "confidence")
-    names = (result.variables[0], result.target)
+    names = (result.columns[0], result.target_column)
     return figures.band(
         (np.empty(0), np.empty(0)),
         grid,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from polyreg.polynomials.variables import Variable
 from polyreg.tables.rows import Rows, Survey
 
 UNCERTAIN = re.compile(
@@ -22,8 +23,9 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
     if rows.left_out:
         told = ", ".join(f"{name or repr(name)} ({why})" for name, why in rows.left_out)
         yield f"no features: {told}"
-    columns = {c: a for c, a in zip(rows.columns, _arrays(survey), strict=True)}
-    for name, values in columns.items():
+    named = filter(None, (*rows.names, rows.target, rows.weights, *rows.more))
+    columns = dict(zip(named, _arrays(survey), strict=True))
+    for name, values in _as_read(rows, columns).items():
         for code in codes(values):
             yield (
                 f"{name} holds {code:g} far outside its other values: if it stands for a missing "
@@ -41,6 +43,15 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
                 f"{name} is a feature here; if it is an uncertainty or a weight, leave it out by "
                 f"--exclude {name}, or give it as --sigma or --weights"
             )
+
+
+def _as_read(rows: Rows, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns as they are read, where some of them are functions of such."""
+    if not rows.functions:
+        return columns
+    made = {v.name: v for v in (*rows.functions.inputs, rows.functions.outcome) if v}
+    pairs = ((made.get(name, Variable(name, name)), a) for name, a in columns.items())
+    return {v.column: v.inverse(a) for v, a in pairs}
 
 
 def _arrays(survey: Survey) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from polyreg.tables.formats.cells import codes_of
 from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.parts import Codes, as_float64, exactly
 from polyreg.tables.rows import InMemory
+from polyreg.tables.variables import Functions
 from polyreg.text import listed
 
 TITLE = "the data"
@@ -76,7 +77,7 @@ def in_memory(
     Raises BadTable where shapes, lengths or pandas' indices differ, a column is missing, or it is
     no number.
     """
-    asked, is_sigma = names_of(features), sigma is not None
+    asked, is_sigma, functions = names_of(features), sigma is not None, None
     besides = {what: given for what, given in (more or {}).items() if given is not None}
     if weights is not None or is_sigma:
         besides = {"sigma": sigma} | besides if is_sigma else {"weights": weights} | besides
@@ -94,6 +95,9 @@ def in_memory(
         if y is None and target is None:
             columns = listed([*frame.columns])
             raise BadTable(f"target must name the column to predict, one of {columns}")
+        functions = Functions.of(asked, target if y is None else None, [*frame.columns], TITLE)
+        if functions:
+            asked, target = tuple(functions.columns), _column_of(functions, target)
         require_columns([frame], [*exclude])
         others = (target if y is None else None, *in_frame.values())
         other = [name for name in others if name is not None]
@@ -158,11 +162,18 @@ def in_memory(
     )
     made.keys = told
     made.codes = codes_of(codes)
+    if functions:
+        made.units = units
+        made.apply(functions)
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]
         made.units, made.left_out, made.chosen_by_default = units, left_out, not asked
         made.schema = own + [pair for pair in made.schema if pair[0] not in frame.columns]
     return made
+
+
+def _column_of(functions: Functions, target: str | None) -> str | None:
+    return functions.outcome.column if functions.outcome else target
 
 
 def name_of(label: Any) -> str:

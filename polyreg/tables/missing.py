@@ -56,6 +56,26 @@ class MissingRows:
                 self.columns[column] = self.columns.get(column, 0) + count
         return ~missing
 
+    def without(
+        self, place: Place, lost: np.ndarray, kept: np.ndarray | slice, name: str
+    ) -> np.ndarray | slice:
+        """The kept rows of a block without those that are lost (n,), for lack of a value of name.
+
+        They are counted here; `clean_rows` has counted the others.
+        """
+        mask = np.zeros(len(lost), dtype=bool)
+        mask[kept] = True
+        lost = lost & mask
+        if not lost.any():
+            return kept
+        if not self.missing:
+            row = int(lost.argmax())
+            self.first = f"{place.row(row)} ({name})"
+            self.where = (place.number, place.before + row, name)
+        self.missing += int(lost.sum())
+        self.columns[name] = self.columns.get(name, 0) + int(lost.sum())
+        return mask & ~lost
+
     def refusal(self, title: str, spelling: str = "") -> BadTable:
         """The error of a table that is not to have missing values.
 

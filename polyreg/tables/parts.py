@@ -153,7 +153,7 @@ class Part(Rows):
     def __init__(self, table: Rows, pieces: list[Piece], rows: int):
         self.title, self.missing = table.title, table.missing
         self.names, self.target, self.weights = table.names, table.target, table.weights
-        self.is_sigma, self.more = table.is_sigma, table.more
+        self.is_sigma, self.more, self.functions = table.is_sigma, table.more, table.functions
         self.units, self.codes = table.units, table.codes
         self.pieces, self.rows, self.gaps = pieces, rows, MissingRows()
 

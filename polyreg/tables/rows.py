@@ -5,7 +5,6 @@ each file, a CSV's header not among them.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from polyreg.errors import BadTable
+from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.decimals import inverse_power
 from polyreg.tables.files import BLOCK_ROWS, Place
 from polyreg.tables.missing import MissingRows
+from polyreg.tables.sampling import SAMPLE, Profile
+from polyreg.tables.variables import Functions
 from polyreg.text import listed
 
-SAMPLE = 16_384
 CACHED = 2**16  # values, which a core's second cache holds
 USUAL = "separated by ','"
 Columns = list[np.ndarray]
@@ -57,7 +58,8 @@ class Survey:
 
     From Parquet's metadata, rows and bounds may include rows that turn out to be missing.
     y_size is max |y| (0 without a target), weight_size the largest weight and weight_low the least
-    (1 without weights).
+    (1 without weights). Where features or target are functions of columns: ranges of the
+    features' columns (C, 2), and given, the sample's rows as they were read.
     """
 
     rows: int
@@ -67,48 +69,8 @@ class Survey:
     weight_size: float
     weight_low: float
     sample: Block
-
-
-class Profile:
-    """Bounds and a sample of rows, which merge by addition.
-
-    The sample is uniform: the rows with the SAMPLE smallest random keys, in order.
-    """
-
-    def __init__(self, seed: int, width: int):
-        self.seed, self.rows = seed, 0
-        self.low, self.high = np.full((2, width), [[math.inf], [-math.inf]])
-        self._keys, self._rows, self._bound = np.empty(0), np.empty((0, width)), math.inf
-
-    def add(self, place: Place, arrays: list[np.ndarray], kept: np.ndarray | slice) -> None:
-        """Those of a block's rows that are `kept`."""
-        keys = place.random(self.seed).random(len(arrays[0]))[kept]
-        arrays = [a[kept] for a in arrays]
-        if len(keys):
-            self.rows += len(keys)
-            self.low = np.minimum(self.low, [a.min() for a in arrays])
-            self.high = np.maximum(self.high, [a.max() for a in arrays])
-            near = np.flatnonzero(keys < self._bound)
-            self._draw(keys[near], np.column_stack([a[near] for a in arrays]))
-
-    def __add__(self, later: "Profile") -> "Profile":
-        made = Profile(self.seed, len(self.low))
-        made.rows = self.rows + later.rows
-        made.low, made.high = np.minimum(self.low, later.low), np.maximum(self.high, later.high)
-        for profile in (self, later):
-            made._draw(profile._keys, profile._rows)
-        return made
-
-    def _draw(self, keys: np.ndarray, rows: np.ndarray) -> None:
-        self._keys = np.concatenate([self._keys, keys])
-        self._rows = np.concatenate([self._rows, rows])
-        if len(self._keys) > SAMPLE:
-            kept = np.sort(np.argpartition(self._keys, SAMPLE)[:SAMPLE])  # stays in file order
-            self._keys, self._rows = self._keys[kept], self._rows[kept]
-            self._bound = self._keys.max()
-
-    def sample(self) -> list[np.ndarray]:
-        return list(np.ascontiguousarray(self._rows.T))
+    ranges: np.ndarray | None = None
+    given: Block | None = None
 
 
 class Rows:
@@ -120,6 +82,7 @@ class Rows:
     skipped: list[str]  # why each of the files that cannot be read is left out
     names: tuple[str, ...]
     target: str | None
+    functions: Functions | None = None  # what these are of their columns; None: columns themselves
     weights: str | None  # column
     is_sigma = False  # that column: of standard uncertainties u, the weights being 1/u^2
     more: tuple[str, ...] = ()  # columns that are read besides
@@ -132,9 +95,25 @@ class Rows:
     left_out: Sequence[tuple[str, str]] = ()  # columns that are no features, and why
     chosen_by_default = False  # the features
 
+    def apply(self, functions: Functions) -> None:
+        """Take these functions of the columns that were chosen as features and target.
+
+        Raises BadTable where such a column holds dates.
+        """
+        self.functions = functions.of_features(self.names)
+        outcome = self.functions.outcome
+        for variable in (*self.functions.inputs, *filter(None, [outcome])):
+            if not variable.is_plain and is_dated(self.units.get(variable.column, "")):
+                raise BadTable(
+                    f"{variable.name} is a function of a number, and column {variable.column} of "
+                    f"{self.title} holds dates; take the column as it is"
+                )
+        self.names, self.target = self.functions.names, outcome.name if outcome else self.target
+
     def leave_out(self, names: Sequence[str], why: str) -> None:
         """These are no features."""
         self.names = tuple(name for name in self.names if name not in names)
+        self.functions = self.functions and self.functions.without(names)
         self.left_out = [*self.left_out, *((name, why) for name in names)]
 
     def described(self) -> str:
@@ -147,8 +126,19 @@ class Rows:
         return "" if told == USUAL else told
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that the features are, or are functions of."""
+        return tuple(self.functions.columns) if self.functions else self.names
+
+    @property
+    def measured(self) -> str | None:
+        """The column that the target is, or is a function of."""
+        outcome = self.functions and self.functions.outcome
+        return outcome.column if outcome else self.target
+
+    @property
     def columns(self) -> list[str]:
-        named = (*self.names, self.target, self.weights, *self.more)
+        named = (*self.inputs, self.measured, self.weights, *self.more)
         return [c for c in named if c is not None]
 
     @property
@@ -180,8 +170,7 @@ class Rows:
     def placed(self, exact: bool = False) -> Iterator[tuple[Place, np.ndarray | slice, Block]]:
         """The same, each block with where it was read, and which of the rows there it kept."""
         gaps = MissingRows()
-        for place, arrays, low in self._decoded(exact):
-            kept = self._kept(gaps, place, arrays)
+        for place, kept, _, arrays, low in self._judged(gaps, exact):
             block = self._block(arrays, low).take(kept)
             if len(block.x[0]):
                 yield place, kept, block
@@ -195,11 +184,28 @@ class Rows:
 
     def profile(self, seed: int) -> Profile:
         """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
-        gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays, _ in self._decoded():
-            profile.add(place, arrays, self._kept(gaps, place, arrays))
+        gaps, profile = MissingRows(), Profile(seed, self.width)
+        for place, kept, raw, arrays, _ in self._judged(gaps):
+            profile.add(place, [*arrays, *raw] if self.functions else arrays, kept)
         self.check_missing(gaps)
         return profile
+
+    @property
+    def width(self) -> int:
+        """How many arrays a profile has: of the columns, or of functions and their columns."""
+        if not self.functions:
+            return len(self.columns)
+        return 2 * len(self.columns) + len(self.names) - len(self.inputs)
+
+    def _judged(self, gaps: MissingRows, exact: bool = False) -> Iterator[tuple]:
+        """Place, kept rows, the columns as they are read, and features, target, ... with low."""
+        for place, raw, low in self._decoded(exact):
+            kept, arrays = self._kept(gaps, place, raw), raw
+            if self.functions:
+                drops, more = self.missing == "drop", len(self.more)
+                kept = self.functions.within(gaps, place, raw, kept, drops, self.is_sigma)
+                arrays, low = self.functions.applied(raw, low, self.is_sigma, more)
+            yield place, kept, raw, arrays, low
 
     def check_missing(self, gaps: MissingRows) -> None:
         """What a whole pass found missing is counted, or refused."""
@@ -239,10 +245,15 @@ class Rows:
     def _survey(
         self, rows: int, low: np.ndarray, high: np.ndarray, sample: list[np.ndarray]
     ) -> Survey:
-        D, size = len(self.names), np.maximum(abs(low), abs(high))
+        D, size, ranges, given = len(self.names), np.maximum(abs(low), abs(high)), None, None
+        if self.functions:
+            first, count = self.width - len(self.columns), len(self.inputs)
+            ranges = np.stack([low[first:], high[first:]], axis=1)[:count]
+            given, sample = self._block(sample[first:], size=count), sample[:first]
         least, largest = 1.0, 1.0
         if self.weights is not None:
-            least, largest = float(low[self._weighed]), float(high[self._weighed])
+            w = D + (self.target is not None)
+            least, largest = float(low[w]), float(high[w])
             if self.is_sigma:
                 least, largest = largest**-2.0, least**-2.0
         return Survey(
@@ -253,13 +264,15 @@ class Rows:
             weight_size=largest,
             weight_low=least,
             sample=self._block(sample),
+            ranges=ranges,
+            given=given,
         )
 
-    def _block(self, arrays: Columns, low: Low = ()) -> Block:
-        D, more = len(self.names), len(arrays) - len(self.more)
+    def _block(self, arrays: Columns, low: Low = (), size: int | None = None) -> Block:
+        D, more = len(self.names) if size is None else size, len(arrays) - len(self.more)
         rest, weights = [*low[:more]], None
         if self.weights is not None:
-            weights = arrays[self._weighed]
+            weights = arrays[D + (self.target is not None)]
             if self.is_sigma:
                 sigma = rest[-1] if rest else None
                 weights, left = inverse_power(weights, sigma, 2)
@@ -275,7 +288,7 @@ class Rows:
 
     @property
     def _weighed(self) -> int:
-        """The place of the weights among the columns."""
+        """The place of the weights among the columns that are read."""
         return len(self.columns) - len(self.more) - 1
 
 
@@ -300,17 +313,19 @@ class InMemory(Rows):
         low: Callable[[], Low] = tuple,
         is_sigma: bool = False,
         more: Mapping[str, np.ndarray] | None = None,
+        functions: Functions | None = None,
     ):
         default = ["x"] if len(x) == 1 else [f"x{d}" for d in range(1, len(x) + 1)]
         self.title, self.names = title, tuple(default if names is None else names)
         self.target = None if y is None else target
         self.weights = None if weights is None else weighed
         self.missing, self._low, self._is_clean = missing, low, False
+        self.functions = functions
         self.is_sigma, self.more = is_sigma, tuple(more or ())
         given = (a for a in (*x, y, weights, *(more or {}).values()) if a is not None)
         self._arrays = [np.ascontiguousarray(a, np.float64) for a in given]
         shapes = [a.shape for a in self._arrays]
-        if not x or len(self.names) != len(x) or len({*shapes}) > 1 or len(shapes[0]) != 1:
+        if not x or len(self.inputs) != len(x) or len({*shapes}) > 1 or len(shapes[0]) != 1:
             raise BadTable(
                 f"arrays of shapes {shapes} under {len(self.names)} names are no table; give all "
                 "of them one shape (N,), and a name for each x"
@@ -319,15 +334,16 @@ class InMemory(Rows):
         self.schema, self.skipped = [(name, "double") for name in self.columns], []
 
     def leave_out(self, names: Sequence[str], why: str) -> None:
-        kept = [name not in names for name in self.names]
+        before = self.inputs
+        super().leave_out(names, why)
+        kept = [name in self.inputs for name in before]
         kept += [True] * (len(self._arrays) - len(kept))
         self._arrays = [a for a, keep in zip(self._arrays, kept, strict=True) if keep]
         low = self._low
         self._low = lambda: [a for a, keep in zip(low(), kept, strict=False) if keep]
-        super().leave_out(names, why)
 
     def survey(self, seed: int = 0) -> Survey:
-        if not self.rows or self.codes:
+        if not self.rows or self.codes or self.functions:
             return super().survey(seed)
         low, high = np.array([_bounds(a) for a in self._arrays]).T
         clean = np.isfinite(low).all() and np.isfinite(high).all()

@@ -25,7 +25,11 @@ from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
 from polyreg.tables.opening import Each, decided, read_through, sound, tried
 from polyreg.tables.parts import Codes, Part, Piece, as_float64
-from polyreg.tables.rows import SAMPLE, Profile, Read, Rows, Survey
+from polyreg.tables.rows import Read, Rows, Survey
+from polyreg.tables.sampling import Profile
+from polyreg.tables.sampling.footers import footer, spread
+from polyreg.tables.variables import Functions
+from polyreg.tables.variables.possible import require_possible
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
@@ -103,20 +107,21 @@ class Table(Rows):
         is_sigma: bool = False,
         more: Sequence[str] = (),
         keys: Sequence[str] = (),
+        as_functions: bool = False,
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
         Without features, all other columns of numbers or dates are, in the file's order. Files that
         cannot be read are refused or, by a pass more, found and left out. `each` is who opens the
         files; `units` are those of dates that a model knows; `is_sigma`: the weights are
-        standard uncertainties; `more`: columns that are read besides, `keys`: as codes.
+        standard uncertainties; `more`: columns that are read besides, `keys`: as codes;
+        `as_functions`: features and target may be functions of columns, such as log(x).
         """
         root, found = find(data)
         if each is None:
             each = map if found[0].fs is None else at_once
         reading = reading or Reading()
         asked = [c for c in (*features, target, weights, *more, *keys) if c is not None]
-        numbers = [c for c in asked if c not in keys]
         opening = partial(File.open, reading, asked)
         bad: list[str] = []
         if skip_bad_files:
@@ -124,12 +129,22 @@ class Table(Rows):
         else:
             files = list(each(opening, found))
 
+        names, title = files[0].schema.names, files[0].name
+        functions = Functions.of(features, target, names, title) if as_functions else None
+        if functions:
+            features, outcome = functions.columns, functions.outcome
+            target = outcome.column if outcome else None
+            asked = [c for c in (*features, target, weights, *more, *keys) if c is not None]
+        numbers = [c for c in asked if c not in keys]
+
         def made(files: list[File], features: Sequence[str] = features) -> Table:
             table = cls(
                 root, files, target, features, weights, exclude, units, is_sigma, more, keys
             )
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
+            if functions:
+                table.apply(functions)
             return table
 
         require_columns(files, asked)
@@ -140,14 +155,14 @@ class Table(Rows):
             reading_all = tried(partial(read_through, table.columns, table.numbers))
             files, unread = sound(each(reading_all, files))
             if unread:
-                table = made(files, table.names)
+                table = made(files, table.inputs)
             table.skipped = bad + unread
         return table
 
     @classmethod
     def of(cls, config: FitConfig, each: Each | None = None) -> "Table":
         """The table that these options mean."""
-        return cls.open(
+        made = cls.open(
             config.data,
             config.target,
             config.features,
@@ -160,7 +175,10 @@ class Table(Rows):
             is_sigma=bool(config.sigma),
             more=config.more_columns,
             keys=config.by,
+            as_functions=True,
         )
+        require_possible(made, config)
+        return made
 
     def _units(self, known: Mapping[str, str] | None, dated: Sequence[str]) -> dict[str, str]:
         """Of the columns that are used: dates since their first, others as the header tells.
@@ -201,7 +219,7 @@ class Table(Rows):
     @cached_property
     def _groups(self) -> list[tuple[list[int], list | None]]:
         """Of each Parquet file: the rows of its groups, and its bounds."""
-        return list(self._each(partial(_footer, self.columns), self._files))
+        return list(self._each(partial(footer, self.columns), self._files))
 
     def survey_from_footers(self, seed: int = 0) -> Survey | None:
         """The survey by Parquet's footers, None where only a whole pass can be sure.
@@ -209,7 +227,7 @@ class Table(Rows):
         The sample is then of at most four row groups, spread evenly, or more where these are small.
         """
         # Bounds are those of the rows that stay.
-        if self.format != "parquet" or self.missing == "drop" or self.codes:
+        if self.format != "parquet" or self.missing == "drop" or self.codes or self.functions:
             return None
         pieces, rows = [], []
         for number, (file, (counts, _)) in enumerate(zip(self._files, self._groups, strict=True)):
@@ -223,7 +241,7 @@ class Table(Rows):
         if not rows or None in bounds:
             return None
         gaps, profile = MissingRows(), Profile(seed, len(self.columns))
-        for place, arrays, _ in self._pieces([pieces[i] for i in _spread(rows)]):
+        for place, arrays, _ in self._pieces([pieces[i] for i in spread(rows)]):
             profile.add(place, arrays, self._kept(gaps, place, arrays))
         if gaps.missing == gaps.rows:
             return None
@@ -289,9 +307,9 @@ class Table(Rows):
             before = 0
             for batch in file.batches(every, numbers=()):
                 columns = dict(zip(every, batch.columns, strict=True))
-                meant = file.meant(columns, self.names, before)
+                meant = file.meant(columns, self.inputs, before)
                 before += batch.num_rows
-                x = [as_float64(meant[c], self.units.get(c, "")) for c in self.names]
+                x = [as_float64(meant[c], self.units.get(c, "")) for c in self.inputs]
                 if file.text:
                     kept = [_typed(file, c, a, kinds.get(c)) for c, a in columns.items()]
                     batch = pa.record_batch(kept, names=every)
@@ -358,29 +376,6 @@ def at_once(function: Callable, items: Iterable) -> Iterator:
     """As map, for what waits for a network."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(function, items)
-
-
-def _footer(columns: list[str], file: File) -> tuple[list[int], list | None]:
-    """The rows of each group, and the file's (low, high) of each column, None where not sure."""
-    counts, bounds = [], []
-    for count, ranges in file.bounds(columns):
-        counts.append(count)
-        if count:
-            bounds.append(ranges)
-    if not bounds or any(None in ranges for ranges in bounds):
-        return counts, None
-    low, high = np.moveaxis(np.array(bounds), 2, 0)
-    return counts, list(zip(low.min(axis=0).tolist(), high.max(axis=0).tolist(), strict=True))
-
-
-def _spread(rows: list[int]) -> list[int]:
-    """Which of these row groups to sample: evenly spread, first and last included."""
-    count = 4
-    while True:
-        chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int).tolist()
-        if count >= len(rows) or sum(rows[i] for i in chosen) >= SAMPLE:
-            return chosen
-        count *= 2
 
 
 def _fulfil(promise: "Future[str]", work: Callable[[], str]) -> None:

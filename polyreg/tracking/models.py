@@ -24,6 +24,7 @@ from polyreg.errors import Refused
 from polyreg.inference import inversion
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
+from polyreg.polynomials.variables import variable
 from polyreg.tracking.store import line, reading, require_store
 
 # What `load` reads: of a model, and of those that were saved before the two flavours were one.
@@ -58,7 +59,7 @@ class Model(mlflow.pyfunc.PythonModel):
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
     def with_names(self, data, inverse=False):
-        names = [self.predictor.target] if inverse else self.predictor.names
+        names = [self.predictor.outcome.column] if inverse else self.predictor.columns
         try:
             data = with_names(data, names)
         except ValueError as error:
@@ -117,13 +118,13 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     pytorch: the module, on the CPU, as a program of torch.export: x (N, D) to y (N, 1).
     python_function: what predictor.py makes of the result's document: columns by name to
     prediction, low, high and extrapolated. The signature is this one's.
-    A tensor has no names: the module takes columns by position, in the order of the variables,
+    A tensor has no names: the module takes columns by position, in the order of result.columns,
     which the signature and the metadata `columns` tell.
 
     example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through
     every installed package for each, which took half a second.
     """
-    names = list(result.variables)
+    names = list(result.columns)
     about = Model(
         signature=_signature(result),
         saved_input_example_info=write_example(pd.DataFrame(example, columns=names), folder),
@@ -150,9 +151,10 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
 
 
 def model_code() -> str:
-    """The file that loads the model: what predicts, what inverts, and MLflow's class."""
-    inverting = re.sub(r"^from polyreg.*$", "", inspect.getsource(inversion), flags=re.M)
-    return f"{inspect.getsource(predictor)}\n\n{inverting}{PREDICTOR}"
+    """The file that loads the model: variables, what predicts, what inverts, and MLflow's class."""
+    parts = [inspect.getsource(part) for part in (variable, predictor, inversion)]
+    own = [re.sub(r"^from polyreg[^(\n]*(\([^)]*\))?$", "", part, flags=re.M) for part in parts]
+    return "\n\n".join(own) + PREDICTOR
 
 
 def _signature(result: Result) -> ModelSignature:
@@ -162,11 +164,11 @@ def _signature(result: Result) -> ModelSignature:
     the target is there, by what is asked for; the model says which is missing.
     """
     either = len(result.variables) == 1
-    inputs: list[Any] = [ColSpec(AnyType(), n, required=not either) for n in result.variables]
-    more = [result.target] if either else []
+    inputs: list[Any] = [ColSpec(AnyType(), n, required=not either) for n in result.columns]
+    more = [result.target_column] if either else []
     more += [result.weighted_by] if result.weighted_by else []
     for name in dict.fromkeys(more):
-        if name not in result.variables:
+        if name not in result.columns:
             inputs.append(ColSpec(AnyType(), name, required=False))
     numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
     return ModelSignature(

@@ -104,11 +104,13 @@ def chosen(config: FitConfig, names: Sequence[str]) -> tuple[Exponents, ...] | N
 
 
 def settled(passes: Any, config: FitConfig) -> FitConfig:
-    """The config with the degree that --terms or --degrees come to.
+    """The config with the degree that --terms or --degrees come to, and the target's own name.
 
     passes: who reads the table. Columns that nobody asked for, and that no term has, are left out
     of its features. Raises Refused.
     """
+    if passes.table.functions:
+        config = replace(config, target=passes.table.target)
     if not (config.terms or config.degrees):
         return config
     names = variables(passes.table.names, config)

@@ -41,7 +41,7 @@ def by_variables(groups: Sequence[Together]) -> list[list[int]]:
     found: dict[tuple, list[int]] = {}
     for k, group in enumerate(groups):
         if have := drawn(group):
-            found.setdefault((have[0].target, have[0].variables), []).append(k)
+            found.setdefault((have[0].measured, have[0].columns), []).append(k)
     return list(found.values())
 
 
@@ -110,8 +110,8 @@ def fitted(groups: Sequence[Together], which: Sequence[int], letters: dict) -> I
     if bare:
         notes.append(f"No sample of the data of {numbers(bare)}: the curve only.")
     yield chart.Chart(
-        title=f"{first.target} against {first.variables[0]}",
-        names=(first.variables[0], first.target),
+        title=f"{first.measured} against {first.columns[0]}",
+        names=(first.columns[0], first.measured),
         curves=curves,
         points=list(samples(groups, which, letters)),
         note=" ".join(notes),
@@ -168,8 +168,8 @@ def observed(groups: Sequence[Together], which: Sequence[int]) -> Iterator:
     if bare:
         note += f" No sample of the data of {numbers(bare)}: no points."
     yield chart.Chart(
-        title=f"{first.target}: observed against fitted",
-        names=(f"fitted {first.target}", f"observed {first.target}"),
+        title=f"{first.measured}: observed against fitted",
+        names=(f"fitted {first.measured}", f"observed {first.measured}"),
         points=points,
         diagonal=bool(points),
         note=note,

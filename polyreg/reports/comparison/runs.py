@@ -143,6 +143,16 @@ class Seen(NamedTuple):
         return self.polynomial.variables
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Of x, as the polynomial is asked; of its variables, where these are columns."""
+        return self.polynomial.columns
+
+    @property
+    def measured(self) -> str:
+        """The column of y, as the polynomial answers."""
+        return self.polynomial.target_column
+
+    @property
     def is_drawn(self) -> bool:
         """Whether its data are samples of a known polynomial."""
         return self.kind == "training" and not getattr(self.config, "data", "")
@@ -153,7 +163,8 @@ class Seen(NamedTuple):
         if self.is_drawn and self.sample is not None:
             x = self.sample[0]
             return float(x.min()), float(x.max())
-        return float(self.polynomial.low[0]), float(self.polynomial.high[0])
+        low, high = next(iter(self.polynomial.ranges.values()))
+        return float(low), float(high)
 
     @property
     def truth(self) -> tuple[float, ...] | None:
@@ -175,7 +186,7 @@ def read_sample(past: Past, kind: str, config: Any, polynomial: Any) -> Any:
     try:
         read = json.loads(stored)
         x, y = np.array(read["x"], float), np.array(read["y"], float)
-        x = x.reshape(len(y), -1)[:, [read["names"].index(v) for v in polynomial.variables]]
+        x = x.reshape(len(y), -1)[:, [read["names"].index(v) for v in polynomial.columns]]
         return x[:SAMPLE], y[:SAMPLE]
     except (ValueError, KeyError, TypeError, IndexError):
         return None

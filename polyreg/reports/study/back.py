@@ -11,10 +11,10 @@ from polyreg.tracking import Run
 
 def back_calculated(result: Result) -> Any:
     """The table of a monotone fit in one variable whose rows are all in its sample; else None."""
-    drawn = result.origin.sample
+    drawn = result.origin.given
     if len(result.variables) > 1 or len(drawn.y) != result.nobs or result.swapped:
         return None
-    if not result.monotone:
+    if not result.monotone or (result.inputs and not result.inputs[0].has_inverse):
         return None
     return result.back_calculated(drawn.x[0], drawn.y)
 
@@ -36,7 +36,7 @@ def back_line(result: Result) -> list[str]:
     if table is None or not table.mean_error.notna().any():
         return []
     worst = table.loc[table.mean_error.abs().idxmax()]
-    name = result.variables[0]
+    name = result.columns[0]
     return [
         f"back-calculated {name}: furthest from its own at {name} = {worst.x:.6g}, by "
         f"{worst.mean_error:.3g} % (back_calculated.json)"

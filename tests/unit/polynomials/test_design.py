@@ -11,7 +11,8 @@ import torch
 from polyreg.least_squares.gram import ExactKernel, FastKernel
 from polyreg.least_squares.integers import ozaki
 from polyreg.polynomials.design import SHORT, Design, Recurrence
-from polyreg.tables.rows import SAMPLE, Block, InMemory
+from polyreg.tables.rows import Block, InMemory
+from polyreg.tables.sampling import SAMPLE
 
 EPS = 2.0**-52
 

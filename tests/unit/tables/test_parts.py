@@ -16,10 +16,10 @@ from polyreg.least_squares.fitting import Passes
 from polyreg.least_squares.problem import Problem
 from polyreg.least_squares.selection import GROUPS, labelled
 from polyreg.tables import parts as parts_module
-from polyreg.tables import rows as rows_module
 from polyreg.tables import table
 from polyreg.tables.formats import columnar, delimited
 from polyreg.tables.rows import Block
+from polyreg.tables.sampling import profile as profile_module
 from polyreg.tables.table import Table
 
 ROWS = (1500, 0, 4000, 3, 40)
@@ -29,7 +29,7 @@ ROWS = (1500, 0, 4000, 3, 40)
 def small(monkeypatch):
     monkeypatch.setattr(table, "PART_ROWS", 700)
     monkeypatch.setattr(table, "PART_BYTES", 10_000)
-    monkeypatch.setattr(rows_module, "SAMPLE", 600)
+    monkeypatch.setattr(profile_module, "SAMPLE", 600)
 
 
 def content(number: int, rows: int) -> pa.Table:

@@ -16,7 +16,8 @@ from polyreg.fields import Reading
 from polyreg.tables.files import BLOCK_ROWS, File, Found
 from polyreg.tables.formats import dialect
 from polyreg.tables.formats.delimited import BLOCK as CSV_BLOCK
-from polyreg.tables.rows import SAMPLE, InMemory
+from polyreg.tables.rows import InMemory
+from polyreg.tables.sampling import SAMPLE
 from polyreg.tables.table import Table
 
 NAN, INF = float("nan"), float("inf")
