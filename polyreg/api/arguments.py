@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from polyreg.errors import PolyregError, Refused
 from polyreg.options import Integer, ListOf, Names, Numbers, require
+from polyreg.text import text
 
 Config = TypeVar("Config")
 # How the command line writes an option and its value, in an error that says the way out.
@@ -48,6 +49,12 @@ def config_of(kind: type[Config], options: dict[str, Any]) -> Config:
             hint = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
             raise Refused(f"no option {name!r}{hint}")
     return kind(**{name: _value(known[name], value) for name, value in options.items()})
+
+
+def words_of(values: Any) -> tuple[str, ...]:
+    """Words and numbers that stand for missing values, as text; one is a list of one."""
+    given = values if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
+    return tuple(text(value) for value in given)
 
 
 def _value(option: Field, value: Any) -> Any:

@@ -5,13 +5,13 @@ imports MLflow.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from polyreg import least_squares
-from polyreg.api.arguments import as_arguments, config_of, in_python
+from polyreg.api.arguments import as_arguments, config_of, in_python, words_of
 from polyreg.api.conditions import as_items, as_pairs, as_points
 from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
@@ -26,7 +26,6 @@ from polyreg.sgd.sweep import Row, Summary
 from polyreg.sgd.training import require_headroom
 from polyreg.tables import Table, in_memory, is_address, name_of, names_of
 from polyreg.tables.variables.possible import require_possible
-from polyreg.text import text
 
 
 def fit(
@@ -208,12 +207,6 @@ def fit(
         if config.by:
             return fit_groups(rows, config)
         return least_squares.fit(rows, config, device_of(config, "float64"))
-
-
-def words_of(values: Any) -> tuple[str, ...]:
-    """Words and numbers that stand for missing values, as text; one is a list of one."""
-    given = values if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
-    return tuple(text(value) for value in given)
 
 
 def _named(what: str, values: Any) -> str:
