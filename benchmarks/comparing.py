@@ -68,7 +68,7 @@ def compare(ids: str) -> Took:
     from polyreg.config_reading import CompareConfig
     from polyreg.reports.comparison import figure, page
     from polyreg.reports.comparison.compared import compared
-    from polyreg.reports.comparison.runs import read
+    from polyreg.reports.comparison.reading.runs import read
 
     start = time.perf_counter()
     found = read(CompareConfig(runs=ids))

@@ -36,7 +36,7 @@ def main(config: CompareConfig) -> None:
             from polyreg import tracking
             from polyreg.reports.comparison import figure, page
             from polyreg.reports.comparison.compared import compared
-            from polyreg.reports.comparison.runs import read
+            from polyreg.reports.comparison.reading.runs import read
             from polyreg.reports.comparison.terminal import report
 
         out = None if to_artifacts(config.out) else writable(config.out)

@@ -42,7 +42,7 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg.tables import Table
 
         if config.by:
-            return many(config, dry_run, stop)
+            return many(config, dry_run, stop, opened)
         clock = tracking.Clock({"import": stop.seconds_importing})
         device = device_of(config, "float64")
         with stop.interruptible(), clock("survey"):
@@ -79,24 +79,31 @@ def main(config: FitConfig, dry_run: bool) -> None:
         say(run.news)  # a model has its version once all has been sent
 
 
-def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
+def many(config: FitConfig, dry_run: bool, stop: Stop, opened: ExitStack) -> None:
     """A polynomial for each group of rows, in one run."""
     from polyreg import tracking
+    from polyreg.cluster import cluster_of
+    from polyreg.cluster.groups import passes_by_groups
     from polyreg.groups import fit_groups
     from polyreg.groups.fit import read, require_possible
-    from polyreg.reports.groups import record, report
+    from polyreg.groups.summary import report
+    from polyreg.reports.groups import record
     from polyreg.tables import Table
 
     clock = tracking.Clock({"import": stop.seconds_importing})
-    rows = Table.of(config)
-    require_possible(rows, config)
+    with stop.interruptible():
+        engine = opened.enter_context(cluster_of(config, "cpu"))
+        rows = Table.of(config, engine and engine.each)
+        require_possible(rows, config)
+        passes = passes_by_groups(engine, rows)
     name, wait = config.named(rows.names), patience(stop)
     if dry_run:
-        reading = read(rows, config)
+        with stop.interruptible():
+            reading = passes.read(config) if passes else read(rows, config)
         _, keys, failed = reading.finished()
-        lost = f", {len(failed):,} of them cannot be fitted: {min(failed.items())[1]}" * bool(
-            failed
-        )
+        lost = ""
+        if failed:
+            lost = f", {len(failed):,} of them cannot be fitted: {min(failed.items())[1]}"
         return say(
             [
                 f"data       {rows.title}, {rows.size:,} bytes, {reading.rows:,} rows",
@@ -107,7 +114,7 @@ def many(config: FitConfig, dry_run: bool, stop: Stop) -> None:
     with tracking.start_run(name, params(config), discard=(Refused,), wait=wait) as run:
         say_abandoned()
         with clock("fit"), progress_bar(0, "row") as bar, stop.interruptible():
-            results = fit_groups(rows, config, bar.update)
+            results = fit_groups(rows, config, bar.update, passes)
         record(run, results, clock, "" if stop else config.register_as)
         say(*report(results))
         click.echo(f"run      {run.id}")

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 from polyreg.api.arguments import as_arguments, in_python
 from polyreg.api.functions import Sweep
 from polyreg.errors import PolyregError, Refused
+from polyreg.groups import Results
 from polyreg.polynomials.inputs import is_frame
 from polyreg.polynomials.result import Result
 from polyreg.sgd import Training
 
 if TYPE_CHECKING:  # all of them bring MLflow with them
     from polyreg.reports.chart import Cell
-    from polyreg.reports.comparison.choice import Item
-    from polyreg.reports.comparison.runs import Read, Seen, Swept
+    from polyreg.reports.comparison.reading.choice import Item
+    from polyreg.reports.comparison.reading.runs import Read, Swept
+    from polyreg.reports.comparison.reading.seen import Seen
 
-KINDS = Result, Training, Sweep, str
+KINDS = Result, Results, Training, Sweep, str
 
 
 class Comparison:
@@ -141,9 +143,9 @@ def counted(cell: "Cell", several: bool) -> Any:
 def compare(*items: Any) -> Comparison:
     """Results, trainings, runs and sweeps side by side, in any mixture.
 
-    items: Result, Training, Sweep, or the id of a run or a sweep in MLflow's store, each; or one
-    list of these. Those that differ in the seed alone are one group; a sweep's combinations are
-    groups, of which at most 50 are shown, the best by score.
+    items: Result, Results of groups, Training, Sweep, or the id of a run or a sweep in MLflow's
+        store, each; or one list of these. Those that differ in the seed alone are one group; a
+        sweep's combinations are groups, of which at most 50 are shown, the best by score.
 
     -> Comparison: `.table()`, `.figure()`, `.to_html(path)`
 
@@ -158,7 +160,7 @@ def compare(*items: Any) -> Comparison:
     if not given:
         raise Refused("nothing to compare; give results, trainings, sweeps or run ids")
     with in_python():
-        from polyreg.reports.comparison.runs import read_all
+        from polyreg.reports.comparison.reading.runs import read_all
 
         given = list({item if isinstance(item, str) else id(item): item for item in given}.values())
         return Comparison(read_all([source(item, k) for k, item in enumerate(given, 1)]))
@@ -179,8 +181,9 @@ def as_list(items: Sequence[Any]) -> list[Any]:
 def source(item: Any, number: int) -> "Item | Seen | Swept":
     """The `number`-th of those to compare, as it is read. Refused where it is none."""
     from polyreg import tracking
-    from polyreg.reports.comparison.choice import as_item
-    from polyreg.reports.comparison.runs import Seen, Swept
+    from polyreg.reports.comparison.reading.choice import as_item
+    from polyreg.reports.comparison.reading.runs import Swept
+    from polyreg.reports.comparison.reading.seen import Seen
 
     if isinstance(item, str):
         return as_item(tracking.past([item])[0])
@@ -188,8 +191,10 @@ def source(item: Any, number: int) -> "Item | Seen | Swept":
         return Swept(item.config, item.trainings, item.runs)
     if isinstance(item, Result):
         return Seen.of_result(item, f"result {number}")
+    if isinstance(item, Results):
+        return Seen.of_results(item)
     if not isinstance(item, Training):
-        kinds = "a Result, a Training, a Sweep or a run id"
+        kinds = "a Result or Results, a Training, a Sweep or a run id"
         raise Refused(f"item {number} is a {type(item).__name__}; give {kinds}")
     if not item.curve.steps:
         raise Refused(f"item {number} is a training without a step; train it first")

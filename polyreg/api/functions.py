@@ -225,6 +225,7 @@ def _fit_files(
     options: dict[str, Any],
 ) -> Any:
     from polyreg.cluster import cluster_of
+    from polyreg.cluster.groups import passes_by_groups
 
     arrays = [w for w, given in measured.items() if not (given is None or isinstance(given, str))]
     if y is not None or arrays:
@@ -239,9 +240,14 @@ def _fit_files(
     device = device_of(config, "float64")
     with cluster_of(config, device) as engine:
         rows = Table.of(config, engine and engine.each)
+        found: Any
         if config.by:
-            return fit_groups(rows, config)
-        return least_squares.fit(rows, config, device, engine and engine.passes(rows))
+            found = fit_groups(rows, config, passes=passes_by_groups(engine, rows))
+        else:
+            found = least_squares.fit(rows, config, device, engine and engine.passes(rows))
+        if engine:
+            rows.release()
+        return found
 
 
 def train(**options: Any) -> Training:

@@ -10,7 +10,7 @@ import numpy as np
 from polyreg.config import FitConfig
 from polyreg.errors import BadTable, Refused
 from polyreg.groups import pooling, solving
-from polyreg.groups.exact import certified
+from polyreg.groups.passes.exact import certified
 from polyreg.groups.pooled import pooled
 from polyreg.groups.results import Results
 from polyreg.groups.solved import Solved, solved_groups
@@ -26,16 +26,20 @@ from polyreg.text import text
 
 
 def fit_groups(
-    table: Table | InMemory, config: FitConfig, advance: Callable[[int], Any] = lambda rows: None
+    table: Table | InMemory,
+    config: FitConfig,
+    advance: Callable[[int], Any] = lambda rows: None,
+    passes: Any = None,
 ) -> Results:
     """Least-squares polynomials of the groups that the columns `table.keys` tell apart.
 
-    A group that cannot be fitted has its reason in the Results. advance(rows) is told of progress.
+    A group that cannot be fitted has its reason in the Results. advance(rows) is told of progress;
+    passes: who reads the table, as cluster.groups.GroupPasses, by default this process.
 
     Raises Refused where options make no such fit, or, with require_all, where a group has none;
     BadTable where a row has no key.
     """
-    reading = read(table, config, advance)
+    reading = passes.read(config, advance) if passes else read(table, config, advance)
     factors, keys, failed = reading.finished()
     usable, shape = ~np.isin(np.arange(len(keys)), [*failed]), None
     if config.pool != "none":
@@ -48,7 +52,8 @@ def fit_groups(
         solved, refused = own_curves(factors, usable, config)
         failed |= refused
         if config.precision == "certified":
-            solved, refused = certified(table, config, reading.coded, solved)
+            exactly = passes.certified if passes else partial(certified, table)
+            solved, refused = exactly(config, reading.coded, solved)
             failed |= refused
         require_fitted(failed, keys, config)
         degrees = solved.degrees.copy()
@@ -107,7 +112,7 @@ def read(
 ) -> "Reading":
     """One pass over the rows; raises as `fit_groups` does."""
     require_possible(table, config)
-    reading = Reading(table, config, config.top_degree + (2 if config.intercept else 1))
+    reading = Reading(table, config)
     for place, arrays, _ in table.unjudged():
         reading.add(place, arrays)
         advance(len(arrays[0]))
@@ -135,8 +140,6 @@ def require_possible(table: Rows, config: FitConfig) -> None:
     for name, (given, usual) in others.items():
         if given != usual:
             raise Refused(f"--by takes no --{name} {text(given)}; fit such groups one by one")
-    if config.engine != "local":
-        raise Refused(f"--by takes no --engine {config.engine}; take --engine local")
     if config.weight_function in ("1/y", "1/y^2"):
         raise Refused(
             f"--by takes no --weights {config.weight_function}, which follow from the fit; give a "
@@ -151,17 +154,19 @@ def require_possible(table: Rows, config: FitConfig) -> None:
 class Reading:
     """One pass: factors of the groups, what is missing, and the keys."""
 
-    def __init__(self, table: Rows, config: FitConfig, width: int):
+    def __init__(self, table: Rows, config: FitConfig):
         self.table, self.config = table, config
+        width = config.top_degree + (2 if config.intercept else 1)
         is_weighted = table.weights is not None or bool(config.weight_function)
         self.factors = Factors(width, not config.intercept, is_weighted)
         self.failed: dict[int, str] = {}
         self.rows = self.missing = 0
-        self._pairs: dict[tuple[int, ...], int] = {}
+        self.pairs: dict[tuple[int, ...], int] = {}  # of several key columns
 
     def add(self, place: Place, arrays: list[np.ndarray]) -> None:
         """Rows as they are read: x, y, weights and keys."""
         table = self.table
+        self.rows += len(arrays[0])
         x, y = arrays[:2]
         w = arrays[2] if table.weights is not None else None
         if self.config.weight_function:
@@ -198,12 +203,13 @@ class Reading:
         """One code a row (n,), int64, in the order of first appearance."""
         if len(keys) == 1:
             return keys[0].astype(np.int64)
-        rows, places = np.unique(
-            np.stack(keys, axis=1).astype(np.int64), axis=0, return_inverse=True
+        rows, first, places = np.unique(
+            np.stack(keys, axis=1).astype(np.int64), axis=0, return_index=True, return_inverse=True
         )
-        known = self._pairs
-        found = [known.setdefault(tuple(row), len(known)) for row in rows.tolist()]
-        return np.array(found, dtype=np.int64)[places.ravel()]
+        known, found = self.pairs, np.empty(len(rows), np.int64)
+        for k in np.argsort(first).tolist():
+            found[k] = known.setdefault(tuple(rows[k].tolist()), len(known))
+        return found[places.ravel()]
 
     def _note(self, place: Place, codes: np.ndarray, gaps, bad, x, w) -> None:
         """Rows that are left out: dropped, or the reason why their group has no polynomial."""
@@ -232,8 +238,7 @@ class Reading:
         if len(values) == 1:
             keys = [*zip(values[0])]
         else:
-            pairs = [*self._pairs]
-            keys = [tuple(v[c] for v, c in zip(values, pair, strict=True)) for pair in pairs]
+            keys = [tuple(v[c] for v, c in zip(values, pair, strict=True)) for pair in self.pairs]
         if not keys:
             raise BadTable(f"{self.table.title} has no rows; a fit needs some")
         self.factors.trim(len(keys))

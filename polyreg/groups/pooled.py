@@ -136,10 +136,14 @@ def in_one_basis(
 
 
 def basis_change(
-    low: np.ndarray, high: np.ndarray, least: float, largest: float, size: int
+    low: np.ndarray, high: np.ndarray, least: Any, largest: Any, size: int
 ) -> np.ndarray:
-    """Column k (G, K, K): T_k over [least, largest] in those over each group's range, (G,)."""
-    centre, radius = least / 2 + largest / 2, largest / 2 - least / 2 or 1.0
+    """Column k (G, K, K): T_k over [least, largest] in those over each group's range, (G,).
+
+    least, largest: numbers, or one for each group (G,)
+    """
+    centre, radius = least / 2 + largest / 2, np.asarray(largest / 2 - least / 2)
+    radius = np.where(radius > 0, radius, 1.0)
     a = (high / 2 - low / 2) / radius
     b = (low / 2 + high / 2 - centre) / radius
     change = np.zeros((len(low), size, size))

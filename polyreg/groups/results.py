@@ -13,6 +13,7 @@ from scipy.special import ndtri, stdtrit
 
 from polyreg.config import FitConfig
 from polyreg.errors import PolyregError
+from polyreg.groups import summary
 from polyreg.groups.curves import Curves, spelled
 from polyreg.groups.pooled import Pooled
 from polyreg.groups.pooling import Shape
@@ -24,7 +25,7 @@ from polyreg.least_squares.origin import Source
 from polyreg.options import from_params
 from polyreg.polynomials.design import Design, floats
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.solution import Solution
+from polyreg.polynomials.solution import Solution, condition_of
 from polyreg.polynomials.terms import name as term_name
 from polyreg.text import text, without_secrets
 
@@ -129,7 +130,7 @@ class Results(Mapping):
                 rss=float(solved.rss[g]),
                 tss=float(solved.tss[g]),
                 rank=int(solved.terms[g]),
-                condition=_condition(inverse) if not solved.no_intercept else math.nan,
+                condition=condition_of(inverse) if not solved.no_intercept else math.nan,
                 exact_fit=shape.is_exact if shape else bool(solved.is_exact[g]),
                 common=(shape.rss, shape.df_resid) if shape else None,
                 absent=(0,) if solved.no_intercept else (),
@@ -368,6 +369,20 @@ class Results(Mapping):
         """
         return adapted(self, x, y)
 
+    def plot(self) -> Any:
+        """The figure of all curves that a run logs, the farthest named; a matplotlib Figure."""
+        from polyreg.reports.groups.figures import curves  # what draws is above
+
+        return curves(self, self.config.named((self.variable,)))
+
+    def summary(self) -> str:
+        """What `polyreg fit --by` prints: quantiles over the groups, tests, and what to mind."""
+        return summary.text(self)
+
+    def _repr_html_(self) -> str:
+        """The table for a notebook, and what there is to mind; every name escaped."""
+        return summary.html(self)
+
     def named(self, g: int) -> str:
         """A group as reports call it."""
         return ", ".join(map(spelled, self.all_keys[g]))
@@ -376,11 +391,3 @@ class Results(Mapping):
 def plain(value: Any) -> Any:
     """A key's part as JSON has it."""
     return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _condition(inverse: np.ndarray) -> float:
-    """Of the design matrix at unit columns, from the inverse of its Gram matrix."""
-    gram = np.linalg.inv(inverse)
-    lengths = np.sqrt(np.diag(gram))
-    values = np.linalg.eigvalsh(gram / lengths[:, None] / lengths)
-    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else math.inf

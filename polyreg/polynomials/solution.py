@@ -46,3 +46,11 @@ def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[
         return math.nan, math.nan
     log_likelihood = (log_weights - count * (math.log(2 * math.pi * rss / count) + 1)) / 2
     return 2 * (rank - log_likelihood), rank * math.log(count) - 2 * log_likelihood
+
+
+def condition_of(inverse: np.ndarray) -> float:
+    """Of the design matrix at unit columns, from the inverse (K, K) of its Gram matrix."""
+    gram = np.linalg.inv(inverse)
+    lengths = np.sqrt(np.diag(gram))
+    values = np.linalg.eigvalsh(gram / lengths[:, None] / lengths)
+    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else math.inf

@@ -27,7 +27,7 @@ class Codes:
     def __init__(self) -> None:
         self._codes: dict[Any, int] = {}
         self._whole: np.ndarray | None = None  # of whole numbers a table in place of the dict
-        self._slots = np.full((2**16, 2), -1)
+        self._slots = np.empty((0, 2), np.int64)
         self._count = 0
 
     def __call__(self, column: pa.Array) -> np.ndarray:
@@ -54,7 +54,7 @@ class Codes:
         if lost is not None:
             given = given[~lost]
         if self._whole is None:
-            self._whole = np.empty(2**14, np.int64)
+            self._whole, self._slots = np.empty(2**14, np.int64), np.full((2**16, 2), -1)
         look = compiled(look_up) or look_up
         codes, done = np.empty(len(given), np.int64), 0
         while done < len(given):
@@ -78,6 +78,19 @@ class Codes:
         found = np.full(len(column), np.nan)
         found[~lost] = codes
         return found
+
+    def written(self) -> np.ndarray | list[Any]:
+        """The values by code, as they were read."""
+        return [*self._codes] if self._whole is None else self._whole[: self._count]
+
+    def add(self, written: np.ndarray | list[Any]) -> np.ndarray:
+        """Codes (n,), int64, of what other Codes have `written`."""
+        if not len(written):
+            return np.empty(0, np.int64)
+        if isinstance(written, np.ndarray):
+            return self(pa.array(written)).astype(np.int64)
+        known = self._dict()
+        return np.array([known.setdefault(v, len(known)) for v in written], dtype=np.int64)
 
     def values(self) -> list[Any]:
         """By code. Text that is whole numbers, as they are plainly written, becomes numbers."""
@@ -155,12 +168,13 @@ class Part(Rows):
         self.names, self.target, self.weights = table.names, table.target, table.weights
         self.is_sigma, self.more, self.functions = table.is_sigma, table.more, table.functions
         self.units, self.codes = table.units, table.codes
+        self.keys = {name: Codes() for name in table.keys}
         self.pieces, self.rows, self.gaps = pieces, rows, MissingRows()
 
     def _read(self, exact: bool = False) -> Read:
         for piece in self.pieces:
             piece.file.require_unchanged()
-            yield from piece.read(self.columns, self.units, exact)
+            yield from piece.read(self.columns, self.units, exact, self.keys)
             piece.file.require_unchanged()
 
     def check_missing(self, gaps: MissingRows) -> None:

@@ -63,10 +63,13 @@ class Run:
         box: Outbox | Unbuffered,
         ours: bool = True,
         artifact_uri: str = "",
+        tables: str = "",
     ):
+        """tables: MLflow's tag of those that the run has already"""
         self.id, self.experiment_id = run_id, experiment_id
         self.model_uri = f"runs:/{run_id}/model"
         self._box, self._ours, self._artifact_uri = box, ours, artifact_uri
+        self._tables: list[dict[str, str]] = json.loads(tables or "[]")
 
     def at(self, run_id: str) -> "Run":
         """Another run of this store, a nested one, to add to it."""
@@ -128,9 +131,11 @@ class Run:
             [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row]
             for row in zip(*columns.values(), strict=True)
         ]
-        path = f"{name}.json"
-        self._document({"columns": list(columns), "data": rows}, path)
-        self.tag({MLFLOW_LOGGED_ARTIFACTS: json.dumps([{"path": path, "type": "table"}])})
+        table = {"path": f"{name}.json", "type": "table"}
+        self._document({"columns": list(columns), "data": rows}, table["path"])
+        if table not in self._tables:
+            self._tables.append(table)
+        self.tag({MLFLOW_LOGGED_ARTIFACTS: json.dumps(self._tables)})
 
     def dataset(
         self, source: str, sha256: str, schema: Sequence[tuple[str, str]], rows: int
@@ -317,7 +322,12 @@ def active_run() -> Run:
             "with polyreg.start_run"
         )
     box = _at_once(mlflow.get_tracking_uri())
-    return Run(found.info.run_id, found.info.experiment_id, box, ours=False)
+    try:
+        tags = mlflow.MlflowClient().get_run(found.info.run_id).data.tags  # as they are now
+    except MlflowException as error:
+        raise Unreachable(line(error)) from error
+    tables = tags.get(MLFLOW_LOGGED_ARTIFACTS, "")
+    return Run(found.info.run_id, found.info.experiment_id, box, ours=False, tables=tables)
 
 
 def _at_once(uri: str) -> Unbuffered:

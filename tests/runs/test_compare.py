@@ -17,8 +17,9 @@ from polyreg.config_reading import CompareConfig
 from polyreg.options import from_params
 from polyreg.options import params as options
 from polyreg.polynomials.result import Result
-from polyreg.reports.comparison import choice, page, runs
-from polyreg.reports.comparison.runs import read
+from polyreg.reports.comparison import page
+from polyreg.reports.comparison.reading import choice, runs
+from polyreg.reports.comparison.reading.runs import read
 from polyreg.reports.panels import panels
 from polyreg.sgd.stream import Randomness, Stream
 from polyreg.text import number, text

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -14,6 +15,9 @@ from experiments.compare import main as compare
 from experiments.fit import main as fit
 from experiments.invert import main as invert
 from experiments.predict import main as predict
+from polyreg.config_reading import CompareConfig
+from polyreg.reports.comparison.compared import compared
+from polyreg.reports.comparison.reading.runs import read
 from tests.conftest import artifact, only_run
 
 ASKED = ("--data", "t.csv", "--target", "y", "--features", "x", "--by", "sensor", "--degree", "1")
@@ -138,6 +142,91 @@ def test_runs_of_many_curves_are_compared_by_their_medians(table):
     head, *lines = ran(compare, "--last", "2").splitlines()[1:4]
     assert "groups" in head and "median residual_sd" in head and "median r2" in head
     assert len(lines) == 2 and all(" 6 " in line for line in lines)
+
+
+def test_the_page_has_each_run_s_residuals_over_the_groups(table):
+    table.assign(w=2.0).to_csv("t.csv", index=False)
+    for degree, weights in (("1", ""), ("2", "w")):
+        ran(fit, *ASKED[:-1], degree, "--weights", weights)
+    said = ran(compare, "--last", "2", "--out", "page.html")
+    assert [line.split()[4] for line in said.splitlines()[2:4]] == ["1", "1"]  # that failed
+    page = Path("page.html").read_text()
+    assert "residual SD of the groups, in ascending order" in page and "1 - R2 of the" in page
+    assert "are not drawn: 1 of run 1, 1 of run 2" in page and "a y of weight 1" in page
+    found = read(CompareConfig(last=2))
+    for one in found.seen:
+        told = pd.read_parquet(artifact(mlflow.get_run(one.past.id), "groups.parquet"))
+        degree = int(one.past.params["degree"])
+        for name in ("residual_sd", "coef/x", "coef/1"):
+            known = np.nanquantile(told[name], np.arange(101) / 100)
+            assert one.quantiles["values"][name] == pytest.approx(known.tolist(), rel=1e-12)
+        assert ("coef/x^2" in one.quantiles["values"]) == (degree == 2)
+    charts = compared(found).charts
+    assert [chart.names[1] for chart in charts] == ["residual SD", "1 - R2"]
+    for chart in charts:
+        for curve in chart.curves:
+            assert (np.diff(curve.y) >= 0).all() and (curve.x[0], curve.x[-1]) == (0, 100)
+    [terms] = compared(found).coefficients
+    assert [term.name for term in terms.terms] == ["1", "x", "x^2"]
+    assert terms.terms[1].of(0).value == pytest.approx(found.seen[0].past.metrics["coef/x/median"])
+
+
+def test_results_in_memory_are_compared_as_their_runs_are(table):
+    made = [
+        polyreg.fit(table, target="y", features="x", by="sensor", degree=degree)
+        for degree in (1, 2)
+    ]
+    found = polyreg.compare(made)
+    assert found.table()["degree"].tolist() == [1, 2]
+    assert found.table()["groups"].tolist() == [6, 6]
+    for degree in ("1", "2"):
+        ran(fit, *ASKED[:-1], degree)
+    runs = mlflow.search_runs(experiment_names=["polyreg"], output_format="list")
+    stored = polyreg.compare([run.info.run_id for run in runs[::-1]])
+    names = ["residual_sd/median", "r2/p5", "coef/x/median"]
+    names = [name for name in names if name in stored.table()]
+    pd.testing.assert_frame_equal(
+        found.table()[names].reset_index(drop=True), stored.table()[names].reset_index(drop=True)
+    )
+    assert found.to_html().count("in ascending order") == stored.to_html().count(
+        "in ascending order"
+    )
+    assert polyreg.compare(made[0]).table()["groups"].tolist() == [6]
+
+
+def test_a_run_without_its_quantiles_says_so(table):
+    ran(fit, *ASKED)
+    for content in ("{}", "[1]", None):
+        file = Path(only_run().info.artifact_uri.removeprefix("file://"), "quantiles.json")
+        file.unlink() if content is None else file.write_text(content)
+        [one] = read(CompareConfig(last=1)).seen
+        assert one.quantiles is None and one.notes == ["no quantiles.json, so no curve"]
+        assert not compared(read(CompareConfig(last=1))).charts
+
+
+def test_mlflow_shows_every_table_and_keeps_those_of_the_user(table):
+    ran(fit, *ASKED)
+    made = ["groups.json", "groups_tests.json", "groups_variation.json"]
+    assert tables_of(only_run()) == made
+    with mlflow.start_run() as mine:
+        mlflow.log_table({"a": [1]}, "mine.json")
+        polyreg.log_result(polyreg.fit("t.csv", target="y", features="x", by="sensor", degree=1))
+    assert tables_of(mlflow.get_run(mine.info.run_id)) == ["mine.json", *made]
+    assert mlflow.load_table("groups.json", run_ids=[mine.info.run_id])["sensor"].nunique() == 7
+
+
+def tables_of(run) -> list[str]:
+    return [table["path"] for table in json.loads(run.data.tags["mlflow.loggedArtifacts"])]
+
+
+def test_a_plan_counts_rows_and_groups_and_leaves_no_run(table):
+    said = ran(fit, *ASKED, "--dry-run")
+    assert "62 rows" in said and "7 by sensor\n" in said
+    table.loc[3, "y"] = None
+    table.to_csv("t.csv", index=False)
+    said = ran(fit, *ASKED, "--dry-run")
+    assert "7 by sensor, 1 of them cannot be fitted: a missing or infinite value in row 4" in said
+    assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
 
 
 def test_a_refusal_leaves_no_run(table):

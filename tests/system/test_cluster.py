@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -27,8 +28,10 @@ from mlflow.entities import Run
 from experiments.fit import main
 from polyreg.cluster import connect
 from polyreg.cluster import tasks as tasks_module
+from polyreg.cluster.groups import passes_by_groups
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
+from polyreg.groups import fit_groups
 from polyreg.least_squares import fitting
 from polyreg.least_squares.fitting import Passes
 from polyreg.least_squares.origin import originated
@@ -147,6 +150,96 @@ def test_it_is_the_answer_of_one_machine(engine, tmp_path, case, precision):
         assert there[1].degrees == here[1].degrees and there[1].chosen == here[1].chosen
         np.testing.assert_allclose(there[1].mse, here[1].mse, rtol=1e-10)
         np.testing.assert_allclose(there[1].std_error, here[1].std_error, rtol=1e-8)
+
+
+def grouped(content: pa.Table) -> pa.Table:
+    """Keys that are words and numbers, and a row of a group of its own."""
+    number = np.arange(len(content)) // 3 % 31
+    words = [f"s{k}" for k in number]
+    if words:
+        words[-1] = f"alone{len(words)}"
+    return content.append_column("s", pa.array(words)).append_column("k", pa.array(number % 2))
+
+
+GROUPED = {
+    "one key": ({}, {}),
+    "two keys, weights": ({}, {"by": ("s", "k"), "weights": "w"}),
+    "csv": ({"form": "csv"}, {"by": ("k", "s")}),
+    "rows dropped, degree": (
+        {},
+        {"features": ("a",), "missing": "drop", "degree": "auto", "criterion": "aicc"},
+    ),
+}
+
+
+@pytest.mark.parametrize("precision", ["certified", "fast"])
+@pytest.mark.parametrize("case", GROUPED)
+def test_polynomials_of_groups_are_those_of_one_machine(engine, tmp_path, case, precision):
+    files, options = GROUPED[case]
+    changes = {f"file_{number}": grouped for number in range(6)}
+    if "missing" in options:
+        changes["file_2"] = lambda content: grouped(with_gaps(content))
+    folder = written(tmp_path / "data", **changes, **files)
+    options = {"features": ("b",), "by": ("s",), "degree": 2, "max_degree": 4} | options
+    config = config_of(folder, precision=precision, **options)
+    found, told = [], []
+    for cluster in (None, engine):
+        rows = Table.of(config, cluster and cluster.each)
+        passes = passes_by_groups(cluster, rows)
+        found.append(fit_groups(rows, config, told.append, passes))
+    here, there = found
+    assert there.all_keys == here.all_keys and there.failed == here.failed
+    assert bool(here.failed) == (config.degree == 2)
+    assert there.source.sha256 == here.source.sha256
+    assert (there.rows, there.rows_missing) == (here.rows, here.rows_missing)
+    assert here.rows_missing == 3 * (config.missing == "drop")
+    assert sum(told) == 2 * here.rows > 0
+    ours, theirs = here.to_frame(), there.to_frame()
+    for name in ours.columns:
+        if precision == "certified" or ours[name].dtype.kind != "f":
+            assert ours[name].equals(theirs[name]), name
+        elif name != "digits":
+            np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-9, err_msg=name)
+    assert there.pooled.tests["F"] == pytest.approx(here.pooled.tests["F"], rel=1e-9)
+
+
+API = """
+import sys, polyreg
+address, by = sys.argv[1:3]
+options = dict(target="y", features="b", by=by or ())
+there = polyreg.fit("data", **options, engine="ray", address=address)
+here = polyreg.fit("data", **options)
+if by:
+    assert there.source.sha256 == here.source.sha256 and sorted(there) == sorted(here)
+else:
+    assert there.origin.sha256 == here.origin.sha256 and there.study.rows == here.study.rows
+    there.plot()
+"""
+
+
+@pytest.mark.parametrize("by", ["", "s"])
+def test_python_s_result_outlives_the_cluster_s_connection(store, address, by):
+    written(store / "data", **{f"file_{number}": grouped for number in range(6)})
+    command = [sys.executable, "-c", API, address.gcs, by]
+    environment = os.environ | rays.SETTINGS | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=store, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_row_without_a_key_is_refused_in_the_same_words(engine, tmp_path):
+    keyless = grouped(columns(17_000, 2))
+    keys = keyless["s"].to_pylist()
+    keys[4321] = keys[9000] = None
+    changes = {f"file_{number}": grouped for number in range(6)}
+    changes["file_2"] = lambda content: keyless.set_column(4, "s", pa.array(keys))
+    config = config_of(written(tmp_path / "data", **changes), features=("b",), by=("s",))
+    said = []
+    for cluster in (None, engine):
+        rows = Table.of(config, cluster and cluster.each)
+        with pytest.raises(Refused) as told:
+            fit_groups(rows, config, passes=passes_by_groups(cluster, rows))
+        said.append(str(told.value))
+    assert said[0] == said[1] and "row 4,322 of 2.parquet has no value of s" in said[0]
 
 
 def test_the_cluster_sums_for_the_comparison_of_degrees(engine, tmp_path):

@@ -4,7 +4,7 @@ import mlflow
 import numpy as np
 
 from polyreg.config_reading import CompareConfig
-from polyreg.reports.comparison.runs import read
+from polyreg.reports.comparison.reading.runs import read
 from tests.runs.test_compare import made, swept, trained
 from tests.support.processes import free_port, tracking_server
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from polyreg.reports import chart
 from polyreg.reports.comparison.groups import Together, saw
-from polyreg.reports.comparison.runs import SAMPLE, Seen
+from polyreg.reports.comparison.reading.seen import SAMPLE, Seen
 from polyreg.sgd.sweep import quartiles, sampled
 from polyreg.text import INFINITE, plural, ranges
 from polyreg.tracking import thinned

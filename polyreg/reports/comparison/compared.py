@@ -7,9 +7,12 @@ from polyreg.reports import chart
 from polyreg.reports.comparison.charts import by_variables, coefficients, fitted, learning, numbers
 from polyreg.reports.comparison.groups import Together, groups, saw, source
 from polyreg.reports.comparison.labels import Labels, labels
-from polyreg.reports.comparison.runs import Read, started
+from polyreg.reports.comparison.reading.runs import Read
+from polyreg.reports.comparison.reading.seen import started
 from polyreg.reports.comparison.sweeps import sweeps
 from polyreg.reports.comparison.tables import tables
+from polyreg.reports.groups.compared import coefficients as medians
+from polyreg.reports.groups.compared import distributions
 from polyreg.text import plural
 
 
@@ -19,16 +22,23 @@ def compared(read: Read) -> chart.Comparison:
     told = labels(together)
     letters = data_letters(together)
     charts = [one for which in by_variables(together) for one in fitted(together, which, letters)]
-    runs, many = plural(len(read.seen), "run"), len(together) < len(read.seen)
+    runs, is_grouped = plural(len(read.seen), "run"), len(together) < len(read.seen)
+    many = {
+        k: one.quantiles for k, group in enumerate(together) for one in group[:1] if one.quantiles
+    }
     return chart.Comparison(
-        title=f"Comparison of {runs}" + (f" in {plural(len(together), 'group')}" if many else ""),
+        title=f"Comparison of {runs}"
+        + (f" in {plural(len(together), 'group')}" if is_grouped else ""),
         shared=told.shared,
         groups=[group_of(group, k, told, letters) for k, group in enumerate(together)],
         warnings=different_data(together, letters),
         notes=[*read.notes, *different_noise(together, letters)],
         sweeps=sweeps(together, read.sweeps),
-        charts=[*charts, *learning(together)],
-        coefficients=[coefficients(together, which) for which in by_variables(together)],
+        charts=[*charts, *distributions(many), *learning(together)],
+        coefficients=[
+            *(coefficients(together, which) for which in by_variables(together)),
+            *medians(many),
+        ],
         tables=list(tables(together, told)),
     )
 

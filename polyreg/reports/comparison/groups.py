@@ -8,7 +8,7 @@ import numpy as np
 
 from polyreg.config import FitConfig, TrainConfig
 from polyreg.options import params
-from polyreg.reports.comparison.runs import Seen
+from polyreg.reports.comparison.reading.seen import Seen
 from polyreg.sgd.optimum import Optimum
 from polyreg.text import INFINITE
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from polyreg.naming import FIT_WORDS, TRAIN_WORDS, last_part, telling, variables
 from polyreg.reports.comparison.groups import Together, options
-from polyreg.reports.comparison.runs import Seen, started
+from polyreg.reports.comparison.reading.seen import Seen, started
 from polyreg.text import plural, text, told_apart
 
 EXPLAINED = "target and features"  # `y ~ a + b`, in place of both options

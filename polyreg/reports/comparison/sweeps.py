@@ -6,7 +6,7 @@ import numpy as np
 
 from polyreg.reports import chart
 from polyreg.reports.comparison.groups import Together
-from polyreg.reports.comparison.runs import ReadSweep
+from polyreg.reports.comparison.reading.runs import ReadSweep
 from polyreg.reports.panels import panels
 from polyreg.reports.sweep import combinations
 from polyreg.text import plural

@@ -18,12 +18,13 @@ from polyreg.reports.comparison.groups import (
     values,
 )
 from polyreg.reports.comparison.labels import Labels
-from polyreg.reports.comparison.runs import Seen
+from polyreg.reports.comparison.reading.seen import Seen
 from polyreg.text import INFINITE
 
 FIRST = (
     "converged", "steps", "loss/gap", DISTANCE, "coef_error/max", "loss/train", "r2",
-    "adjusted_r2", "residual_sd", "robust_sd",
+    "adjusted_r2", "residual_sd", "robust_sd", "groups", "groups_failed", "residual_sd/median",
+    "r2/median",
 )  # fmt: skip
 ABOUT_MEAN = ("r2", "adjusted_r2")  # where there is an intercept
 ELSEWHERE = ("coef/", "std_error/", "system/")  # not in the table of metrics

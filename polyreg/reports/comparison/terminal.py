@@ -7,7 +7,8 @@ from polyreg.polynomials.summary import UNCENTRED
 from polyreg.reports.chart import Column, Comparison
 from polyreg.reports.comparison.charts import numbers
 from polyreg.reports.comparison.groups import DISTANCE
-from polyreg.reports.comparison.runs import LOST, Read
+from polyreg.reports.comparison.reading.runs import Read
+from polyreg.reports.comparison.reading.seen import LOST
 from polyreg.text import aligned, clean, plus_minus, told_apart
 
 SHOWN = {  # metrics, and what their columns are called
@@ -19,7 +20,9 @@ SHOWN = {  # metrics, and what their columns are called
     "residual_sd": "residual_sd",
     "robust_sd": "robust_sd",
     "groups": "groups",
+    "groups_failed": "groups failed",
     "residual_sd/median": "median residual_sd",
+    "group_sd/median": "median group_sd",
     "r2/median": "median r2",
     "aic": "aic",
     "bic": "bic",

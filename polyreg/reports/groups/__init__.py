@@ -1,5 +1,5 @@
-"""Report of many curves: on the terminal and in the run."""
+"""Record of many curves in their run."""
 
-from polyreg.reports.groups.report import record, report
+from polyreg.reports.groups.report import record
 
-__all__ = ["record", "report"]
+__all__ = ["record"]

@@ -455,7 +455,7 @@ def test_of_a_large_sweep_the_best_combinations_are_compared():
         (None, "a NoneType is no list of results"),
         ({"a": 1}, "a dict is no list of results"),
         (pd.DataFrame({"a": [1]}), "a DataFrame is no list of results"),
-        ([5], "item 1 is a int; give a Result, a Training, a Sweep or a run id"),
+        ([5], "item 1 is a int; give a Result or Results, a Training, a Sweep or a run id"),
         ([Training(TrainConfig())], "item 1 is a training without a step; train it first"),
     ],
 )
@@ -466,7 +466,7 @@ def test_what_cannot_be_compared_is_refused(items, said):
 def test_what_cannot_be_compared_is_told_by_its_place_among_the_arguments(swept):
     assert refusal(polyreg.compare) == refusal(polyreg.compare, [])
     said = refusal(polyreg.compare, swept, [swept.trainings[0]])
-    assert said == "item 2 is a list; give a Result, a Training, a Sweep or a run id"
+    assert said == "item 2 is a list; give a Result or Results, a Training, a Sweep or a run id"
 
 
 def test_an_unknown_run_is_refused_and_makes_no_store(folder):

@@ -15,7 +15,7 @@ from benchmarks.measured.adapting import BETWEEN, MEAN, drawn, held
 from polyreg.errors import BadTable, PolyregError, Refused
 from polyreg.groups import curves, solving, sums, triangles
 from polyreg.groups.module import GroupedModel
-from polyreg.reports.groups import report
+from polyreg.groups.summary import report
 
 
 def table(offset: float = 0.0, groups: int = 25, rows: int = 700, seed: int = 0) -> pd.DataFrame:
@@ -503,3 +503,24 @@ def test_files_left_out_and_an_unusual_dialect_are_told(tmp_path):
     assert "b.csv is empty" in found.source.skipped[0]
     assert "separated by ';', decimal comma" in found.notes[0]
     assert any("left out: b.csv is empty" in said for said in report(found)[1])
+
+
+def test_summary_and_table_say_what_the_command_says_and_escape_names():
+    frame = table()
+    frame["sensor"] = frame["sensor"].replace("s3", "<b>s3")
+    frame.loc[len(frame)] = ["<i>", 1.0, 1.0, 1.0]
+    found = polyreg.fit(frame, target="y", features="x", by="sensor", degree=1)
+    lines, warnings = report(found)
+    said = found.summary()
+    assert said.startswith("\n".join(lines)) and len(warnings) == 1
+    assert said.endswith("with the reason in Results.failed: <i> (1 row for 2 terms)")
+    shown = found._repr_html_()
+    assert "<b>" not in shown and "<i>" not in shown and "&lt;b&gt;s3" in shown
+    assert "25 groups by sensor, 700 rows" in shown and shown.count("<tr") < 30
+
+
+def test_the_plot_has_the_curves_of_the_groups_and_names_the_farthest():
+    found = polyreg.fit(table(groups=9), target="y", features="x", by="sensor", degree=1)
+    [axes] = found.plot().axes
+    assert len([line for line in axes.lines if len(line.get_xdata()) > 2]) == len(found)
+    assert axes.get_xlabel() == "x" and len(axes.get_legend().get_texts()) == 6

@@ -14,7 +14,8 @@ from polyreg.options import params
 from polyreg.reports.comparison.compared import compared
 from polyreg.reports.comparison.groups import groups, saw
 from polyreg.reports.comparison.labels import labels
-from polyreg.reports.comparison.runs import Read, Seen
+from polyreg.reports.comparison.reading.runs import Read
+from polyreg.reports.comparison.reading.seen import Seen
 from polyreg.reports.comparison.terminal import report
 from polyreg.text import plus_minus, ranges, told_apart
 from polyreg.tracking.history import Past

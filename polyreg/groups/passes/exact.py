@@ -1,6 +1,6 @@
 """Exact fits of groups: each by itself in integers, to the numbers as they are written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -15,7 +15,7 @@ from polyreg.polynomials.design import Powers
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import InMemory, Rows
 
-Parts = tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]  # codes, columns, and their rests
+Gathered = tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]  # codes, columns, their rests
 
 
 def certified(
@@ -29,8 +29,15 @@ def certified(
     All rows are held at once. coded: key columns (n,) to the groups' rows (n,); the degrees are
     those of `solved`. Raises BadTable where the rows have changed since.
     """
+    return fitted(table, config, gathered(table, coded), solved)
+
+
+def fitted(
+    table: Rows, config: FitConfig, rows_of_all: Gathered, solved: Solved
+) -> tuple[Solved, dict[int, str]]:
+    """The fits of these rows; of the table its columns' names and what they are."""
     failed: dict[int, str] = {}
-    codes, columns, rests = _gathered(table, coded)
+    codes, columns, rests = rows_of_all
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(solved.degrees) + 1))
     made = replace(
@@ -47,7 +54,7 @@ def certified(
         if len(rows) != solved.count[g]:
             raise BadTable(f"{table.title} changed while it was read; run again")
         try:
-            exact = _fitted(table, config, own, [r[rows] for r in rests], int(solved.degrees[g]))
+            exact = _alone(table, config, own, [r[rows] for r in rests], int(solved.degrees[g]))
             if not exact.has_full_rank:
                 raise Refused(f"{len(rows)} rows tell only {exact.rank} terms apart")
         except Refused as error:
@@ -57,9 +64,11 @@ def certified(
     return made, failed
 
 
-def _gathered(table: Rows, coded: Callable) -> Parts:
+def gathered(table: Rows, coded: Callable) -> Gathered:
+    """All rows that count: codes (n,), columns and what float64 leaves of them, (n,) each."""
     many = len(table.keys)
-    parts: list[Parts] = []
+    nothing = [np.empty(0)] * (len(table.columns) - many)
+    parts: list[Gathered] = [(np.empty(0, np.int64), nothing, nothing)]
     for _, arrays, low in table.unjudged(exact=True):
         numbers, keys = arrays[: len(arrays) - many], arrays[len(arrays) - many :]
         rests = [np.zeros(len(a)) if r is None else r for a, r in _pairs(numbers, low)]
@@ -68,6 +77,11 @@ def _gathered(table: Rows, coded: Callable) -> Parts:
             kept &= numbers[-1] > 0
         codes = coded([key[kept] for key in keys])
         parts.append((codes, [a[kept] for a in numbers], [r[kept] for r in rests]))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Gathered]) -> Gathered:
+    """The rows of all parts, in their order."""
     return (
         np.concatenate([codes for codes, _, _ in parts]),
         [np.concatenate(c) for c in zip(*(columns for _, columns, _ in parts), strict=True)],
@@ -80,7 +94,7 @@ def _pairs(numbers: list[np.ndarray], low: Any) -> Iterator[tuple[np.ndarray, An
     yield from zip(numbers, rests[: len(numbers)], strict=True)
 
 
-def _fitted(
+def _alone(
     table: Rows, config: FitConfig, columns: list[np.ndarray], rests: list[np.ndarray], degree: int
 ) -> Result:
     x, y, *w = columns

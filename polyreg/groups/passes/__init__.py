@@ -1,0 +1,1 @@
+"""Passes over the rows beside the first: merge of parts, and exact fits."""

@@ -1,0 +1,1 @@
+"""What the runs and sweeps of a comparison left in the store, or in memory."""
