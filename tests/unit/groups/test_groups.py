@@ -505,6 +505,19 @@ def test_files_left_out_and_an_unusual_dialect_are_told(tmp_path):
     assert any("left out: b.csv is empty" in said for said in report(found)[1])
 
 
+@pytest.mark.parametrize("degree", [1, 2, 3])
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_rows_that_come_in_two_parts_leave_the_same_residuals(degree, cut):
+    x = np.array([1.0, 1, 1, 2, 2, 3, 4, 5, 6])  # of the first three, y alone differs
+    y = np.array([1.0, 3, 8, 4, 4.5, 6, 7, 9, 2])
+    both = sums.Factors(degree + 2, False, False)
+    for part in (slice(0, cut), slice(cut, None)):
+        both.add(np.zeros(len(x[part]), np.int64), x[part], y[part], None)
+    both.trim(1)
+    left = y - np.polyval(np.polyfit(x, y, degree), x)
+    assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-12)
+
+
 def test_summary_and_table_say_what_the_command_says_and_escape_names():
     frame = table()
     frame["sensor"] = frame["sensor"].replace("s3", "<b>s3")
