@@ -101,8 +101,7 @@ def coefficients(found: Mapping[int, Quantiles]) -> Iterator[chart.Coefficients]
         yield chart.Coefficients(
             title=f"Coefficients of {target} by {variable}: median over the groups",
             terms=terms,
-            note="Below a median: 5th and 95th percentile, of the groups that have the term as their "
-            "own.",
+            note="Below a median: 5th and 95th percentile, of groups whose own the term is.",
             target=target,
         )
 
