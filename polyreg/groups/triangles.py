@@ -101,9 +101,9 @@ def fold(first, last, starts, x, y, w, no_intercept, count, low, high, base, fac
                 for k in range(width):
                     block[k, m] = 0.0
                 m += 1
-            rows, rank = count[g] + at - begin, 0
+            rows = count[g] + at - begin
             for k in range(width):
-                if (k < size and k >= rows) or (k == size and rank == rows):
+                if rows <= k < size:
                     continue  # nothing but rounding is left of it
                 # The reflection that takes R[k, k] and column k of the block to (R[k, k], 0).
                 s, t, u, v = 0.0, 0.0, 0.0, 0.0
@@ -113,8 +113,6 @@ def fold(first, last, starts, x, y, w, no_intercept, count, low, high, base, fac
                     u += block[k, i + 2] * block[k, i + 2]
                     v += block[k, i + 3] * block[k, i + 3]
                 square = (s + t) + (u + v)
-                if k < size and (square > 0.0 or R[k, k] != 0.0):
-                    rank += 1
                 if square == 0.0:
                     continue
                 top = R[k, k]

@@ -518,6 +518,20 @@ def test_rows_that_come_in_two_parts_leave_the_same_residuals(degree, cut):
     assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_equal_x_in_the_first_part_of_a_group_lose_no_residual(seed):
+    rng = np.random.default_rng(seed)
+    degree, first = int(rng.integers(1, 6)), int(rng.integers(2, 8))
+    few = rng.choice(rng.uniform(0, 10, rng.integers(1, 4)), first)
+    x, y = np.concatenate([few, rng.uniform(0, 10, 12)]), rng.normal(size=first + 12)
+    both = sums.Factors(degree + 2, False, False)
+    for part in (slice(0, first), slice(first, None)):
+        both.add(np.zeros(len(x[part]), np.int64), x[part], y[part], None)
+    both.trim(1)
+    left = y - np.polyval(np.polyfit(x, y, degree), x)
+    assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-9)
+
+
 def test_summary_and_table_say_what_the_command_says_and_escape_names():
     frame = table()
     frame["sensor"] = frame["sensor"].replace("s3", "<b>s3")
