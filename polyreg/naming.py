@@ -37,7 +37,7 @@ SWEEP_WORDS = {
 FIT_WORDS = {
     "by": "by {}",
     "same_degree": "same degree",
-    "pool": "own {}",
+    "pool": "pool {}",
     "terms": "terms {}",
     "degrees": "degrees {}",
     "fix": "{}",
