@@ -137,9 +137,16 @@ def require_possible(table: Rows, config: FitConfig) -> None:
         "folds": (config.folds, FitConfig.folds),
         "device": (config.device if config.device == "cuda" else "cpu", "cpu"),
     }
+    instead = {
+        "interaction-degree": "leave it out: there is one variable",
+        "folds": "leave it out, and choose degrees by --criterion aicc, bic or f",
+        "device": "take --device cpu",
+    }
     for name, (given, usual) in others.items():
         if given != usual:
-            raise Refused(f"--by takes no --{name} {text(given)}; fit such groups one by one")
+            value = "" if given is True else f" {text(given)}"
+            way = instead.get(name, "leave it out, or fit each group's rows alone, without --by")
+            raise Refused(f"--by takes no --{name}{value}; {way}")
     if config.weight_function in ("1/y", "1/y^2"):
         raise Refused(
             f"--by takes no --weights {config.weight_function}, which follow from the fit; give a "

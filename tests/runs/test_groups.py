@@ -1,5 +1,6 @@
 """Many curves in one run: what the command records, and what reads it back."""
 
+import io
 import json
 import pickle
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
 
 import polyreg
 from experiments.compare import main as compare
@@ -93,6 +95,27 @@ def test_rows_are_predicted_and_readings_inverted_by_their_own_group(table):
     assert "no column 'sensor'" in ran(
         predict, "--model", model, "--data", missing_key(new), "--out", "p.csv", code=2
     )
+
+
+def test_what_a_server_answers_is_json_for_keys_of_any_kind(table):
+    ran(fit, *ASKED, "--register-as", "fleet")
+    served = mlflow.pyfunc.load_model("models:/fleet/1")
+    asked = [{"sensor": key, "x": "2.5"} for key in (3, "3", 3.0, 77, "who", None, 9, True)]
+    body = json.dumps({"dataframe_records": asked})
+    rows = infer_and_parse_data(json.loads(body), served.metadata.get_input_schema())
+    predictions_to_json(served.predict(rows), answer := io.StringIO())
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    got = json.loads(answer.getvalue(), parse_constant=refuse)["predictions"]
+    assert [one["known"] for one in got] == [True] * 3 + [False] * 5
+    known = polyreg.load("models:/fleet/1")[3]
+    assert {one["prediction"] for one in got[:3]} == {float(known.predict([2.5])[0])}
+    assert got[3] == dict.fromkeys(("prediction", "low", "high")) | {
+        "extrapolated": False,
+        "known": False,
+    }
 
 
 def missing_key(new):
@@ -233,7 +256,9 @@ def test_a_refusal_leaves_no_run(table):
     said = ran(fit, *ASKED, "--require-all", code=2)
     assert "--require-all: 1 of 7 groups cannot be fitted, the first 9" in said
     said = ran(fit, *ASKED, "--loss", "huber", code=2)
-    assert "--by takes no --loss huber" in said
+    assert "--by takes no --loss huber; leave it out, or fit each group's rows alone" in said
+    said = ran(fit, *ASKED, "--diagnostics", code=2)
+    assert "--by takes no --diagnostics; leave it out" in said
     assert mlflow.search_runs(experiment_names=["polyreg"], output_format="list") == []
 
 

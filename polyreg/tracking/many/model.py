@@ -14,10 +14,12 @@ from mlflow.types.schema import AnyType
 
 from polyreg.groups import Results, curves
 from polyreg.groups.module import GroupedModel
+from polyreg.polynomials.predictor import Predictions
 from polyreg.tracking import models
 
 DOCUMENT, ARRAYS = Path("artifacts/groups.json"), Path("artifacts/groups.npz")
-# What follows polyreg/groups/curves.py in the file that MLflow runs to load the model.
+# What follows polyreg/groups/curves.py and Predictions in the file that MLflow runs to load the
+# model.
 PREDICTOR = """
 
 import json
@@ -34,7 +36,7 @@ class Model(mlflow.pyfunc.PythonModel):
 
     def predict(self, model_input: pd.DataFrame, params: dict | None = None):
         try:
-            return self.curves.predict(model_input, **(params or {}))
+            return Predictions(self.curves.predict(model_input, **(params or {})))
         except ValueError as error:  # a server answers 400 with its line
             raise mlflow.MlflowException.invalid_parameter_value(str(error)) from error
 
@@ -73,7 +75,8 @@ def save_groups(results: Results, folder: Path) -> None:
     )
     document = models.write(folder / DOCUMENT, json.dumps(words | {"keys": keys}))
     np.savez(folder / ARRAYS, **arrays)
-    models.write(folder / models.CODE, f"{inspect.getsource(curves)}{PREDICTOR}")
+    code = "\n\n".join([inspect.getsource(curves), inspect.getsource(Predictions)])
+    models.write(folder / models.CODE, f"{code}{PREDICTOR}")
     models.write_environment(folder)
     mlflow.pyfunc.add_to_model(
         about,

@@ -257,12 +257,15 @@ def test_loops_and_predictor_stand_alone():
 BAD = {
     "no such column": ({"by": "who"}, "no column 'who'"),
     "two variables": ({"features": ["x", "w"]}, "by fits one variable, and there are 2: x, w"),
-    "robust": ({"loss": "huber"}, "by takes no loss huber"),
-    "ridge": ({"ridge": 1.0}, "by takes no ridge 1;"),
+    "robust": ({"loss": "huber"}, "no loss huber; leave it out, or fit each group's rows alone"),
+    "ridge": ({"ridge": 1.0}, "by takes no ridge 1; leave it out, or fit each"),
     "weights of y": ({"weights": "1/y"}, "by takes no weights 1/y"),
     "key and feature": ({"by": "x"}, "'x' is chosen twice"),
-    "folds": ({"folds": 5}, "by takes no folds 5;"),
-    "cuda": ({"device": "cuda"}, "by takes no device"),
+    "folds": (
+        {"folds": 5},
+        "by takes no folds 5; leave it out, and choose degrees by criterion aicc",
+    ),
+    "cuda": ({"device": "cuda"}, "by takes no device='cuda'; take device='cpu'"),
     "lack of fit": ({"degree": "auto", "criterion": "lack-of-fit"}, "by takes no criterion"),
 }
 
