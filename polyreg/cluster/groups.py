@@ -35,9 +35,10 @@ class GroupPasses:
         require_possible(self.table, config)
         self.table.begin_digests()
         self.parts = self.table.parts()
-        _, self._sums = self.cluster.total(
+        _, found = self.cluster.total(
             partial(_sums, config), zip(self.parts), lambda gaps: advance(gaps.rows)
         )
+        self._sums = found or GroupSums.of(Reading(self.table, config))  # of no rows at all
         return self._sums.reading(self.table, config)
 
     def certified(

@@ -37,7 +37,11 @@ class Codes:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         known, values = self._dict(), column.dictionary.to_pylist()
-        codes = [np.nan if v in (None, "") else known.setdefault(v, len(known)) for v in values]
+        lost = [v in (None, "") or v != v for v in values]  # nan is no value
+        codes = [
+            np.nan if gone else known.setdefault(v, len(known))
+            for v, gone in zip(values, lost, strict=True)
+        ]
         found = np.array([*codes, np.nan])  # the last of rows without a value
         places = column.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
         return found[places.astype(np.int64, copy=False)]

@@ -1,5 +1,7 @@
 """Codes of columns that tell groups apart."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -51,3 +53,26 @@ def test_words_that_are_whole_numbers_are_numbers_and_others_stay():
         codes = Codes()
         codes(pa.array(given))
         assert codes.values() == wanted
+
+
+def test_a_row_whose_key_is_nan_has_none():
+    codes = Codes()
+    found = codes(pa.array([1.5, np.nan, 2.5, None, np.nan]))
+    np.testing.assert_array_equal(found, [0, np.nan, 1, np.nan, np.nan])
+    assert codes.values() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("kinds", [("int64", "int64"), ("string", "string"), ("int64", "string")])
+def test_what_other_codes_have_written_is_added(kinds):
+    first, second = pa.array([7, 8, 9]).cast(kinds[0]), pa.array([9, 5, 7, 5]).cast(kinds[1])
+    one, two, both = Codes(), Codes(), Codes()
+    one(first), two(second)
+    known = np.concatenate([both(first), both(second)])
+    merged = Codes()
+    moved = [merged.add(pickle.loads(pickle.dumps(c)).written()) for c in (one, two)]
+    again = Codes()
+    np.testing.assert_array_equal(
+        np.concatenate([moved[0][one(first).astype(int)], moved[1][two(second).astype(int)]]), known
+    )
+    assert merged.values() == both.values()
+    assert again.add([]).tolist() == [] and again.add(np.empty(0, np.int64)).tolist() == []
