@@ -128,7 +128,7 @@ def test_one_shape_for_all_groups_is_recorded_and_predicts_with_the_pooled_resid
     assert "one shape of degree 1, own offsets: residual SD" in said
     assert "largest SD about the common shape" in said
     run = only_run()
-    assert run.data.params["pool"] == "offset" and "own offset" in run.info.run_name
+    assert run.data.params["pool"] == "offset" and "pool offset" in run.info.run_name
     found = polyreg.fit("t.csv", target="y", features="x", by="sensor", degree=1, pool="offset")
     assert found.shape.df_resid == 62 - 8  # all 7 groups, that of two rows at one x too
     for name, value in (
