@@ -10,7 +10,8 @@ from polyreg.groups.results import Results
 class GroupedModel(torch.nn.Module):
     """(N, 2), a group's row in Results.to_frame() and x  ->  (N, 1), float64.
 
-    nan for a group that has no polynomial; a row that there is not is an IndexError.
+    nan for a group that has no polynomial, and for a negative number, such as the -1 of an unknown
+    key; a row beyond the last is an IndexError.
     """
 
     centre: Tensor
@@ -26,7 +27,8 @@ class GroupedModel(torch.nn.Module):
         self.register_buffer("radius", torch.from_numpy(curves.radius))
 
     def forward(self, x: Tensor) -> Tensor:
-        group, value = x[:, 0].long(), x[:, 1]
+        number, value = x[:, 0].long(), x[:, 1]
+        group = number.clamp(min=0)
         z = (value - self.centre[group]) / self.radius[group]
         weights = self.weights[group]
         below, here = torch.zeros_like(z), torch.ones_like(z)
@@ -34,4 +36,4 @@ class GroupedModel(torch.nn.Module):
         for k in range(1, weights.shape[1]):
             below, here = here, 2 * z * here - below if k > 1 else z
             total = total + weights[:, k] * here
-        return total[:, None]
+        return torch.where(number < 0, torch.nan, total)[:, None]

@@ -124,7 +124,9 @@ class Degrees:
             if at < 1 or math.isnan(self.p[at]):
                 continue
             figures = f"F = {self.F[at]:.3g}, {as_p(self.p[at])}"
-            if self.p[at] >= SIGNIFICANT:
+            if math.isinf(self.F[at]):
+                told.append(f"degree {k} is exact, and degree {k - 1} is not")
+            elif self.p[at] >= SIGNIFICANT:
                 told.append(f"degree {k} adds nothing ({figures})")
             elif k > degree:
                 told.append(f"degree {k} fits better ({figures})")

@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
 
@@ -80,6 +81,8 @@ def test_rows_are_predicted_and_readings_inverted_by_their_own_group(table):
         known = [float(v[0]) for v in results[key].predict([x], "prediction")]
         assert got.loc[row, ["prediction", "low", "high"]].tolist() == pytest.approx(known)
     assert got.prediction[2:].isna().all() and got.tag.tolist() == list("abcde")
+    numbers = torch.tensor([[-1.0, 2.5], [2.0, 2.5]], dtype=torch.float64)
+    assert mlflow.pytorch.load_model(model)(numbers).isnan().tolist() == [[True], [False]]
     served = mlflow.pyfunc.load_model(model).predict(new[:4][["sensor", "x"]])
     assert served.prediction[:2].tolist() == pytest.approx(got.prediction[:2].tolist())
     assert served.known.tolist() == [True, True, False, False]

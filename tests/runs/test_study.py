@@ -54,6 +54,14 @@ def test_a_fit_says_what_its_neighbours_do_and_which_row_to_doubt(table):
     assert loaded.lack_of_fit.df == (12, 15)
 
 
+def test_an_exact_fit_prints_no_infinite_number(store):
+    pd.DataFrame({"x": [0, 1, 2], "y": [0, 1, 2]}).to_csv("t.csv", index=False)
+    said = ran("--features", "x", "--degree", "1")
+    [row] = [line.split() for line in said.splitlines() if line.startswith("1*")]
+    assert row[1:5] == ["0", "exact", "0", "-"] and row[5] == "exact"
+    assert "degree 1 is exact, and degree 0 is not" in said and "inf" not in said
+
+
 def test_a_criterion_chooses_and_is_named(table):
     said = ran("--degree", "auto", "--max-degree", "4", "--criterion", "lack-of-fit")
     assert "is the lowest whose lack of fit has p >= 0.05" in said

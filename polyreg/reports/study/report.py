@@ -76,6 +76,8 @@ def table(study: Study, degree: int) -> list[str]:
 def _number(value: float, name: str) -> str:
     if math.isnan(value):
         return "-"
+    if math.isinf(value):  # F, and BIC, of no residuals
+        return "exact"
     if name == "adjusted_r2" and abs(value) < 1e-12:  # rounding of a constant's 0
         return "0"
     return f"{value:.{2 if name in ('p', 'lof_p') else 5}g}"

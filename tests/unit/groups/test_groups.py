@@ -229,6 +229,8 @@ def test_rows_are_predicted_by_their_own_group(how):
     from torch import from_numpy
 
     assert module(from_numpy(pairs)).detach().numpy()[:, 0] == pytest.approx(got.prediction)
+    pairs[0, 0], pairs[1, 0] = -1, np.nan  # an unknown key's number, and none
+    assert module(from_numpy(pairs)).isnan()[:, 0].tolist()[:3] == [True, True, False]
     mean = found.predict(new, "confidence", level=0.5)
     _, low, _ = found[new.sensor[0]].predict([new.x[0]], "confidence", level=0.5)
     assert mean.low[0] == pytest.approx(low[0])

@@ -129,6 +129,13 @@ def test_neighbours_are_told_in_a_sentence():
     assert said.endswith("degree 2 fits better (F = 60.2, p = 2e-06)")
 
 
+def test_an_exact_degree_is_told_without_an_infinite_number():
+    degrees = polyreg.fit([0, 1, 2], [0, 1, 2], degree=1).study.degrees
+    assert np.isinf(degrees.F[1]) and degrees.p[1] == 0
+    assert degrees.neighbours(1) == "degree 1 is exact, and degree 0 is not"
+    assert degrees.neighbours(0) == "degree 1 is exact, and degree 0 is not"
+
+
 def test_several_variables_have_no_table_of_degrees_and_say_so():
     x = np.random.default_rng(0).normal(size=(30, 2))
     with pytest.raises(PolyregError, match="of one variable"):
