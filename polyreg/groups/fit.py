@@ -335,9 +335,10 @@ def nested(factors: Factors) -> tuple[np.ndarray, np.ndarray]:
     """Sum of squares that each degree leaves (G, degrees), and whether its terms are told apart."""
     R = factors.factors
     size = R.shape[1] - 1
-    parts = R[:, :, -1] ** 2
-    rss = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    lengths = np.sqrt((R[:, :size, :size] ** 2).sum(axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):  # of groups that are refused for their size
+        parts = R[:, :, -1] ** 2
+        rss = np.cumsum(parts[:, ::-1], axis=1)[:, ::-1][:, 1:]
+        lengths = np.sqrt((R[:, :size, :size] ** 2).sum(axis=1))
     diagonal = np.abs(np.diagonal(R, axis1=1, axis2=2))[:, :size]
     apart = np.logical_and.accumulate(diagonal > solving.DEPENDENT * lengths, axis=1)
     return rss, apart

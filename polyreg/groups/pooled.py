@@ -15,12 +15,14 @@ import torch
 from scipy.special import chdtrc, fdtrc
 
 from polyreg.groups.population import population
+from polyreg.groups.solving import DEPENDENT
 from polyreg.groups.sums import Factors
 from polyreg.polynomials.design import Design
 
 MODELS = ("one curve", "own offsets", "own offsets and slopes")
 MOST = 50  # groups that differ most, which are kept
 LEAST_GROUPS = 2
+NARROW = 1e-20  # of a group's term beside its first one, below which groups are not compared
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,9 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
     size = degree + (0 if factors.no_intercept else 1)
     if len(own) < LEAST_GROUPS or not size:
         return None
+    own = own[_comparable(in_one_basis(factors, own, size)[0])]
+    if len(own) < LEAST_GROUPS:
+        return None
     R, rss, base, (centre, radius) = in_one_basis(factors, own, size)
     free = int(factors.count[own].sum()) - size * len(own)
     if free <= 0 and not is_known:
@@ -92,11 +97,7 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
     noise = 1.0 if is_known else float(rss.sum()) / free
     if not noise > 0:
         return None
-    inverse = np.linalg.inv(R[:, :, :size])
-    weights = (inverse @ R[:, :, size:])[:, :, 0]
-    mean, spread, between = population(weights, noise * inverse @ inverse.swapaxes(1, 2))
-    if not factors.no_intercept:
-        mean[0] += base
+    mean, spread, between = _population(R, noise, 0.0 if factors.no_intercept else base)
     return Pooled(
         degree=degree,
         groups=len(own),
@@ -109,10 +110,27 @@ def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool)
         no_intercept=factors.no_intercept,
         rows=int(factors.count[own].sum()),
         noise=noise,
-        mean=mean.tolist(),
-        spread=spread.tolist(),
-        between=between.tolist(),
+        mean=mean,
+        spread=spread,
+        between=between,
     )
+
+
+def _population(R: np.ndarray, noise: float, base: float) -> tuple[list, list, list]:
+    """Mean, its covariance, and the covariance between groups; empty where float64 has none."""
+    size = R.shape[1]
+    try:
+        with np.errstate(all="ignore"):
+            inverse = np.linalg.inv(R[:, :, :size])
+            weights = (inverse @ R[:, :, size:])[:, :, 0]
+            found = population(weights, noise * inverse @ inverse.swapaxes(1, 2))
+    except np.linalg.LinAlgError:  # errors of groups that differ by all digits
+        return [], [], []
+    if not all(np.isfinite(part).all() for part in found):
+        return [], [], []
+    mean, spread, between = found
+    mean[0] += base
+    return mean.tolist(), spread.tolist(), between.tolist()
 
 
 def in_one_basis(
@@ -133,6 +151,14 @@ def in_one_basis(
         R[:, :, -1] += (factors.base[own] - base)[:, None] * R[:, :, 0]
     R[:, :, :-1] = R[:, :, :-1] @ change
     return R, rss, base, (float(centre), float(radius))
+
+
+def _comparable(R: np.ndarray) -> np.ndarray:
+    """Which groups (G,) are not too narrow beside the range of all for a curve in its basis."""
+    diagonal = np.abs(np.diagonal(R, axis1=1, axis2=2))
+    lengths = np.sqrt((R[:, :, :-1] ** 2).sum(axis=1))
+    is_apart = diagonal > DEPENDENT * lengths
+    return (is_apart & (diagonal > NARROW * diagonal[:, :1])).all(axis=1)
 
 
 def basis_change(
@@ -208,18 +234,21 @@ def _variation(
     change /= radius ** np.arange(size)[:, None]
     values = weights @ change.T
     values[:, 0] += base
-    variances = noise * ((change @ inverse) ** 2).sum(axis=2)
+    with np.errstate(all="ignore"):
+        variances = noise * ((change @ inverse) ** 2).sum(axis=2)
     moved = f"({variable} - {centre:.10g})" if centre else variable
     found: dict[str, list[Any]] = {
         name: [] for name in ("term", "mean", "std_error", "sd_between", "Q", "df", "p")
     }
     for k in range(size):
-        w = 1 / variances[:, k]
-        mean = (w * values[:, k]).sum() / w.sum()
-        Q = float((w * (values[:, k] - mean) ** 2).sum())
-        between = max(0.0, (Q - (groups - 1)) / (w.sum() - (w**2).sum() / w.sum()))
-        w = 1 / (variances[:, k] + between)
-        mean, error = (w * values[:, k]).sum() / w.sum(), 1 / math.sqrt(w.sum())
+        with np.errstate(all="ignore"):  # of sizes that leave float64: nan
+            w = 1 / variances[:, k]
+            mean = (w * values[:, k]).sum() / w.sum()
+            Q = float((w * (values[:, k] - mean) ** 2).sum())
+            spare = w.sum() - (w**2).sum() / w.sum()  # 0 where one group has all the weight
+            between = max(0.0, (Q - (groups - 1)) / spare) if spare > 0 else 0.0
+            w = 1 / (variances[:, k] + between)
+            mean, error = (w * values[:, k]).sum() / w.sum(), 1 / np.sqrt(w.sum())
         power = "1" if not k else moved if k == 1 else f"{moved}^{k}"
         term = power if not no_intercept else variable if not k else f"{variable}*{power}"
         row = (term, mean, error, math.sqrt(between), Q, groups - 1, float(chdtrc(groups - 1, Q)))

@@ -62,6 +62,11 @@ def adapted(results: Any, x: Any, y: Any) -> Result:
             "no new group can be adapted: the fit has fewer than two groups of one degree, or no "
             "residuals"
         )
+    if not common.mean:
+        raise PolyregError(
+            "no new group can be adapted: the groups' ranges or noise differ too much to tell "
+            "their population"
+        )
     if config.weighed_by or config.weight_function:
         raise PolyregError(
             "no new group can be adapted: the fit has weights or known uncertainties, and those of "

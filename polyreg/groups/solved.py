@@ -45,8 +45,9 @@ class Solved:
     @cached_property
     def is_exact(self) -> np.ndarray:
         """Whether what is left of y is its own rounding (G,)."""
-        size = self.count * np.maximum(np.abs(self.base), 1e-300) ** 2 + self.tss
-        return self.rss <= EXACT_FIT * size
+        with np.errstate(over="ignore", invalid="ignore"):  # of groups refused for their size
+            size = self.count * np.maximum(np.abs(self.base), 1e-300) ** 2 + self.tss
+            return self.rss <= EXACT_FIT * size
 
 
 ARRAYS = tuple(f.name for f in fields(Solved) if f.name not in ("no_intercept", "is_certified"))

@@ -2,6 +2,7 @@
 
 import html as escaping
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -90,17 +91,21 @@ def common(results: Any) -> list[str]:
     if shape is None or rows is None:
         return []
     own = "offsets" if shape.own == 1 else "offsets and slopes"
+    judged = "no degrees of freedom are left to tell errors from"
+    if shape.df_resid:
+        judged = (
+            f"residual SD {number(shape.residual_sd)} on {shape.df_resid:,} degrees of freedom"
+            + f", R2 {shape.r2:.10g}" * (shape.tss > 0)
+        )
     level = f"{100 * results.config.level:g} % low"
     header = ["", "estimate", "std error", level, "high", "digits"]
     told = [
-        [row.term, *(number(v) for v in (row.estimate, row.std_error, row.low, row.high)),
-         f"{row.digits:.1f}"]
-        for row in rows.itertuples()
-    ]  # fmt: skip
+        [row.term, *map(_known, (row.estimate, row.std_error, row.low, row.high)), digits]
+        for row, digits in zip(rows.itertuples(), (f"{d:.1f}" for d in rows["digits"]), strict=True)
+    ]
     return [
         "",
-        f"one shape of degree {shape.degree}, own {own}: residual SD {number(shape.residual_sd)} "
-        f"on {shape.df_resid:,} degrees of freedom, R2 {shape.r2:.10g}",
+        f"one shape of degree {shape.degree}, own {own}: {judged}",
         *aligned(header, told).splitlines(),
     ]
 
@@ -113,14 +118,15 @@ def shared(results: Any) -> list[str]:
     lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
     header, rows = ["", "parameters", "chi2 / df" if results.is_known else "F", "p"], []
     for row in common.frame("tests").itertuples():
-        rows.append([row.model, f"{row.parameters:,}", f"{row.F:.4g}", p_value(row.p)])
+        F = _known(row.F, "{:.4g}".format)
+        rows.append([row.model, f"{row.parameters:,}", F, _known(row.p, p_value)])
     lines += aligned(header, rows).splitlines()
     holds = [model for model, p in zip(common.tests["model"], common.tests["p"], strict=True)
              if p >= SIGNIFICANT]  # fmt: skip
     lines.append(f"{holds[0]} will do: p >= 0.05" if holds else "yes: nothing shared has p >= 0.05")
     header = ["term", "mean", "std error", "SD between groups", "p (equal)"]
     rows = [
-        [row.term, *(number(v) for v in (row.mean, row.std_error, row.sd_between)), p_value(row.p)]
+        [row.term, *map(_known, (row.mean, row.std_error, row.sd_between)), _known(row.p, p_value)]
         for row in common.frame("variation").itertuples()
     ]
     lines += ["", *aligned(header, rows).splitlines()]
@@ -142,6 +148,10 @@ def _quantiles(column: pd.Series) -> list[str]:
     if not len(values):
         return ["-"] * len(WORDS)
     return [number(float(value)) for value in np.quantile(values, QUANTILES)]
+
+
+def _known(value: float, shown: Callable[[float], str] = number) -> str:
+    return shown(value) if math.isfinite(value) else "-"
 
 
 def _name(key: Any) -> str:

@@ -108,10 +108,9 @@ class Problem:
         if self.config.degree == "auto":
             return
         known, size = self.conditions(), len(self.pilot)
-        named = f"{size} terms"
-        if known and self.wanted != NOTHING:
+        if known:
             size = len(known.free)
-            named = f"{size} free parameters"
+        named = f"{size} terms" if self.wanted == NOTHING else f"{size} free parameters"
         if self.rows < size:
             raise Refused(
                 f"{named} need at least as many rows, got {self.rows}; lower --degree"

@@ -49,8 +49,16 @@ def information(count: int, rank: int, rss: float, log_weights: float) -> tuple[
 
 
 def condition_of(inverse: np.ndarray) -> float:
-    """Of the design matrix at unit columns, from the inverse (K, K) of its Gram matrix."""
-    gram = np.linalg.inv(inverse)
-    lengths = np.sqrt(np.diag(gram))
-    values = np.linalg.eigvalsh(gram / lengths[:, None] / lengths)
-    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else math.inf
+    """Of the design matrix at unit columns, from the inverse (K, K) of its Gram matrix.
+
+    nan where the inverse, which has the condition's square, does not tell it.
+    """
+    try:
+        gram = np.linalg.inv(inverse)
+    except np.linalg.LinAlgError:
+        return math.nan
+    squares = np.diag(gram)
+    if not (squares > 0).all():
+        return math.nan
+    values = np.linalg.eigvalsh(gram / np.sqrt(squares)[:, None] / np.sqrt(squares))
+    return float(np.sqrt(values[-1] / values[0])) if values[0] > 0 else math.nan
