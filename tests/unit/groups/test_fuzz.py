@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import polyreg
 from polyreg.errors import PolyregError
-from polyreg.reports.groups import report
+from polyreg.groups.summary import report
 
 TIMES = int(os.environ.get("POLYREG_FUZZ", 0))
 TEXTS = [
