@@ -1,6 +1,6 @@
 """Origin of a fit: options, table and sample, for its record in MLflow and its plot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -86,6 +86,21 @@ def functions_of(rows: Table | InMemory, survey: Survey) -> dict[str, Any]:
     return {"inputs": () if is_plain else tuple(inputs), "outcome": outcome}
 
 
+def scale_notes(rows: Table | InMemory, config: FitConfig) -> Iterator[str]:
+    """What is of the target's function and what of its column, where these are two: sentences."""
+    outcome = rows.functions and rows.functions.outcome
+    if not outcome or outcome.kind == "identity":
+        return
+    yield (
+        f"predictions of {outcome.column} are its median, not its mean: they come back from "
+        f"{outcome.name}, of which std errors, residual SD and R2 are"
+    )
+    if config.sigma:
+        yield f"uncertainties of {outcome.column} became those of {outcome.name}, to first order"
+    elif rows.weights:
+        yield f"weights are of {outcome.name}, as it is fitted, not of {outcome.column}"
+
+
 def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
@@ -113,6 +128,6 @@ def originated(
         **functions_of(rows, survey),
         origin=made,
         units=dict(rows.units),
-        notes=(*made.remarks, *result.notes),
+        notes=(*made.remarks, *result.notes, *scale_notes(rows, config)),
         deferred=Deferred(look),
     )

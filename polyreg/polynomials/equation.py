@@ -304,7 +304,7 @@ def _symbols(taken: Sequence[str], size: int) -> tuple[str, ...]:
 def _moved(variable: str, centre: float, scale: float) -> str:
     """(x - 2010)/9"""
     name = terms.quoted(variable)
-    name = name if re.fullmatch(r"\w+|`.*`", name) else f"`{name}`"
+    name = name if re.fullmatch(rf"\w+|`.*`|{terms.FUNCTION}", name) else f"`{name}`"
     sign, size = ("+", -centre) if centre < 0 else ("-", centre)
     moved = f"({name} {sign} {_number(size)})" if centre else name
     return moved if scale == 1 else f"{moved}/{_number(scale)}"

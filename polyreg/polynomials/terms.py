@@ -5,6 +5,8 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+SHIFTED = r"[^^*`+()]+([+-][\d.]+([eE][+-]?\d+)?)?"
+FUNCTION = rf"(log|log10|exp|sqrt|square)\({SHIFTED}\)|\((1/)?\(?{SHIFTED}\)?\)"
 LONGEST = 200  # MLflow's keys have at most 250 characters
 Exponents = tuple[int, ...]
 
@@ -22,9 +24,12 @@ def name(exponents: Exponents, variables: Sequence[str]) -> str:
 
 
 def quoted(variable: str) -> str:
-    """A column's name inside a term: in backticks where it could be taken for something else."""
+    """A variable's name inside a term: in backticks where it could be taken for something else.
+
+    Functions of a column stand as they are: log(x+1), (1/x), (x-273.15).
+    """
     plain = " ".join(variable.split())
-    return plain if re.fullmatch(r"[^\W\d][^^*`+]*", plain) else f"`{plain}`"
+    return plain if re.fullmatch(rf"[^\W\d][^^*`+]*|{FUNCTION}", plain) else f"`{plain}`"
 
 
 def equation(target: str, terms: Sequence[str], coefficients: Iterable[float]) -> str:

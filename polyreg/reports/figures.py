@@ -159,7 +159,7 @@ def band(
 def observed(
     predicted: np.ndarray,
     y: np.ndarray,
-    half: np.ndarray | None,
+    new: tuple[np.ndarray, np.ndarray] | None,
     *,
     level: float,
     name: str,
@@ -167,20 +167,19 @@ def observed(
     label: str = "data",
     no_band: str = NO_BAND,
 ) -> Figure:
-    """What was observed against what the fit says, with the half width of its prediction band.
+    """What was observed against what the fit says, with the prediction band (low, high) of a new y.
 
-    half: None where there is none, for a reason that the legend says
+    new: None where there is none, for a reason that the legend says
     """
     figure, axes = _canvas(title, f"fitted {name}", name)
     order = predicted.argsort()
     line = predicted[order]
-    if half is None:
+    if new is None:
         axes.plot([], [], ls="", label=no_band)
     else:
         axes.fill_between(
             line,
-            line - half[order],
-            line + half[order],
+            *(bound[order] for bound in new),
             color=LEARNED,
             alpha=0.12,
             lw=0,

@@ -18,6 +18,7 @@ from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
+from polyreg.reports.columns import curve_grid, drawn, scaled
 from polyreg.reports.study import deviation, record_study, study_lines
 from polyreg.reports.study.back import back_line, record_back_calculated
 from polyreg.tables import Block, Survey, Table
@@ -191,13 +192,6 @@ def points(result: Result) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, y, np.ones(len(y)) if sample.weights is None else sample.weights[::every]
 
 
-def drawn(result: Result) -> Block:
-    """The sample of a fit, in the quantities that the result answers in."""
-    origin = result.origin
-    found: Block = origin.given if result.is_transformed else origin.sample
-    return found
-
-
 def _every(sample: Block) -> int:
     assert sample.y is not None
     return max(1, len(sample.y) // POINTS)
@@ -220,34 +214,21 @@ def fit_figure(result: Result) -> Any:
     x, y, weights = points(result)
     about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
     if len(result.variables) > 1:
-        fitted, half = result.predict(x), None
+        fitted, new = result.predict(x), None
         if result.weighted_by is None and not result.weight_function:
-            half = fitted - result.predict(x, "prediction")[1]
-        return draw.observed(fitted, y, half, name=with_units(result, result.target), **about)
+            new = result.predict(x, "prediction")[1:]
+        name = with_units(result, result.target_column)
+        return scaled(result, draw.observed(fitted, y, new, name=name, **about))
     grid = curve_grid(result)
     kind = result.origin.config.band
     curve, *confidence = result.predict(grid, "confidence", band=kind)
     names = (with_units(result, result.columns[0]), with_units(result, result.target_column))
-    return draw.band(
+    figure = draw.band(
         (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
         error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
         band=kind, **about,
     )  # fmt: skip
-
-
-def curve_grid(result: Result) -> np.ndarray:
-    """Values of the column of one variable (n,), in even steps of the variable where it turns not.
-
-    So a curve of log(x) is as smooth near 0 as elsewhere.
-    """
-    z = np.linspace(result.low[0], result.high[0], 400)
-    if not result.inputs:
-        return z
-    [variable] = result.inputs
-    if variable.has_inverse and not (variable.kind == "reciprocal" and z[0] < 0 < z[-1]):
-        return np.clip(variable.inverse(z), variable.low, variable.high)
-    x = np.linspace(*result.ranges[variable.column], 400)
-    return x[np.isfinite(variable.values(x))]
+    return scaled(result, figure)
 
 
 def contour_figure(result: Result) -> Any:

@@ -8,6 +8,7 @@ from polyreg.config import TrainConfig
 from polyreg.errors import PolyregError
 from polyreg.polynomials.result import Result
 from polyreg.reports import figures, fit, training
+from polyreg.reports.columns import curve_grid, scaled
 from polyreg.sgd.optimum import TrainingTable
 
 
@@ -22,10 +23,10 @@ def plot(result: Result) -> Any:
             "a result that was loaded has no data to draw, and of several variables no curve; "
             "fit the data again, or open its run's plots/fit.png"
         )
-    grid = fit.curve_grid(result)
+    grid = curve_grid(result)
     curve, *confidence = result.predict(grid, "confidence")
     names = (result.columns[0], result.target_column)
-    return figures.band(
+    figure = figures.band(
         (np.empty(0), np.empty(0)),
         grid,
         curve,
@@ -36,3 +37,4 @@ def plot(result: Result) -> Any:
         title=f"{result.target} ~ {result.variables[0]} · degree {result.design.degree}",
         label="",
     )
+    return scaled(result, figure)

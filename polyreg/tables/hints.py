@@ -23,6 +23,11 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
     if rows.left_out:
         told = ", ".join(f"{name or repr(name)} ({why})" for name, why in rows.left_out)
         yield f"no features: {told}"
+    for name in rows.unread:
+        yield (
+            f"{name} is the name of an array, which is taken as it is; for a function of a column "
+            "give a frame, or a dictionary of arrays"
+        )
     named = filter(None, (*rows.names, rows.target, rows.weights, *rows.more))
     columns = dict(zip(named, _arrays(survey), strict=True))
     for name, values in _as_read(rows, columns).items():

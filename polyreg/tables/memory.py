@@ -18,6 +18,7 @@ from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.parts import Codes, as_float64, exactly
 from polyreg.tables.rows import InMemory
 from polyreg.tables.variables import Functions
+from polyreg.tables.variables.written import is_function
 from polyreg.text import listed
 
 TITLE = "the data"
@@ -165,6 +166,8 @@ def in_memory(
     if functions:
         made.units = units
         made.apply(functions)
+    held = (*(() if frame else names), *(() if y is None else (named,)))  # as arrays
+    made.unread = [name for name in held if is_function(name)]
     if frame:
         own = [(field.name, str(field.type)) for field in frame.schema]
         made.units, made.left_out, made.chosen_by_default = units, left_out, not asked

@@ -94,6 +94,7 @@ class Rows:
     codes: tuple[float, ...] = ()  # numbers that stand for a missing value
     left_out: Sequence[tuple[str, str]] = ()  # columns that are no features, and why
     chosen_by_default = False  # the features
+    unread: Sequence[str] = ()  # names of arrays that read as functions, and are none
 
     def apply(self, functions: Functions) -> None:
         """Take these functions of the columns that were chosen as features and target.

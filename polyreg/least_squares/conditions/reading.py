@@ -143,6 +143,8 @@ class Scanner:
         for d, name in enumerate(names):
             known[f"`{' '.join(name.split())}`"] = d
             known[terms.quoted(name)] = d
+            if name.startswith("(1/"):  # as it is asked for
+                known[name[1:-1]] = d
         self._known = sorted(known.items(), key=lambda pair: -len(pair[0]))
 
     def items(self) -> Iterator[int]:

@@ -46,6 +46,11 @@ def parsed(text: str, columns: Collection[str], title: str) -> Variable:
     return Variable(text, text)
 
 
+def is_function(text: str) -> bool:
+    """Whether a name reads as a function of a column."""
+    return bool(re.fullmatch(rf"({'|'.join(NAMED)})\s*\(.+\)|1\s*/.+", text))
+
+
 def bare(name: str) -> str:
     """A variable's name as it stands alone, without the parentheses that a term needs."""
     return name[1:-1] if name.startswith("(") and name.endswith(")") else name
