@@ -65,6 +65,8 @@ def described(result: Any) -> str:
     """Whether a polynomial is monotone on its domain, or where it turns, in words."""
     if not result.pieces:
         return "constant"
+    if result.inputs and not result.inputs[0].is_monotone:
+        return f"as a function of {result.inputs[0].written} {described(result.as_fitted)}"
     [(name, (low, high))] = result.ranges.items()
     if result.monotone:
         way = "rising" if rises_in_columns(result, result.pieces[0]) else "falling"

@@ -71,6 +71,12 @@ class Variable:
         """Whether it is the column itself."""
         return self.kind == "identity" and not self.shift
 
+    @property
+    def written(self) -> str:
+        """The name as it stands alone, without the parentheses that a term needs: 1/x."""
+        is_wrapped = self.name.startswith("(") and not self.is_plain
+        return self.name[1:-1] if is_wrapped else self.name
+
     def values(self, x):
         """x (N,)  ->  z (N,), nan or infinite where the function has no value."""
         with np.errstate(all="ignore"):
@@ -117,6 +123,13 @@ class Variable:
         return self.low >= -self.shift or self.high <= -self.shift
 
     @property
+    def is_monotone(self) -> bool:
+        """Whether it rises, or falls, over the range of the data."""
+        if self.kind == "reciprocal" and self.low is not None and self.high is not None:
+            return not self.low < -self.shift < self.high
+        return self.has_inverse
+
+    @property
     def is_falling(self) -> bool:
         return self.kind == "reciprocal" or self.sign < 0
 
@@ -125,8 +138,8 @@ class Variable:
         inside = f"{self.column}{self.shift:+.15g}" if self.shift else self.column
         is_outside, needed = NEEDS.get(self.kind, NOTHING)
         if is_outside(x + self.shift):
-            return f"{self.name} needs {inside} {needed}, and {self.column} is {x:.15g}"
-        return f"{self.name} leaves float64 where {self.column} is {x:.15g}"
+            return f"{self.written} needs {inside} {needed}, and {self.column} is {x:.15g}"
+        return f"{self.written} leaves float64 where {self.column} is {x:.15g}"
 
     @property
     def sign(self) -> float:

@@ -27,7 +27,7 @@ def curve_grid(result: Result) -> np.ndarray:
     if not result.inputs:
         return z
     [variable] = result.inputs
-    if variable.has_inverse and not (variable.kind == "reciprocal" and z[0] < 0 < z[-1]):
+    if variable.is_monotone:
         return np.clip(variable.inverse(z), variable.low, variable.high)
     x = np.linspace(*result.ranges[variable.column], 400)
     return x[np.isfinite(variable.values(x))]

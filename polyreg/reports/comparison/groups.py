@@ -53,7 +53,7 @@ def saw(group: Together) -> tuple[str, ...]:
         own = options(first)
         return "truth", own["coefficients"], own["inputs"], own["noise"]
     sha256 = first.past.tags.get("data.sha256", "")
-    return ("table", sha256, first.target) if sha256 else ()
+    return ("table", sha256, first.measured) if sha256 else ()
 
 
 def source(data: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from polyreg.errors import BadTable
 from polyreg.polynomials.variables import Variable, columns_of
 from polyreg.tables.files import Place
 from polyreg.tables.missing import MissingRows
-from polyreg.tables.variables.written import bare, parsed
+from polyreg.tables.variables.written import parsed
 
 Arrays = list[np.ndarray]
 Low = Sequence[np.ndarray | None]
@@ -41,7 +41,7 @@ class Functions:
         names = [v.name for v in inputs]
         if twice := [name for name in names if names.count(name) > 1]:
             raise BadTable(f"feature {twice[0]} is chosen twice; leave out one")
-        return cls(inputs, outcome and replace(outcome, name=bare(outcome.name)))
+        return cls(inputs, outcome and replace(outcome, name=outcome.written))
 
     def of_features(self, columns: Sequence[str]) -> "Functions":
         """With these columns as features, where none were named."""
@@ -82,21 +82,45 @@ class Functions:
         has_sigma: a function of the target needs a slope, too, by which u(y) becomes its own
         """
         for variable, x in self._pairs(raw):
-            values = variable.values(x)
-            if has_sigma and variable is self.outcome:
-                slopes = variable.slopes(x)
-                values = np.where(slopes == 0, np.nan, values * slopes)
-            lost = np.isfinite(x) & ~np.isfinite(values)
+            lost = np.isfinite(x) & ~np.isfinite(variable.values(x))
+            if variable is self.outcome:
+                lost |= self._strange(x, has_sigma)
             if not lost.any():
                 continue
             row = int(lost.argmax())
             if not is_dropped:
+                why = self._why(variable, float(x[row]))
                 raise BadTable(
-                    f"{variable.need(float(x[row]))} in {place.row(row)}; correct it, leave such "
-                    "rows out by --missing drop, or choose another function"
+                    f"{why} in {place.row(row)}; correct it, leave such rows out by --missing "
+                    "drop, or choose another function"
                 )
             kept = gaps.without(place, lost, kept, variable.name)
         return kept
+
+    def _why(self, variable: Variable, x: float) -> str:
+        """Why a row with x cannot be fitted, in words."""
+        if variable is not self.outcome or not np.isfinite(variable.values(np.array([x]))).all():
+            return variable.need(x)
+        if variable.kind == "square" and x + variable.shift < 0:
+            return (
+                f"{variable.name} leaves the target's sign open where {variable.column} is {x:.15g}"
+            )
+        return f"{variable.name} has no uncertainty where {variable.column} is {x:.15g}"
+
+    def _strange(self, y: np.ndarray, has_sigma: bool) -> np.ndarray:
+        """Where the target's function has a value, and no way back or no uncertainty (n,).
+
+        A square does not tell the sign; where the slope is 0 or infinite, so is u.
+        """
+        outcome = self.outcome
+        assert outcome is not None
+        lost = np.zeros(len(y), dtype=bool)
+        if outcome.kind == "square":
+            lost |= y + outcome.shift < 0
+        if has_sigma:
+            slopes = np.abs(outcome.slopes(y))
+            lost |= np.isfinite(y) & ~((slopes > 0) & np.isfinite(slopes))
+        return lost
 
     def applied(self, raw: Arrays, low: Low, is_sigma: bool, more: int) -> tuple[Arrays, Low]:
         """Features and target in place of their columns, and what float64 leaves of plain ones.
@@ -110,7 +134,7 @@ class Functions:
         factors: list[Any] = [None] * len(rest)
         slope = pairs[-1][0].slopes(pairs[-1][1])
         if is_sigma:
-            factors[0] = np.abs(slope)
+            factors[0] = np.where(np.isfinite(slope) & (slope != 0), np.abs(slope), np.nan)
         if more:
             own = pairs[0][0].slopes(pairs[0][1])
             factors[-more:] = [np.abs(own), own * slope][:more]

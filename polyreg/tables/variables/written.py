@@ -51,11 +51,6 @@ def is_function(text: str) -> bool:
     return bool(re.fullmatch(rf"({'|'.join(NAMED)})\s*\(.+\)|1\s*/.+", text))
 
 
-def bare(name: str) -> str:
-    """A variable's name as it stands alone, without the parentheses that a term needs."""
-    return name[1:-1] if name.startswith("(") and name.endswith(")") else name
-
-
 def _shifted(inside: str, columns: Collection[str]) -> tuple[str, float, str]:
     """Column, shift, and both as they are written, of x, x+1 or x-273.15."""
     inside = inside.strip()

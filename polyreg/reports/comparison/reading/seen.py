@@ -175,7 +175,7 @@ class Seen(NamedTuple):
     @property
     def measured(self) -> str:
         """The column of y, as the polynomial answers."""
-        return self.polynomial.target_column
+        return str(getattr(self.polynomial, "target_column", self.target))
 
     @property
     def is_drawn(self) -> bool:
