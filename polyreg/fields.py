@@ -154,12 +154,17 @@ class Tabular(Reading):
         MISSING, FILES, group="Data", holds=bool, refused="must name a file, a folder or a glob"
     )
     target: str = knob(
-        MISSING, "Column to predict.", group="Data", holds=bool, refused="must name a column"
+        MISSING,
+        "Column to predict, or a function of one, as log(y) or 1/(y+273.15).",
+        group="Data",
+        holds=bool,
+        refused="must name a column",
     )
     features: tuple[str, ...] = knob(
         (),
-        "Columns to predict it from, comma list (quote a name with a comma); by default all other "
-        "columns of numbers or dates.",
+        "Columns to predict it from, comma list (quote a name with a comma); of a fit also "
+        "functions of them, as log(x), 1/x or x-273.15; by default all other columns of numbers or "
+        "dates.",
         Names(),
         group="Data",
         is_new=True,
