@@ -117,6 +117,10 @@ CASES = {
     "weights": ({}, {"weights": "w"}),
     "known uncertainties": ({}, {"sigma": "w"}),
     "weights of x": ({}, {"features": ("w",), "weights": "1/x^2"}),
+    "functions, rows dropped": (
+        {"file_2": with_gaps},
+        {"features": ("exp(a)", "sqrt(b+1)", "a"), "missing": "drop", "degree": 2},
+    ),
     "weights of the fit": ({}, {"features": ("w",), "weights": "1/y", "degree": 1}),
     "csv": ({"form": "csv"}, {"degree": 2}),
     "rows dropped": ({"file_0": with_gaps, "file_2": with_gaps}, {"missing": "drop"}),
