@@ -87,8 +87,8 @@ def fit(
         folder, a glob, s3://...). Rows of x, y and weights belong together by their order; pandas'
         indices must be the same
     y: (N,); None where `target` names a column of x
-    features: columns of x to use, by default all others of numbers or dates that are not in
-        `exclude`; of arrays their names. Dates are days since the first: `Result.units`
+    features: columns of x to use, or functions of them, "log(x)" or "1/(x+273.15)" (`target` too),
+        by default all others of numbers or dates but those in `exclude`; of arrays their names
     weights: (N,), 1/variance of each y, or the column of x that holds them; or a function, "1/x",
         "1/x^2", "1/y" or "1/y^2", of y as it is fitted
     sigma: (N,), known standard uncertainty of each y, or a column of x, in place of weights:

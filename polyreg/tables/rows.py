@@ -204,7 +204,8 @@ class Rows:
             kept, arrays = self._kept(gaps, place, raw), raw
             if self.functions:
                 drops, more = self.missing == "drop", len(self.more)
-                kept = self.functions.within(gaps, place, raw, kept, drops, self.is_sigma)
+                given = self.is_sigma, more > 0
+                kept = self.functions.within(gaps, place, raw, kept, drops, *given)
                 arrays, low = self.functions.applied(raw, low, self.is_sigma, more)
             yield place, kept, raw, arrays, low
 

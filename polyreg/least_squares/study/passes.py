@@ -71,7 +71,7 @@ def examine(
         weighted_deviation=float(found.largest[found.at]) if result.is_known else math.nan,
         rows=found.rows(),
         no_rows=why_not(result) or ("" if found.rows() else "the fit leaves nothing to judge"),
-        tests=tests(found, result) if found.is_judged else [],
+        tests=tests(found, result, rows.functions is not None) if found.is_judged else [],
     )
 
 
@@ -186,8 +186,11 @@ def require_same(result: Result, count: int, rss: float) -> None:
         )
 
 
-def tests(found: RowPass, result: Result) -> list[Test]:
-    """Tests of the residuals; none of exact fits, and of few rows."""
+def tests(found: RowPass, result: Result, has_functions: bool = False) -> list[Test]:
+    """Tests of the residuals; none of exact fits, and of few rows.
+
+    has_functions: x or y is a function of its column, for which there is no weight 1/x
+    """
     if found.count < FEW or result.df_resid < 3 or result.solution.exact_fit or not found.rss > 0:
         return []
     names, told = result.variables, found.tests
@@ -200,7 +203,8 @@ def tests(found: RowPass, result: Result) -> list[Test]:
     k = int(np.abs(slopes).argmax())
     rises = "grow" if slopes[k] > 0 else "shrink"
     way = "give weights, or --sigma"
-    if slopes[k] > 0 and len(names) == 1 and result.low[0] > 0 and result.weighted_by is None:
+    may_weigh = len(names) == 1 and result.weighted_by is None and not has_functions
+    if slopes[k] > 0 and may_weigh and result.low[0] > 0:
         way = "consider --weights 1/x" + ("^2" if result.weight_function == "1/x" else "")
     jb, p_jb = told.jarque_bera()
     heavy = ": consider --loss huber" if result.loss == "squares" else ""

@@ -75,16 +75,17 @@ class Functions:
         kept: np.ndarray | slice,
         is_dropped: bool,
         has_sigma: bool,
+        has_sigma_x: bool,
     ) -> np.ndarray | slice:
         """The kept rows of a block whose functions have values: a mask, or all of them.
 
         Others are counted as missing where rows are dropped; else BadTable says the first.
-        has_sigma: a function of the target needs a slope, too, by which u(y) becomes its own
+        has_sigma: a function of the target needs a slope, too, by which u(y) becomes its own, and
+        has_sigma_x: those of features likewise
         """
         for variable, x in self._pairs(raw):
             lost = np.isfinite(x) & ~np.isfinite(variable.values(x))
-            if variable is self.outcome:
-                lost |= self._strange(x, has_sigma)
+            lost |= np.isfinite(x) & self._strange(variable, x, has_sigma, has_sigma_x)
             if not lost.any():
                 continue
             row = int(lost.argmax())
@@ -99,27 +100,30 @@ class Functions:
 
     def _why(self, variable: Variable, x: float) -> str:
         """Why a row with x cannot be fitted, in words."""
-        if variable is not self.outcome or not np.isfinite(variable.values(np.array([x]))).all():
+        if not np.isfinite(variable.values(np.array([x]))).all():
             return variable.need(x)
-        if variable.kind == "square" and x + variable.shift < 0:
+        if variable is self.outcome and variable.kind == "square" and x + variable.shift < 0:
             return (
                 f"{variable.name} leaves the target's sign open where {variable.column} is {x:.15g}"
             )
-        return f"{variable.name} has no uncertainty where {variable.column} is {x:.15g}"
+        return f"{variable.written} has no uncertainty where {variable.column} is {x:.15g}"
 
-    def _strange(self, y: np.ndarray, has_sigma: bool) -> np.ndarray:
-        """Where the target's function has a value, and no way back or no uncertainty (n,).
+    def _strange(
+        self, variable: Variable, x: np.ndarray, has_sigma: bool, has_sigma_x: bool
+    ) -> np.ndarray:
+        """Where a function has a value, and yet no way back or no uncertainty (n,).
 
-        A square does not tell the sign; where the slope is 0 or infinite, so is u.
+        The square of a target does not tell the sign. Where the slope is infinite, so is u, and
+        where that of the target is 0, a row would have an infinite weight.
         """
-        outcome = self.outcome
-        assert outcome is not None
-        lost = np.zeros(len(y), dtype=bool)
-        if outcome.kind == "square":
-            lost |= y + outcome.shift < 0
-        if has_sigma:
-            slopes = np.abs(outcome.slopes(y))
-            lost |= np.isfinite(y) & ~((slopes > 0) & np.isfinite(slopes))
+        lost = np.zeros(len(x), dtype=bool)
+        if variable.is_plain:
+            return lost
+        slopes, is_target = variable.slopes(x), variable is self.outcome
+        if is_target and variable.kind == "square":
+            lost |= x + variable.shift < 0
+        if has_sigma if is_target else has_sigma_x:
+            lost |= ~np.isfinite(slopes) | (is_target & (slopes == 0))
         return lost
 
     def applied(self, raw: Arrays, low: Low, is_sigma: bool, more: int) -> tuple[Arrays, Low]:
@@ -132,11 +136,11 @@ class Functions:
         pairs, read = [*self._pairs(raw)], len(self.columns) + (self.outcome is not None)
         made, rest = [v.values(x) for v, x in pairs], raw[read:]
         factors: list[Any] = [None] * len(rest)
-        slope = pairs[-1][0].slopes(pairs[-1][1])
-        if is_sigma:
-            factors[0] = np.where(np.isfinite(slope) & (slope != 0), np.abs(slope), np.nan)
+        (first, x), (last, y) = pairs[0], pairs[-1]
+        own, slope = _usable(first.slopes(x)), _usable(last.slopes(y))
+        if is_sigma and not last.is_plain:
+            factors[0] = np.where(slope == 0, np.nan, np.abs(slope))
         if more:
-            own = pairs[0][0].slopes(pairs[0][1])
             factors[-more:] = [np.abs(own), own * slope][:more]
         rest = [c if f is None else c * f for c, f in zip(rest, factors, strict=True)]
         if not low:
@@ -153,3 +157,8 @@ class Functions:
         place = {column: k for k, column in enumerate(self.columns)}
         found = [(v, raw[place[v.column]]) for v in self.inputs]
         return found + ([(self.outcome, raw[len(place)])] if self.outcome else [])
+
+
+def _usable(slopes: np.ndarray) -> np.ndarray:
+    """Finite slopes; nan in rows that are left out."""
+    return np.where(np.isfinite(slopes), slopes, np.nan)

@@ -281,6 +281,16 @@ def test_diagnostics_are_those_of_the_fitted_rows():
     assert place.y == pytest.approx(np.log(frame.y[place.row - 1]))
 
 
+def test_a_fan_of_residuals_leads_to_no_weight_that_is_refused():
+    x = np.linspace(1, 30, 300)
+    frame = pd.DataFrame({"x": x, "y": 3 + np.log(x) + 0.02 * x * RNG.standard_normal(300)})
+    plain = polyreg.fit({"z": np.log(x) + 1, "y": frame.y}, target="y", features=["z"], degree=1)
+    assert any("consider --weights 1/x" in said for said in plain.study.doubts())
+    found = polyreg.fit(frame, target="y", features=["log(x)"], degree=1)
+    [said] = [said for said in found.study.doubts() if "Breusch-Pagan" in said]
+    assert said.startswith("residuals grow with log(x)") and "1/x" not in said
+
+
 def test_a_stored_result_answers_alike():
     frame = frame_of("log({})").assign(b=RNG.uniform(-1, 1, N))
     found = polyreg.fit(frame, target="log10(y+1)", features=["1/(x+1)", "b"], degree=1)

@@ -165,13 +165,17 @@ def test_a_code_that_a_function_takes_is_noted():
 
 def test_plain_columns_beside_functions_are_still_exact(tmp_path):
     written = ["0.1", "0.2", "0.3", "0.4", "0.7"]
-    rows = [f"{k + 1},{v},{k * k}" for k, v in enumerate(written)]
-    (tmp_path / "t.csv").write_text("\n".join(["x,b,y", *rows]))
-    config = FitConfig(data=str(tmp_path / "t.csv"), target="y", features=("log(x)", "b"))
-    [block] = Table.of(config).blocks(exact=True)
+    rows = [f"{k + 1},{v},{k * k}.1,{v}" for k, v in enumerate(written)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,b,y,u", *rows]))
+    asked = {"data": str(tmp_path / "t.csv"), "target": "y", "sigma": "u"}
+    [block] = Table.of(FitConfig(**asked, features=("log(x)", "b"))).blocks(exact=True)
+    [plain] = Table.of(FitConfig(**asked, features=("x", "b"))).blocks(exact=True)
     assert block.low[0] is None  # log(x): the float64 number is the datum
     exact = [float(Fraction(v) - Fraction(float(v))) for v in written]
     np.testing.assert_allclose(block.low[1], exact, rtol=1e-12)
+    for ours, theirs in zip(block.low[1:], plain.low[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(block.weights, plain.weights)
 
 
 def test_parts_of_a_table_see_the_same_functions(tmp_path):
@@ -200,6 +204,18 @@ def test_a_targets_square_leaves_no_sign_open():
     frame = ROWS.assign(y=-ROWS.y)
     with pytest.raises(BadTable, match=r"square\(y\) leaves the target's sign open where y is -"):
         polyreg.fit(frame, target="square(y)", features=["x"], degree=1)
+
+
+def test_where_a_slope_is_infinite_so_is_the_uncertainty():
+    frame = ROWS.assign(s=0.1, u=0.1)
+    frame.loc[3, ["x", "y"]] = 0.0
+    for text, options in (("y", {"target": "sqrt(y)"}), ("x", {"features": ["sqrt(x)"]})):
+        asked = {"target": "y", "features": ["x"], "degree": 1, "sigma": "s", "sigma_x": "u"}
+        why = rf"sqrt\({text}\) has no uncertainty where {text} is 0 in row 4 of the data"
+        with pytest.raises(BadTable, match=why):
+            polyreg.fit(frame, **asked | options)
+        assert polyreg.fit(frame, **asked | options, missing="drop").nobs == 39
+    assert polyreg.fit(frame, target="sqrt(y)", features=["sqrt(x)"], degree=1).nobs == 40
 
 
 def test_names_of_arrays_are_names_and_are_told_so():
