@@ -220,6 +220,27 @@ def test_results_in_memory_are_compared_as_their_runs_are(table):
     assert polyreg.compare(made[0]).table()["groups"].tolist() == [6]
 
 
+def test_the_common_terms_of_one_shape_are_compared_with_their_intervals(table):
+    made = [
+        polyreg.fit(table, target="y", features="x", by="sensor", degree=2, pool=pool)
+        for pool in ("none", "offset")
+    ]
+    page = polyreg.compare(made).to_html()
+    assert "Of run 2, of one shape, it is the SD about the common shape" in page
+    [terms] = polyreg.compare(made)._data.coefficients
+    shape = made[1].common.set_index("term")
+    for term in terms.terms:
+        own, common = term.of(0), term.of(1)
+        known = made[0].to_frame()[f"coef/{term.name}"].median()
+        assert own.value == pytest.approx(known, rel=1e-12)
+        if term.name == "1":
+            assert common.value == pytest.approx(made[1].to_frame()["coef/1"].median(), rel=1e-12)
+        else:
+            assert [common.value, common.low, common.high] == [
+                *shape.loc[term.name, ["estimate", "low", "high"]]
+            ]
+
+
 def test_a_run_without_its_quantiles_says_so(table):
     ran(fit, *ASKED)
     for content in ("{}", "[1]", None):

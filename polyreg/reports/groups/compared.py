@@ -14,7 +14,7 @@ PARTS = np.arange(101) / 100  # of the groups
 LOW, MIDDLE, HIGH = 5, 50, 95  # of these, what stands for a coefficient
 WIDE = 20  # ratio of largest to smallest from which on an axis is logarithmic
 SPREAD = {"residual_sd": "residual SD", "r2": "1 - R2"}
-KEYS = ("target", "variable", "pooled", "weighted", "groups", "counts")
+KEYS = ("target", "variable", "common", "weighted", "groups", "counts")
 Quantiles = Mapping[str, Any]
 
 
@@ -33,7 +33,7 @@ def quantiles(results: Results, frame: pd.DataFrame) -> Quantiles:
     return {
         "target": results.target,
         "variable": results.variable,
-        "pooled": results.shape is not None,
+        "common": _common(results),
         "weighted": bool(config.weighed_by or config.weight_function),
         "groups": len(frame),
         "counts": {name: len(values) for name, values in columns.items()},
@@ -43,6 +43,18 @@ def quantiles(results: Results, frame: pd.DataFrame) -> Quantiles:
             for name, values in columns.items()
             if len(values)
         },
+    }
+
+
+def _common(results: Results) -> dict[str, list[float]]:
+    """Of one shape the common coefficients, each with its interval where it has one."""
+    if results.common is None:
+        return {}
+    rows = results.common[["estimate", "low", "high"]].to_numpy(dtype=float)
+    terms = results.common["term"]
+    return {
+        f"coef/{term}": row[np.isfinite(row)].tolist()
+        for term, row in zip(terms, rows, strict=True)
     }
 
 
@@ -81,7 +93,7 @@ def _notes(found: Mapping[int, Quantiles], name: str) -> Iterator[str]:
         yield f"Groups without a polynomial or a residual are not drawn: {', '.join(told)}."
     if name != "residual_sd":
         return
-    if pooled := [str(k + 1) for k, one in found.items() if one["pooled"]]:
+    if pooled := [str(k + 1) for k, one in found.items() if one["common"]]:
         yield f"Of run {', '.join(pooled)}, of one shape, it is the SD about the common shape."
     if len({one["weighted"] for one in found.values()}) > 1:
         yield "With weights it is that of a y of weight 1, and no measure beside a run without."
@@ -93,7 +105,7 @@ def coefficients(found: Mapping[int, Quantiles]) -> Iterator[chart.Coefficients]
     for k, one in found.items():
         together.setdefault((one["target"], one["variable"]), {})[k] = one
     for (target, variable), own in together.items():
-        names = max((list(one["values"]) for one in own.values()), key=len)
+        names = max(([*one["values"], *one["common"]] for one in own.values()), key=len)
         names = [name for name in names if name.startswith("coef/")]
         terms = [
             chart.Term(name.removeprefix("coef/"), (), [*_estimates(own, name)]) for name in names
@@ -101,7 +113,7 @@ def coefficients(found: Mapping[int, Quantiles]) -> Iterator[chart.Coefficients]
         yield chart.Coefficients(
             title=f"Coefficients of {target} by {variable}: median over the groups",
             terms=terms,
-            note="Below a median: 5th and 95th percentile, of groups whose own the term is.",
+            note="Below a median: 5th and 95th percentile; of a shape's common term: its interval.",
             target=target,
         )
 
@@ -110,6 +122,8 @@ def _estimates(own: Mapping[int, Quantiles], name: str) -> Iterator[chart.Estima
     for k, one in own.items():
         if values := one["values"].get(name):
             yield chart.Estimate(k, values[MIDDLE], values[LOW], values[HIGH])
+        elif common := one["common"].get(name):
+            yield chart.Estimate(k, *common)
 
 
 def read(document: Any) -> Quantiles:
