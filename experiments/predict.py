@@ -52,7 +52,7 @@ def main(config: PredictConfig) -> None:
             taken = [name for name, _ in rows.schema if name in ADDED]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
-            counts = {"rows": 0, "outside": 0, "missing": 0, "unweighted": 0}
+            counts = dict.fromkeys(("rows", "outside", "missing", "unweighted", "unbounded"), 0)
             interval = "none" if unknown else config.interval
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
                 asked = {"interval": interval, "band": config.band, "level": config.level or None}
@@ -148,8 +148,10 @@ def report(answer: Any, counts: dict, where: str) -> None:
             err=True,
         )
     if counts["missing"]:
-        functions = " or ".join(v.name for v in answer.inputs if not v.is_plain)
+        functions = " or ".join(v.written for v in answer.inputs if not v.is_plain)
         taken = f"{functions} does not take, or that overflows" if functions else "overflows"
+        if answer.outcome and answer.outcome.least is not None:
+            taken += f", or where the fit has {answer.outcome.name} below {answer.outcome.least:g}"
         click.echo(
             f"warning: {counts['missing']:,} without a prediction, for lack of a value of "
             f"{' or '.join(answer.columns)}, or for one that {taken}",
@@ -160,6 +162,12 @@ def report(answer: Any, counts: dict, where: str) -> None:
             f"warning: {counts['unweighted']:,} without an interval, for lack of "
             f"{'an uncertainty' if answer.is_known else 'a weight'} above 0 in "
             f"{answer.weighted_by}",
+            err=True,
+        )
+    if counts["unbounded"]:
+        click.echo(
+            f"warning: {counts['unbounded']:,} with a bound that is infinite: it is empty in the "
+            "file",
             err=True,
         )
     for note in answer.notes:
@@ -198,6 +206,7 @@ def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds
             counts["unweighted"] += int((~weighed & ~missing).sum())
         missing |= ~np.isfinite(prediction)  # so far out that it overflows
         outside = answer.extrapolated(filled) & ~missing
+        counts["unbounded"] += int(((np.isinf(low) | np.isinf(high)) & ~missing).sum())
         for name, values in zip(ADDED, (prediction, low, high, outside), strict=True):
             gaps = missing | ~np.isfinite(values)
             batch = batch.append_column(name, pa.array(values, mask=gaps))

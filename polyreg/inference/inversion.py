@@ -214,7 +214,8 @@ def column_of(variable, found):
     x = variable.inverse(z)
     low, high = variable.inverse_bounds(low, high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return x, low, high, error / np.abs(variable.slopes(x))
+        error = error / np.abs(variable.slopes(x))
+    return x, *(np.where(np.isnan(x), np.nan, found) for found in (low, high, error))
 
 
 def inverted_frame(predictor, frame, interval="prediction", branch=0, replicates=1):

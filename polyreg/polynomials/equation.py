@@ -238,7 +238,8 @@ def _chebyshev(result: Any) -> Equation:
 
 
 def _in_t(result: Any, form: str, windows: Sequence, exact: dict[Exponents, Fraction]) -> Equation:
-    symbols = _symbols([*result.variables, result.target], len(windows))
+    taken = [*result.variables, *result.columns, result.target, result.target_column]
+    symbols = _symbols(taken, len(windows))
     centre, scale = zip(*windows, strict=True)
     found = floats([exact[e] for e in result.design.exponents])
     return Equation(

@@ -81,6 +81,24 @@ def test_predictions_of_new_rows_are_in_the_columns_quantities(gains):
     np.testing.assert_allclose(expected[0] / (900 * np.array([10.0, 1e6]) ** -0.7), 1, atol=0.1)
 
 
+def test_what_has_no_prediction_or_bound_is_counted(store):
+    rng = np.random.default_rng(0)
+    x = np.linspace(1, 9, 30)
+    pd.DataFrame({"x": x, "y": (x + rng.normal(0, 0.3, 30)) ** 2,
+                  "z": 1 / (x + rng.normal(0, 0.3, 30))}).to_csv("t.csv", index=False)  # fmt: skip
+    pd.DataFrame({"x": [-3.0, 0.3, 5.0]}).to_csv("new.csv", index=False)
+    for target, told in (
+        ("sqrt(y)", "warning: 1 without a prediction, for lack of a value of x, or for one that "
+                    "overflows, or where the fit has sqrt(y) below 0"),
+        ("1/z", "warning: 1 with a bound that is infinite: it is empty in the file"),
+    ):  # fmt: skip
+        said = ran("fit", "--data", "t.csv", "--target", target, "--features", "x", "--degree", "1")
+        [run] = re.findall(r"^run +(\w+)$", said, flags=re.MULTILINE)
+        said = ran("predict", "--model", f"runs:/{run}/model", "--data", "new.csv",
+                   "--out", "p.csv")  # fmt: skip
+        assert told in said
+
+
 def test_the_model_in_both_flavours_takes_and_gives_the_columns(gains):
     ran(*ASKED, "--sigma", "u")
     model = f"runs:/{only_run().info.run_id}/model"

@@ -72,6 +72,11 @@ class Variable:
         return self.kind == "identity" and not self.shift
 
     @property
+    def least(self) -> float | None:
+        """The value that the function does not go below; None where there is none."""
+        return LEAST.get(self.kind)
+
+    @property
     def written(self) -> str:
         """The name as it stands alone, without the parentheses that a term needs: 1/x."""
         is_wrapped = self.name.startswith("(") and not self.is_plain

@@ -291,6 +291,25 @@ def test_a_fan_of_residuals_leads_to_no_weight_that_is_refused():
     assert said.startswith("residuals grow with log(x)") and "1/x" not in said
 
 
+def test_where_there_is_no_x_there_are_no_bounds():
+    x = np.linspace(1, 16, 40)
+    frame = pd.DataFrame({"x": x, "y": 2 + 3 * np.sqrt(x) + 0.3 * RNG.standard_normal(40)})
+    found = polyreg.fit(frame, target="y", features=["sqrt(x)"], degree=1)
+    back = found.inverse([1.0, 2.3])  # below 1.7 the root would be negative
+    told = np.array([back.x, back.low, back.high, back.std_error])
+    assert np.isnan(told[:, 0]).all() and np.isfinite(told[:, 1]).all() and told[1, 1] == 0
+
+
+def test_the_symbol_of_an_equation_is_no_columns_name():
+    t = np.linspace(20, 80, 30)
+    frame = pd.DataFrame({"t": t, "y": np.exp(20 - 5000 / (t + 273.15)) + t})
+    found = polyreg.fit(frame, target="log(y)", features=["1/(t+273.15)"], degree=3)
+    text = found.equation("centred")
+    assert "*u^3, u = ((1/(t+273.15)) - 0.0031" in text
+    u = found.equations["centred"]
+    np.testing.assert_allclose(np.exp(u(1 / (t[:, None] + 273.15))), found(t), rtol=1e-12)
+
+
 def test_a_stored_result_answers_alike():
     frame = frame_of("log({})").assign(b=RNG.uniform(-1, 1, N))
     found = polyreg.fit(frame, target="log10(y+1)", features=["1/(x+1)", "b"], degree=1)
