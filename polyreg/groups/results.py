@@ -148,7 +148,7 @@ class Results(Mapping):
             low=solved.low[g : g + 1].copy(),
             high=solved.high[g : g + 1].copy(),
         )
-        said = [shape.sentence(self.variable)] if shape else []
+        said = [shape.sentence(self.variable, self.is_known)] if shape else []
         return replace(made, notes=(*said, *notes.notes(made)))
 
     def design(self, g: int) -> Design:

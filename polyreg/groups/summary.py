@@ -93,10 +93,11 @@ def common(results: Any) -> list[str]:
     own = "offsets" if shape.own == 1 else "offsets and slopes"
     judged = "no degrees of freedom are left to tell errors from"
     if shape.df_resid:
-        judged = (
-            f"residual SD {number(shape.residual_sd)} on {shape.df_resid:,} degrees of freedom"
-            + f", R2 {shape.r2:.10g}" * (shape.tss > 0)
-        )
+        noise = f"residual SD {number(shape.residual_sd)}"
+        noise = f"chi2 {number(shape.rss)}" if results.is_known else noise
+        judged = f"{noise} on {shape.df_resid:,} degrees of freedom"
+        judged += f" ({as_p(shape.chi2_p)})" * results.is_known
+        judged += f", R2 {shape.r2:.10g}" * (shape.tss > 0)
     level = f"{100 * results.config.level:g} % low"
     header = ["", "estimate", "std error", level, "high", "digits"]
     told = [

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import chdtrc
 
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
@@ -75,14 +76,20 @@ class Shape:
         """AIC and BIC of the whole fit."""
         return information(self.rows, self.parameters, self.rss, self.log_weights)
 
-    def sentence(self, variable: str) -> str:
+    @property
+    def chi2_p(self) -> float:
+        """P(rss or more) where the uncertainties of y are known, and right."""
+        return float(chdtrc(self.df_resid, self.rss)) if self.df_resid else math.nan
+
+    def sentence(self, variable: str, is_known: bool) -> str:
         """What is common to all groups."""
         terms = [term_name((k,), (variable,)) for k in range(self.own, self.degree + 1)]
         several = ", ".join(terms) if len(terms) < 4 else f"{terms[0]} to {terms[-1]}"
         what = f"coefficient{'s' * (len(terms) > 1)} of {several}"
         return (
-            f"{self.groups:,} groups have in common the {what}, the residual SD and its "
-            f"{self.df_resid:,} degrees of freedom"
+            f"{self.groups:,} groups have in common the {what}, "
+            f"{'chi2' if is_known else 'the residual SD'} and its {self.df_resid:,} degrees of "
+            "freedom"
         )
 
     def frame(self, result: Result) -> pd.DataFrame:

@@ -71,6 +71,8 @@ def metrics(results: Results, frame: pd.DataFrame) -> dict[str, float]:
             "aic": shape.criteria[0],
             "bic": shape.criteria[1],
         }
+        if results.is_known:
+            found |= {"chi2": shape.rss, "chi2_p": shape.chi2_p}
         rows = shape.frame(next(iter(results.values())))
         for key, row in zip(keys(rows["term"].tolist()), rows.itertuples(), strict=True):
             found |= {f"coef/{key}": row.estimate, f"std_error/{key}": row.std_error}

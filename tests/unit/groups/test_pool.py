@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 import polyreg
 from polyreg.errors import PolyregError
 from polyreg.polynomials.result import Result
+from polyreg.text import number
 from tests.support.constrained import inverted
 
 OWN = {"offset": 1, "offset+slope": 2}
@@ -67,6 +69,11 @@ def test_one_shape_is_what_statsmodels_fits_with_dummies(offset, how, pool):
     assert top.estimate * RADIUS**degree == pytest.approx(known.params.iloc[-1], rel=1e-9)
     assert top.std_error * RADIUS**degree == pytest.approx(known.bse.iloc[-1] * unscaled, rel=1e-9)
     left = known.wresid**2
+    if how == "sigma":
+        assert shape.chi2_p == pytest.approx(stats.chi2.sf(known.ssr, known.df_resid), rel=1e-8)
+        chi2 = f"chi2 {number(known.ssr)} on {shape.df_resid} degrees of freedom (p"
+        assert chi2 in found.summary() and "residual SD" not in str(found[keys[0]].notes)
+        assert found[keys[0]].chi2_p == shape.chi2_p
     for key in keys:
         one, rows = found[key], frame[frame.s == key]
         assert (one.df_resid, one.nobs) == (known.df_resid, len(rows))
