@@ -82,6 +82,8 @@ class Pooled:
 def pooled(factors: Factors, degrees: np.ndarray, variable: str, is_known: bool) -> Pooled | None:
     """None where fewer than two groups have the commonest degree, or no residuals judge them."""
     fitted = degrees[degrees >= 0]
+    if not len(fitted):
+        return None
     degree = int(np.bincount(fitted).argmax())
     own = np.flatnonzero(degrees == degree)
     size = degree + (0 if factors.no_intercept else 1)

@@ -130,6 +130,16 @@ def test_a_group_of_one_row_has_a_curve():
     assert found.failed == {} and "one" not in found.differing.key.tolist()
 
 
+def test_groups_of_which_none_tells_a_curve_of_its_own_have_one_shape():
+    s = np.repeat(np.arange(10), 2)
+    x = np.random.default_rng(0).uniform(0, 4, 20)
+    frame = pd.DataFrame({"s": s, "x": x, "y": s + x**2})
+    found = fitted(frame, "offset", 2)
+    assert len(found) == 10 and found.tests is None
+    assert found.common.estimate.tolist() == pytest.approx([0, 1], abs=1e-12)
+    assert "need their own curves" not in found.summary()
+
+
 def test_the_scatter_of_groups_adds_up_to_the_residual_sd():
     frame = table()
     frame.loc[frame.s == "s4", "y"] += np.random.default_rng(1).normal(size=(frame.s == "s4").sum())
