@@ -14,7 +14,7 @@ from polyreg.least_squares.gram import Moments
 from polyreg.least_squares.origin import originated
 from polyreg.least_squares.problem import CERTIFIED_TERMS, Problem, term_count
 from polyreg.least_squares.robust import Reading, robust
-from polyreg.least_squares.study.grouping import Grouping
+from polyreg.least_squares.study.grouping import Grouping, joined
 from polyreg.least_squares.weighing import reweighted
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Block, InMemory, Survey
@@ -73,21 +73,21 @@ def fit(
 def replicated(problem: Problem, table: Table | InMemory) -> Problem:
     """The problem with its replicates where they are to choose the degree, by a pass here.
 
-    Raises Refused of several variables, and of weights that follow from the fit.
+    Raises Refused of weights that follow from the fit.
     """
     config = problem.config
     if config.degree != "auto" or config.criterion != "lack-of-fit":
         return problem
-    if len(table.names) > 1 or config.weight_function in ("1/y", "1/y^2"):
+    if config.weight_function in ("1/y", "1/y^2"):
         raise Refused(
-            "--criterion lack-of-fit needs one variable, and weights that do not follow from the "
-            "fit; take cv, aicc, bic or f"
+            "--criterion lack-of-fit needs weights that do not follow from the fit; take cv, aicc, "
+            "bic or f"
         )
     groups = Grouping()
     for block in table.blocks():
         weighed = problem.weigher(block) if problem.weigher else block
         assert weighed.y is not None
-        groups.add(weighed.x[0], weighed.y, weighed.weights)
+        groups.add(joined(weighed.x), weighed.y, weighed.weights)
     return replace(problem, replicates=groups.found())
 
 

@@ -1,5 +1,7 @@
 """Replicates: rows of exactly equal x, their counts, means and squares, in bounded memory."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from polyreg.inference.degrees import Replicates
@@ -21,7 +23,7 @@ class Grouping:
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 
     def add(self, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """x, y, weights (n,)"""
+        """x, y, weights (n,); x of several variables as `joined` makes it"""
         self.rows += len(x)
         if self.reason:
             return
@@ -31,7 +33,9 @@ class Grouping:
             self._merge()
 
     def _merge(self) -> None:
-        parts = [(self.x, self.sums), *self._waiting]
+        parts = [(self.x, self.sums)] * bool(len(self.x)) + self._waiting
+        if not parts:
+            return
         self.x, self.sums = _grouped(
             np.concatenate([x for x, _ in parts]), np.concatenate([s for _, s in parts], axis=1)
         )
@@ -46,6 +50,14 @@ class Grouping:
         if self.reason:
             return Replicates(0, self.rows, np.nan, self.reason)
         return Replicates(len(self.x), self.rows, float(self.sums[2].sum()))
+
+
+def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows of several variables, each (n,), as one column (n,) of values that can be compared."""
+    if len(columns) == 1:
+        return columns[0]
+    rows = np.stack(columns, axis=1) + 0.0  # bytes are compared, and -0.0 is 0
+    return rows.view(f"V{8 * len(columns)}")[:, 0]
 
 
 def _grouped(x: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

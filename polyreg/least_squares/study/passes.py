@@ -59,7 +59,7 @@ def examine(
         found.add(place, kept, weigher(block) if weigher else block)
     if config.loss == "squares":
         require_same(result, found.count, found.rss)
-    replicates = found.groups.found() if found.groups else None
+    replicates = found.groups.found()
     degrees = None
     if fits:
         degrees = Degrees.of(fits, replicates, found.largest.tolist(), result.selection)

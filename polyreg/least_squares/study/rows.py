@@ -10,7 +10,7 @@ from polyreg.device import one
 from polyreg.inference.influence import AT_ONCE, Measures, times, why_not
 from polyreg.inference.residuals import Residuals
 from polyreg.inference.study import DoubtedRow
-from polyreg.least_squares.study.grouping import Grouping
+from polyreg.least_squares.study.grouping import Grouping, joined
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Block, Place
 
@@ -38,7 +38,7 @@ class RowPass:
         middle = main.low / 2 + main.high / 2
         half = np.where(main.high > main.low, main.high / 2 - main.low / 2, 1.0)
         self.tests = Residuals(middle, half, scale)
-        self.groups = Grouping() if len(main.variables) == 1 else None
+        self.groups = Grouping()
         self.largest, self.rss, self.count = np.zeros(len(self.fits)), 0.0, 0
         self._top: dict[str, list[tuple[float, DoubtedRow]]] = {by: [] for by in BY}
 
@@ -68,8 +68,7 @@ class RowPass:
         e = r if root is None else r * root
         self.count, self.rss = self.count + len(e), self.rss + float(e @ e)
         self.tests.add(x, e)
-        if self.groups:
-            self.groups.add(block.x[0], y, w)
+        self.groups.add(joined(block.x), y, w)
         if self.measures is not None:
             h = self.measures.leverage(q[:, : len(self.main.weights)], w)
             self._keep(place, rows, (x, y, r), h, self.measures(e, h))

@@ -10,6 +10,7 @@ from statsmodels.stats.anova import anova_lm
 import polyreg
 from polyreg.errors import PolyregError
 from polyreg.inference.degrees import by_test
+from polyreg.least_squares.study import grouping
 from tests.support import oracle
 
 # Montgomery, Peck, Vining: Introduction to Linear Regression Analysis, section 4.5 (replicates).
@@ -73,6 +74,21 @@ def test_differences_of_criteria_are_those_of_the_likelihood():
     table = polyreg.fit(X, Y, degree=2).degrees
     bic = [polyreg.fit(X, Y, degree=d).bic for d in range(5)]
     assert np.diff(table.bic) == pytest.approx(np.diff(bic), rel=1e-9)
+
+
+@pytest.mark.parametrize("most", [10**6, 12])
+def test_lack_of_fit_of_several_variables_is_that_of_the_cell_means(monkeypatch, most):
+    monkeypatch.setattr("polyreg.tables.rows.BLOCK_ROWS", 11)
+    monkeypatch.setattr(grouping, "MOST", most)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-1, 2, (60, 2)).astype(float)
+    x[x[:, 0] == 0, 0] = rng.choice([0.0, -0.0], (x[:, 0] == 0).sum())
+    y = 1 + x @ [1, 2] + 0.3 * x[:, 0] * x[:, 1] + rng.normal(0, 0.5, 60)
+    found = polyreg.fit(x, y, degree=1).lack_of_fit
+    cells = sm.OLS(y, np.unique(x, axis=0, return_inverse=True)[1][:, None] == range(9)).fit()
+    F, p, _ = cells.compare_f_test(sm.OLS(y, sm.add_constant(x)).fit())
+    assert (found.F, found.p) == pytest.approx((F, p), rel=1e-9)
+    assert found.df == (6, 51)
 
 
 def test_without_replicates_lack_of_fit_says_why():
