@@ -34,12 +34,15 @@ def main(config: FitConfig, dry_run: bool) -> None:
             from polyreg import least_squares, tracking
             from polyreg.cluster import cluster_of
             from polyreg.device import device_of
+            from polyreg.least_squares.conditions.levels import levelled
             from polyreg.least_squares.conditions.reading import settled
             from polyreg.least_squares.origin import originated
             from polyreg.least_squares.problem import term_count
-            from polyreg.reports.fit import about, plan, record, report, title
+            from polyreg.reports.fit import record, report, title
+            from polyreg.reports.plans import about, plan
             from polyreg.reports.study import is_studied
             from polyreg.tables import Table
+            from polyreg.tables.words import written
 
         if config.by:
             return many(config, dry_run, stop, opened)
@@ -49,14 +52,15 @@ def main(config: FitConfig, dry_run: bool) -> None:
             engine = opened.enter_context(cluster_of(config, device))
             rows = Table.of(config, engine and engine.each)
             passes = engine.passes(rows) if engine else least_squares.Passes(rows)
+            levelled(rows, config)
             config = settled(passes, config)
-            term_count(rows.names, config)
+            term_count(rows.names, config, rows.words)
             survey = least_squares.surveyed(passes, config)
             problem = least_squares.Problem.of(survey, rows.names, config, device)
             problem = least_squares.replicated(problem, rows)
         if dry_run:
             return say(plan(problem, rows, survey, engine), about(rows, survey))
-        name, wait = config.named(rows.names), patience(stop)
+        name, wait = config.named(written(rows)), patience(stop)
         with tracking.start_run(name, params(config), discard=(Refused,), wait=wait) as run:
             say_abandoned()
             say([], about(rows, survey))

@@ -44,15 +44,18 @@ def main(config: PredictConfig) -> None:
             if hasattr(answer, "by"):
                 return many(answer, config, run, stop)
             reading: dict[str, Any] = {"reading": config.reading, "units": answer.units}
+            reading["levels"] = answer.levels
             rows, unknown = Table.open(config.data, None, answer.columns, **reading), ""
             if config.interval == "prediction" and answer.has_errors:
                 rows, unknown = with_weights(rows, config.data, answer, reading)
             out = Path(config.out)
             require_other_file(config.out, rows.files)
-            taken = [name for name, _ in rows.schema if name in ADDED]
+            added = (*ADDED, *[grouped.KNOWN] * bool(answer.levels))
+            taken = [name for name, _ in rows.schema if name in added]
             if taken:
                 raise Refused(f"{config.data} has a column {taken[0]} already; rename it")
-            counts = dict.fromkeys(("rows", "outside", "missing", "unweighted", "unbounded"), 0)
+            kinds = ("rows", "outside", "missing", "unknown", "unweighted", "unbounded")
+            counts = dict.fromkeys(kinds, 0)
             interval = "none" if unknown else config.interval
             with progress_bar(rows.size, "B") as bar, stop.interruptible():
                 asked = {"interval": interval, "band": config.band, "level": config.level or None}
@@ -147,8 +150,16 @@ def report(answer: Any, counts: dict, where: str) -> None:
             "marked extrapolated",
             err=True,
         )
+    if counts["unknown"]:
+        told = f"a level that the fit knows of {' and '.join(answer.levels)}"
+        click.echo(
+            f"warning: {counts['unknown']:,} without {told}, marked known = false, and without a "
+            "prediction",
+            err=True,
+        )
     if counts["missing"]:
-        functions = " or ".join(v.written for v in answer.inputs if not v.is_plain)
+        given = (v for v in answer.inputs if not (v.is_plain or v.words))
+        functions = " or ".join(v.written for v in given)
         taken = f"{functions} does not take, or that overflows" if functions else "overflows"
         if answer.outcome and answer.outcome.least is not None:
             taken += f", or where the fit has {answer.outcome.name} below {answer.outcome.least:g}"
@@ -175,7 +186,7 @@ def report(answer: Any, counts: dict, where: str) -> None:
 
 
 def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds: dict) -> Iterator:
-    """Record batches with the four columns added; text is of these kinds.
+    """Record batches with the four columns added, of words with `known`; text is of these kinds.
 
     asked: interval, band and level; the interval "none" leaves low and high empty. Columns of x
     after the variables are the weights, or the uncertainties of y.
@@ -210,6 +221,12 @@ def predicted(answer: Any, rows: Any, asked: dict, counts: dict, bar: Any, kinds
         for name, values in zip(ADDED, (prediction, low, high, outside), strict=True):
             gaps = missing | ~np.isfinite(values)
             batch = batch.append_column(name, pa.array(values, mask=gaps))
+        if answer.levels:
+            named = [k for k, name in enumerate(answer.columns) if name in answer.levels]
+            seen = (x[:, named] >= 0).all(axis=1)
+            batch = batch.append_column(grouped.KNOWN, pa.array(seen))
+            counts["unknown"] += int((~seen).sum())
+            missing &= seen
         counts["rows"] += len(x)
         counts["outside"] += int(outside.sum())
         counts["missing"] += int(missing.sum())

@@ -19,6 +19,14 @@ class Grouped(Options):
         group="Data",
         is_new=True,
     )
+    interact: tuple[str, ...] = knob(
+        (),
+        "Columns of words among the --features, comma list, whose levels have curves of their own; "
+        "by default a level has an offset alone.",
+        Names(),
+        group="Model",
+        is_new=True,
+    )
     same_degree: bool = knob(
         False,
         "With --by and --degree auto, one degree for all groups: the least sum of the criterion.",
@@ -42,6 +50,8 @@ class Grouped(Options):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.by and self.interact:
+            raise Refused("--by fits each group by itself; leave out --interact")
         given_names = {
             "same-degree": self.same_degree,
             "require-all": self.require_all,

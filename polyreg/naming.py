@@ -36,6 +36,7 @@ SWEEP_WORDS = {
 } | {option: words for option, words in TRAIN_WORDS.items() if option != "degree"}
 FIT_WORDS = {
     "by": "by {}",
+    "interact": "own curves by {}",
     "same_degree": "same degree",
     "pool": "pool {}",
     "terms": "terms {}",

@@ -87,3 +87,10 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     is_series = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
     return tuple(map(_plain, value)) if is_series else value
+
+
+def named_by(what: str, values: Any) -> str:
+    """A column or a weight function by its name; of an array what it is, and "" of nothing."""
+    if isinstance(values, str):
+        return values
+    return "" if values is None else what

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from polyreg import least_squares
-from polyreg.api.arguments import as_arguments, config_of, in_python, words_of
+from polyreg.api.arguments import as_arguments, config_of, in_python, named_by, words_of
 from polyreg.api.conditions import as_items, as_pairs, as_points
 from polyreg.api.rows import training_table
 from polyreg.config import FitConfig, SweepConfig, TrainConfig
@@ -67,6 +67,7 @@ def fit(
     criterion: str = "cv",
     band: str = "pointwise",
     by: Any = (),
+    interact: Any = (),
     same_degree: bool = False,
     pool: str = "none",
     require_all: bool = False,
@@ -88,7 +89,8 @@ def fit(
         indices must be the same
     y: (N,); None where `target` names a column of x
     features: columns of x to use, or functions of them, "log(x)" or "1/(x+273.15)" (`target` too),
-        by default all others of numbers or dates but those in `exclude`; of arrays their names
+        by default all others of numbers or dates but those in `exclude`; of arrays their names.
+        A column of words that is named becomes levels, with own curves where `interact` names it
     weights: (N,), 1/variance of each y, or the column of x that holds them; or a function, "1/x",
         "1/x^2", "1/y" or "1/y^2", of y as it is fitted
     sigma: (N,), known standard uncertainty of each y, or a column of x, in place of weights:
@@ -163,6 +165,7 @@ def fit(
             "criterion": criterion,
             "band": band,
             "by": names_of(by),
+            "interact": names_of(interact),
             "same_degree": same_degree,
             "pool": pool,
             "require_all": require_all,
@@ -185,7 +188,7 @@ def fit(
             raise Refused('engine="ray" reads files; give the path or address of a table as x')
         # Judged before the data are: a typing error is told before minutes of work.
         named: dict[str, Any] = {"data": "memory", "target": "y" if target is None else target}
-        given = {what: _named(what, values) for what, values in measured.items()}
+        given = {what: named_by(what, values) for what, values in measured.items()}
         config = config_of(FitConfig, options | named | given)
         if config.weight_function:
             weights = None
@@ -207,13 +210,6 @@ def fit(
         if config.by:
             return fit_groups(rows, config)
         return least_squares.fit(rows, config, device_of(config, "float64"))
-
-
-def _named(what: str, values: Any) -> str:
-    """A column or a weight function by its name; of an array what it is, and "" of nothing."""
-    if isinstance(values, str):
-        return values
-    return "" if values is None else what
 
 
 def _fit_files(

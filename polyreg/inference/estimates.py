@@ -16,12 +16,14 @@ import numpy as np
 from scipy.special import chdtrc, fdtri, gammaincinv, ndtr, ndtri, stdtr, stdtrit
 
 from polyreg.errors import PolyregError
+from polyreg.inference.levels import as_frame, level_tests
 from polyreg.inference.surface import StationaryPoint, stationary_point
 from polyreg.polynomials.design import Design
 from polyreg.polynomials.document import LEAST_SQUARES
 from polyreg.polynomials.predictor import rooted
 from polyreg.polynomials.solution import Solution, information
-from polyreg.polynomials.variables import Variable, columns_of
+from polyreg.polynomials.variables import Variable
+from polyreg.polynomials.variables.quantities import Quantities
 
 ROUNDING = 2.0**-53  # of a coefficient to float64: nearly 16 digits
 BANDS = ("pointwise", "simultaneous")
@@ -29,7 +31,7 @@ KNOWN, ESTIMATED = "known", "estimated"  # uncertainties of y: given, or from th
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimates:
+class Estimates(Quantities):
     """Coefficients of a polynomial in D variables, K terms, and their statistics."""
 
     design: Design
@@ -67,45 +69,6 @@ class Estimates:
         return [k for k in range(len(self.design.exponents)) if k not in absent]
 
     @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the variables (D,), in the order of x's columns."""
-        return self.design.names
-
-    @property
-    def is_transformed(self) -> bool:
-        """Whether a variable, or the target, is a function of its column."""
-        return bool(self.inputs) or self.outcome is not None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of x as predictions take it: those that the variables are functions of."""
-        return tuple(columns_of(self.inputs)) or self.variables
-
-    @property
-    def target_column(self) -> str:
-        """Column of y as predictions give it."""
-        return self.outcome.column if self.outcome else self.target
-
-    @property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Range of each of `columns` in the data: {column: (low, high)}."""
-        known = {v.column: (v.low, v.high) for v in self.inputs}
-        return {
-            c: (math.nan if a is None else a, math.nan if b is None else b)
-            for c, (a, b) in known.items()
-        } or self.domain
-
-    def example(self) -> np.ndarray:
-        """Some rows of the columns, over their ranges (3, C)."""
-        low, high = np.array([*self.ranges.values()]).T
-        found = np.linspace(low, high, 3)
-        for v in self.inputs:  # 1/x has no value between -1 and 1
-            k = self.columns.index(v.column)
-            lost = ~np.isfinite(v.values(found[:, k]))
-            found[lost, k] = low[k]
-        return found
-
-    @property
     def exponents(self) -> list[tuple[int, ...]]:
         """Power of each variable in each term: K tuples of D, low total degrees first."""
         return [self.design.exponents[k] for k in self._shown]
@@ -132,12 +95,6 @@ class Estimates:
     def basis(self) -> str:
         """Name of the basis that did the work: of a family, or of the one made for a table."""
         return self.design.basis
-
-    @property
-    def domain(self) -> dict[str, tuple[float, float]]:
-        """Range of each variable in the data: {name: (low, high)}."""
-        ends = zip(self.variables, self.low.tolist(), self.high.tolist(), strict=True)
-        return {name: (low, high) for name, low, high in ends}
 
     @property
     def rank(self) -> int:
@@ -341,6 +298,16 @@ class Estimates:
         ('maximum', [2.0], 3.962857)
         """
         return stationary_point(self, level, coding)
+
+    def wald_test_terms(self) -> Any:
+        """F tests of columns of words: that their levels do not differ. A DataFrame by column.
+
+        Columns statistic, pvalue, df_constraint, df_denom, as statsmodels' method of this name; a
+        row `site` tests all terms of the column (without own curves that is type II of
+        statsmodels' anova_lm), a row `site (curves)` those of its curves. Where uncertainties are
+        known, p is that of chi2. Empty where there are no words, or errors are not known.
+        """
+        return as_frame(level_tests(self))
 
     @property
     def digits(self) -> np.ndarray:

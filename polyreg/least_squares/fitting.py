@@ -8,6 +8,7 @@ import numpy as np
 
 from polyreg.config import FitConfig
 from polyreg.errors import NearlySingular, Refused
+from polyreg.least_squares.conditions.levels import levelled
 from polyreg.least_squares.conditions.reading import settled
 from polyreg.least_squares.errors_in_x import fit as errors_in_x
 from polyreg.least_squares.gram import Moments
@@ -19,6 +20,7 @@ from polyreg.least_squares.weighing import reweighted
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import Block, InMemory, Survey
 from polyreg.tables.table import Table
+from polyreg.tables.words import written
 
 Sums = Callable[[Problem], dict[int, Moments]]
 
@@ -60,11 +62,12 @@ def fit(
     passes: who reads the table, by default this process
     """
     passes = passes or Passes(table)
+    levelled(table, config)
     config = settled(passes, config)
-    term_count(table.names, config)
+    term_count(table.names, config, table.words)
     survey = surveyed(passes, config)
     if config.features:
-        config = replace(config, features=table.names)
+        config = replace(config, features=written(table))
     problem = replicated(Problem.of(survey, table.names, config, device), table)
     found = run(problem, passes.sums, reading_of(passes, survey))
     return originated(found, table, config, survey, device)
@@ -87,7 +90,7 @@ def replicated(problem: Problem, table: Table | InMemory) -> Problem:
     for block in table.blocks():
         weighed = problem.weigher(block) if problem.weigher else block
         assert weighed.y is not None
-        groups.add(joined(weighed.x), weighed.y, weighed.weights)
+        groups.add(joined(weighed.x, table.words), weighed.y, weighed.weights)
     return replace(problem, replicates=groups.found())
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from polyreg.config import FitConfig
 from polyreg.inference.study import Deferred
 from polyreg.least_squares.study import examine
@@ -81,6 +83,11 @@ def functions_of(rows: Table | InMemory, survey: Survey) -> dict[str, Any]:
         return {}
     ranges = dict(zip(found.columns, survey.ranges.tolist(), strict=True))
     inputs = [replace(v, low=ranges[v.column][0], high=ranges[v.column][1]) for v in found.inputs]
+    # Levels are numbered in the order of the words, not in that of their appearance in the table.
+    inputs = [
+        replace(v, low=0.0, high=len(v.words) - 1.0, shift=-float(v.place)) if v.words else v
+        for v in inputs
+    ]
     is_plain = all(v.is_plain for v in inputs)
     outcome = found.outcome if found.outcome and not found.outcome.is_plain else None
     return {"inputs": () if is_plain else tuple(inputs), "outcome": outcome}
@@ -101,6 +108,17 @@ def scale_notes(rows: Table | InMemory, config: FitConfig) -> Iterator[str]:
         yield f"weights are of {outcome.name}, as it is fitted, not of {outcome.column}"
 
 
+def _given(rows: Table | InMemory, given: Block) -> Block:
+    """The sample as it was read, of words the places of their levels."""
+    if not rows.functions or not rows.words:
+        return given
+    columns = dict(zip(rows.functions.columns, given.x, strict=True))
+    for column in rows.lexicon:
+        own = [v for v in rows.functions.inputs if v.column == column]
+        columns[column] = np.sum([v.place * v.values(columns[column]) for v in own], axis=0)
+    return given._replace(x=tuple(columns.values()))
+
+
 def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
@@ -114,7 +132,7 @@ def originated(
         rows,
         config=config,
         sample=sample,
-        given=survey.given or sample,
+        given=_given(rows, survey.given) if survey.given else sample,
         device=device,
         names=rows.names,
         columns=tuple(rows.columns),

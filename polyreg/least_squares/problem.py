@@ -22,8 +22,9 @@ from polyreg.errors import NearlySingular, Refused
 from polyreg.inference.degrees import Replicates
 from polyreg.inference.estimates import ESTIMATED, KNOWN
 from polyreg.least_squares import notes, solve_float
+from polyreg.least_squares.conditions import levels
 from polyreg.least_squares.conditions.affine import Affine
-from polyreg.least_squares.conditions.reading import MAX_TERMS, NOTHING, Wanted, read, variables
+from polyreg.least_squares.conditions.reading import MAX_TERMS, NOTHING, Wanted, variables
 from polyreg.least_squares.gram import ExactKernel, FastKernel, Kernel, Moments, totals
 from polyreg.least_squares.integers import ozaki, solve_exact
 from polyreg.least_squares.selection import cross_validate, labelled, require_folds, shuffle
@@ -67,9 +68,9 @@ class Problem:
     @classmethod
     def of(cls, survey: Survey, names: Sequence[str], config: FitConfig, device: str) -> "Problem":
         """Raises Refused where the table cannot have this fit, before any work."""
-        size = term_count(names, config)
+        size = term_count(names, config, survey.words)
         # Errors in x have conditions of their own (errors_in_x), and perhaps another variable.
-        wanted = NOTHING if config.sigma_x else read(config, names)
+        wanted = NOTHING if config.sigma_x else levels.wanted(config, names, survey.words)
         _require_variation(survey, names, config, wanted)
         weigher = of_x(config, names, survey)
         if weigher:
@@ -115,6 +116,7 @@ class Problem:
             raise Refused(
                 f"{named} need at least as many rows, got {self.rows}; lower --degree"
                 + (", or name fewer --terms" if self.wanted.exponents else "")
+                + (", or leave out a column of words" if self.design.words else "")
             )
 
     def _piloted(self, sample: Block) -> "Problem":
@@ -198,7 +200,7 @@ class Problem:
     @property
     def sizes(self) -> dict[int, int]:
         """How many terms each degree has; those of lower degrees come first in the design."""
-        degrees = [sum(e) for e in self.design.exponents]
+        degrees = [*map(self.design.degree_of, self.design.exponents)]
         first = 0 if self.config.intercept else 1
         return {d: sum(t <= d for t in degrees) for d in range(first, self.design.degree + 1)}
 
@@ -272,10 +274,10 @@ class Problem:
         return solve(sums, size, self.config.ridge, self.conditions(size))
 
 
-def term_count(names: Sequence[str], config: FitConfig) -> int:
-    """Raises Refused above MAX_TERMS."""
+def term_count(names: Sequence[str], config: FitConfig, words: Sequence[str] = ()) -> int:
+    """Raises Refused above MAX_TERMS. words: as of Rows"""
     interaction = config.interaction_degree or len(names)
-    wanted = read(config, variables(names, config)).all_terms
+    wanted = levels.wanted(config, variables(names, config), words).all_terms
     size = len(wanted or ()) or terms.count(len(names), config.top_degree, interaction)
     if size > MAX_TERMS:
         raise Refused(
@@ -301,8 +303,8 @@ def chosen_precision(rows: int, size: int, config: FitConfig) -> str:
 def _few(survey: Survey, names: Sequence[str], config: FitConfig) -> dict[str, int]:
     """Features with no more distinct values than the highest degree needs."""
     counts = [len(np.unique(values)) for values in survey.sample.x]
-    pairs = zip(names, counts, strict=True)
-    return {name: count for name, count in pairs if count <= config.top_degree}
+    triples = zip(names, counts, survey.words or ("",) * len(names), strict=True)
+    return {name: n for name, n, column in triples if n <= config.top_degree and not column}
 
 
 def _require_variation(

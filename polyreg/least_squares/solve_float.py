@@ -155,7 +155,7 @@ def solution(
     sizes = math.sqrt(square) + np.abs(solved.weights).sum() * length
     inverse = solved.root.T @ solved.root
     rows, largest = design.powers.scaled()
-    error = ERROR * (1 + design.degree) * length * (1 if conditions is None else LIFTED)
+    error = ERROR * (1 + design.depth) * length * (1 if conditions is None else LIFTED)
     root, moved = solved.root, inverse
     if conditions is not None and conditions.moves is not None:
         rows, largest = conditions.moves

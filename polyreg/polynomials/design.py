@@ -163,6 +163,8 @@ class Design:
     recurrences: tuple[Recurrence, ...]  # (D,)
     unit: float = 0.5  # the constant term's value
     basis: str = FITTED  # its name: this one, or a family's
+    # (D,) the column whose level a variable tells, by 0 and 1, "" of a number; () of numbers alone
+    words: tuple[str, ...] = ()
 
     @classmethod
     def fitted(
@@ -175,8 +177,8 @@ class Design:
     ) -> "Design":
         """A design for the table that was surveyed, of total degree at most `degree`.
 
-        exponents: its terms where they are others, in the order of terms.order; with a term they
-        have all that divide it
+        exponents: its terms where they are others, lower degrees first; with a term they have all
+        that divide it
         """
         if exponents is None:
             exponents = terms.total_degree(len(names), degree, interaction)
@@ -193,11 +195,27 @@ class Design:
                 )
                 for x, low, high, top in zip(sample.x, survey.low, survey.high, tops, strict=True)
             ),
+            words=survey.words,
         )
 
     @property
     def degree(self) -> int:
+        """Total degree in the variables that are numbers."""
+        return max(map(self.degree_of, self.exponents))
+
+    def degree_of(self, exponents: Exponents) -> int:
+        """Total degree of a term; a level is no power."""
+        return sum(exponents[d] for d in self.numeric) if self.words else sum(exponents)
+
+    @property
+    def depth(self) -> int:
+        """Most steps of recurrences in a term, with which its rounding grows."""
         return max(map(sum, self.exponents))
+
+    @cached_property
+    def numeric(self) -> list[int]:
+        """Places of the variables that are numbers."""
+        return [d for d in range(len(self.names)) if not (self.words and self.words[d])]
 
     @property
     def terms(self) -> list[str]:
@@ -206,7 +224,8 @@ class Design:
     def prefix(self, size: int) -> "Design":
         """The first `size` terms: those of a lower degree."""
         exponents = self.exponents[:size]
-        short = (r.prefix(sum(exponents[-1])) for r in self.recurrences)
+        tops = np.max(exponents, axis=0).tolist()
+        short = (r.prefix(top) for r, top in zip(self.recurrences, tops, strict=True))
         return replace(self, exponents=exponents, recurrences=tuple(short))
 
     @cached_property
@@ -262,7 +281,7 @@ class Design:
             "variables": list(self.names),
             "exponents": [list(e) for e in self.exponents],
             "recurrences": [r.to_dict() for r in self.recurrences],
-        }
+        } | ({"words": list(self.words)} if self.words else {})
 
     @classmethod
     def from_dict(cls, found: dict) -> "Design":
@@ -273,6 +292,7 @@ class Design:
             tuple(map(Recurrence.from_dict, found["recurrences"])),
             found.get("unit", 0.5),
             found.get("name", FITTED),
+            tuple(found.get("words", ())),
         )
 
 

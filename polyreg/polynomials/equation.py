@@ -52,14 +52,15 @@ class Equation:
     exponents: tuple[Exponents, ...]  # (K,)
     coefficients: np.ndarray  # (K,) float64
     units: Mapping[str, str]  # of variables and target, where they are known
+    levels: str = ""  # what variables that are levels of words stand for
 
     @property
     def terms(self) -> list[str]:
         """1, t, t^2, t1*t2; or 1, T_1(t), T_2(t), T_1(t1)*T_1(t2)."""
         if self.form != "chebyshev":
             return [terms.name(e, self.symbols) for e in self.exponents]
-        pairs = (zip(self.symbols, e, strict=True) for e in self.exponents)
-        return ["*".join(f"T_{n}({s})" for s, n in pair if n) or "1" for pair in pairs]
+        pairs = (zip(self.symbols, self.variables, e, strict=True) for e in self.exponents)
+        return ["*".join(_chebyshev_of(s, x, n) for s, x, n in p if n) or "1" for p in pairs]
 
     @property
     def text(self) -> str:
@@ -67,11 +68,11 @@ class Equation:
         parts = [terms.equation(self.target, self.terms, self.coefficients)]
         if self.form != "powers":
             rows = zip(self.symbols, self.variables, self.centre, self.scale, strict=True)
-            parts += [f"{symbol} = {_moved(x, c, s)}" for symbol, x, c, s in rows]
+            parts += [f"{symbol} = {_moved(x, c, s)}" for symbol, x, c, s in rows if symbol != x]
         if self.form == "chebyshev":
             parts.append("T_n(t) = cos(n*arccos(t))")
         parts += [f"{terms.quoted(name)} in {unit}" for name, unit in self.units.items()]
-        return ", ".join(parts)
+        return ", ".join(parts + [self.levels] * bool(self.levels))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Evaluate in float64, term by term, as it is printed: x (N, D)  ->  (N,)"""
@@ -127,6 +128,7 @@ class Equations:
             every = [*itertools.product((0, 1), repeat=size)] if few else []
             corners = every or rng.integers(0, 2, size=(CORNERS, size))
             x = low + (high - low) * np.concatenate([corners, rng.random((POINTS, size))])
+            _set_levels(x, result.design.words, rng)
         self._x = x
         self._y, self._tolerance = _values(result, x)
 
@@ -196,6 +198,13 @@ class Equations:
         return f"the nearest that float64 comes to the fit: errors up to {self.off(form):.2g}"
 
 
+def _set_levels(x: np.ndarray, words: Sequence[str], rng: np.random.Generator) -> None:
+    """Give each row of x (n, D) one level of each column of words: at most one 1, the others 0."""
+    for column in dict.fromkeys(filter(None, words)):
+        own = [d for d, name in enumerate(words) if name == column]
+        x[:, own] = rng.integers(0, len(own) + 1, len(x))[:, None] == range(1, len(own) + 1)
+
+
 def _values(result: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The polynomial in the basis that did the work, and the error that is allowed, both (n,)."""
     q = result.design.matrix(torch.from_numpy(x)).numpy()
@@ -221,25 +230,37 @@ def _powers(result: Any) -> Equation:
         tuple(result.exponents),
         result.coefficients,
         result.units,
+        _told_levels(result),
     )
 
 
+def _told_levels(result: Any) -> str:
+    """What the variables that are levels stand for, in words."""
+    told = []
+    for column, (base, *others) in result.levels.items():
+        said = f"{column}={others[0]} is 1 where {column} is {others[0]}"
+        if others[1:]:
+            said = f"{column}={others[0]}, ... are 1 at that level of {column}"
+        told.append(f"{said}, else 0 (base {base})")
+    return ", ".join(told)
+
+
 def _centred(result: Any) -> Equation:
-    windows = [_window(*ends) for ends in result.domain.values()]
+    windows = _windows(result)
     return _in_t(result, "centred", windows, _exact(result, windows))
 
 
 def _chebyshev(result: Any) -> Equation:
-    windows = [_window(*ends) for ends in result.domain.values()]
+    windows = _windows(result)
     exact = _exact(result, windows)
-    for d in range(len(windows)):
+    for d in result.design.numeric:
         exact = _to_chebyshev(exact, d)
     return _in_t(result, "chebyshev", windows, exact)
 
 
 def _in_t(result: Any, form: str, windows: Sequence, exact: dict[Exponents, Fraction]) -> Equation:
     taken = [*result.variables, *result.columns, result.target, result.target_column]
-    symbols = _symbols(taken, len(windows))
+    symbols = _symbols(taken, len(windows), result.design.words)
     centre, scale = zip(*windows, strict=True)
     found = floats([exact[e] for e in result.design.exponents])
     return Equation(
@@ -252,6 +273,7 @@ def _in_t(result: Any, form: str, windows: Sequence, exact: dict[Exponents, Frac
         result.design.exponents,
         found,
         result.units,
+        _told_levels(result),
     )
 
 
@@ -281,6 +303,13 @@ def _to_chebyshev(exact: dict[Exponents, Fraction], d: int) -> dict[Exponents, F
     return found
 
 
+def _windows(result: Any) -> list[tuple[float, float]]:
+    """Centre and scale of each variable; levels stay what they are."""
+    words = result.design.words or ("",) * len(result.variables)
+    ends = zip(result.domain.values(), words, strict=True)
+    return [(0.0, 1.0) if column else _window(*pair) for pair, column in ends]
+
+
 def _window(low: float, high: float) -> tuple[float, float]:
     """Centre and scale, the scale of two digits and the centre a multiple of its last."""
     middle, half = low / 2 + high / 2, high / 2 - low / 2
@@ -293,13 +322,22 @@ def _window(low: float, high: float) -> tuple[float, float]:
     return float(centre), float(scale)
 
 
-def _symbols(taken: Sequence[str], size: int) -> tuple[str, ...]:
-    """Names that are nobody's: t, or t1, t2, ..."""
+def _symbols(taken: Sequence[str], size: int, words: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names that are nobody's: t, or t1, t2, ...; of levels those that they have, first in taken"""
+    size -= sum(map(bool, words))
     for name in ("t", "u", "v", "t_", *(f"t_{k}_" for k in range(len(taken) + 1))):
         found = [name] if size == 1 else [f"{name}{d}" for d in range(1, size + 1)]
         if not {*found} & {*taken}:
             break
-    return tuple(found)
+    moved = iter(found)
+    if not words:
+        return tuple(moved)
+    return tuple(taken[d] if column else next(moved) for d, column in enumerate(words))
+
+
+def _chebyshev_of(symbol: str, variable: str, n: int) -> str:
+    """T_n of a symbol; a level is itself."""
+    return terms.quoted(symbol) if symbol == variable else f"T_{n}({symbol})"
 
 
 def _moved(variable: str, centre: float, scale: float) -> str:

@@ -1,6 +1,8 @@
 """Numbers as somebody holds them: arrays, tensors, lists, and frames of named columns."""
 
+import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 
 from polyreg.errors import BadTable, PolyregError
 from polyreg.polynomials.predictor import column, is_dated, since
+from polyreg.text import plural
 
 
 def as_numbers(values: Any, what: str) -> np.ndarray:
@@ -92,8 +95,15 @@ def as_times(values: Any, units: str, name: str) -> Any:
         raise PolyregError(str(error)) from error
 
 
-def by_name(frame: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarray:
+def by_name(
+    frame: Any,
+    names: Sequence[str],
+    units: Mapping[str, str],
+    levels: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> np.ndarray:
     """The columns of a frame, whatever their order there  ->  (N, D)
+
+    levels: of columns of words, which become the places of these, -1 of what is none of them
 
     Raises PolyregError where one is missing, or holds what is no finite number.
     """
@@ -101,21 +111,48 @@ def by_name(frame: Any, names: Sequence[str], units: Mapping[str, str]) -> np.nd
         found = {str(label): frame[label] for label in labels(frame) if str(label) in names}
         dated = {name for name in names if is_dated(units.get(name, ""))}
         columns = {
-            name: np.asarray(c) if name in dated else as_numbers(c, f"column {name}")
+            name: np.asarray(c)
+            if name in dated or name in levels
+            else as_numbers(c, f"column {name}")
             for name, c in found.items()
         }
         frame = pd.DataFrame(columns)
     frame = frame.set_axis([str(label) for label in frame.columns], axis=1)
     try:
-        return np.stack([column(frame, name, names, units) for name in names], axis=1)
+        read = [column(frame, name, names, units, levels.get(name, ())) for name in names]
+        _warn_of_words(frame, levels, dict(zip(names, read, strict=True)))
+        return np.stack(read, axis=1)
     except ValueError as error:  # of the file that travels without polyreg
         raise PolyregError(str(error)) from error
 
 
-def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarray:
-    """x as `Result.predict` takes it  ->  (N, D), a copy; PolyregError where it is another shape"""
+def _warn_of_words(
+    frame: pd.DataFrame, levels: Mapping[str, Sequence[str]], read: Mapping[str, np.ndarray]
+) -> None:
+    for name in levels:
+        if unknown := np.flatnonzero(read[name] < 0).tolist():
+            said = f"column {name}, row {unknown[0] + 1}: {frame[name].iloc[unknown[0]]!r}"
+            more = f", and in {plural(len(unknown) - 1, 'row')} more" if unknown[1:] else ""
+            warnings.warn(
+                f"{said} is no level that the fit knows{more}; there it answers nan", stacklevel=6
+            )
+
+
+def rows_of(
+    x: Any,
+    names: Sequence[str],
+    units: Mapping[str, str],
+    levels: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> np.ndarray:
+    """x as `Result.predict` takes it  ->  (N, D), a copy; PolyregError where it is another shape
+
+    levels: as of `by_name`. Rows without names have words too, or, as the torch module takes them,
+    numbers: the places of levels, 0 of the base
+    """
+    if levels and not is_frame(x) and not _is_numbers(x):
+        x = _named(x, names)
     if is_frame(x):
-        x = by_name(x, names, units)
+        x = by_name(x, names, units, levels)
     elif len(names) == 1 and is_dated(units.get(names[0], "")):
         x = as_times(x, units[names[0]], names[0])
     # A copy: torch takes neither views in reverse nor read-only memory.
@@ -124,7 +161,23 @@ def rows_of(x: Any, names: Sequence[str], units: Mapping[str, str]) -> np.ndarra
         x = x.reshape(-1, 1) if size == 1 else x.reshape(1, -1)
     if x.ndim != 2 or x.shape[1] != size:
         raise PolyregError(f"x must be (N, {size}): {', '.join(names)}")
+    for d, name in enumerate(names):
+        if name in levels:
+            x[~np.isin(x[:, d], range(len(levels[name]))), d] = -1.0
     return x
+
+
+def _is_numbers(x: Any) -> bool:
+    return hasattr(x, "detach") or np.asarray(x, dtype=None).dtype.kind in "biuf"
+
+
+def _named(x: Any, names: Sequence[str]) -> pd.DataFrame:
+    """Rows of numbers and words as a frame."""
+    rows = np.array(x, dtype=object)
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != len(names):
+        raise PolyregError(f"x must be (N, {len(names)}): {', '.join(names)}")
+    return pd.DataFrame(rows, columns=[*names])
 
 
 def _fields(x: Any) -> Any:

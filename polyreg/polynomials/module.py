@@ -90,7 +90,8 @@ class FittedModel(nn.Module):
 
     z are the variables, functions of x; g is the inverse of the target's function, if it has one.
 
-    x (N, C), the columns, any real dtype  ->  (N, 1), float64
+    x (N, C), the columns, any real dtype  ->  (N, 1), float64. A column of words has the places of
+    its levels, 0 for the base; y is nan of any other number.
     """
 
     places: Tensor
@@ -114,7 +115,15 @@ class FittedModel(nn.Module):
         if not self.inputs:
             return x
         columns = [(v, x[..., self.columns.index(v.column)]) for v in self.inputs]
-        return torch.stack([FUNCTIONS[v.kind](c + v.shift) for v, c in columns], dim=-1)
+        return torch.stack([_values(v, c) for v, c in columns], dim=-1)
+
+
+def _values(variable, x: Tensor) -> Tensor:
+    """A variable of its column (N,), float64."""
+    if not variable.words:
+        return FUNCTIONS[variable.kind](x + variable.shift)
+    known = (x >= 0) & (x < len(variable.words)) & (x == x.floor())
+    return torch.where(known, (x == variable.place).to(x.dtype), torch.nan)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -22,7 +22,14 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from polyreg.polynomials.variables.variable import Variable, columns_of, require_values, values_of
+from polyreg.polynomials.variables.variable import (
+    Variable,
+    columns_of,
+    require_values,
+    values_of,
+    words_of,
+)
+from polyreg.polynomials.variables.words import codes_of_words
 
 INTERVALS = ("prediction", "confidence")
 BANDS = ("pointwise", "simultaneous")
@@ -53,6 +60,7 @@ class Predictor:
         plain = [{"name": name, "column": name} for name in self.names]
         self.variables = [Variable(**v) for v in document.get("inputs") or plain]
         self.columns, outcome = columns_of(self.variables), document.get("outcome")
+        self.levels = words_of(self.variables)
         self.outcome = Variable(**(outcome or {"name": self.target, "column": self.target}))
         ranges = [document["domain"][name] for name in self.names]
         self.rank = document["rank"]
@@ -77,6 +85,9 @@ class Predictor:
 
     def predict(self, frame, interval: str = "prediction", band: str = "pointwise") -> Predictions:
         """Columns prediction, low, high and extrapolated for the rows of `frame`.
+
+        Of a fit with words also known: a row with a word that the fit has not seen is not, and has
+        no prediction.
 
         frame: a table of pandas, or x (N, D) without names, in the order of the columns
 
@@ -110,11 +121,16 @@ class Predictor:
             found = self.outcome.inverse(found)
             columns = {"prediction": found, "low": low, "high": high}
         columns["extrapolated"] = ((x < self.low) | (x > self.high)).any(axis=1)
+        if self.levels:
+            columns["known"] = ~np.isnan(x).any(axis=1)
         return Predictions(columns, index=frame.index)
 
     def rows(self, frame: pd.DataFrame) -> np.ndarray:
         """The variables at the rows of a table  ->  (N, D)"""
-        given = {name: column(frame, name, self.columns, self.units) for name in self.columns}
+        given = {
+            name: column(frame, name, self.columns, self.units, self.levels.get(name, ()))
+            for name in self.columns
+        }
         require_values(self.variables, given)
         return values_of(self.variables, given)
 
@@ -213,16 +229,19 @@ def with_names(data, names):
     return pd.DataFrame(data, columns=columns).set_axis(list(names), axis=1)
 
 
-def column(frame: pd.DataFrame, name: str, names, units) -> np.ndarray:
+def column(frame: pd.DataFrame, name: str, names, units, levels=()) -> np.ndarray:
     """A column  ->  (N,), of finite numbers; ValueError names what is none, or the variables.
 
     units: of variables that are dates, such as {"when": "days since 2024-03-01"}
+    levels: of a column of words, which become places among these, -1 of what is none of them
     """
     places = np.flatnonzero(frame.columns == name)
     if len(places) != 1:
         what = "no column" if not len(places) else f"{len(places)} columns"
         raise ValueError(f"{what} {name!r}; the variables are {', '.join(names)}")
     found = frame.iloc[:, places[0]]
+    if levels:
+        return codes_of_words(found, levels)
     if is_dated(units.get(name, "")) and found.dtype.kind not in "fiub":
         return since(found, units[name])
     if found.dtype.kind in "fiub":

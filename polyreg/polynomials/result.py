@@ -142,8 +142,9 @@ class Result(Estimates):
     def require_one(self, what: str) -> None:
         """Raise PolyregError where there are several variables, of which there is no such thing."""
         if len(self.variables) != 1:
-            names = ", ".join(self.variables)
-            raise PolyregError(f"{what} is of one variable; this fit has several: {names}")
+            names, by = ", ".join(self.named), ", ".join(self.levels)
+            way_out = f"; of each level alone it is, fit with --by {by}" * bool(by)
+            raise PolyregError(f"{what} is of one variable; this fit has several: {names}{way_out}")
 
     @property
     def study(self) -> Study:

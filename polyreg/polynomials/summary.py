@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from polyreg.inference.calibration import described
+from polyreg.inference.levels import level_lines
 from polyreg.inference.surface import refusal
 
 WIDTH = 100  # columns of text, at most
@@ -137,6 +138,7 @@ def _fit_table(result: Any) -> tuple[list[str], list[list[str]], list[str]]:
         [
             MEANING if result.has_errors else ALONE,
             *scale(result),
+            *level_lines(result),
             *shape(result),
             *chosen,
         ],

@@ -3,7 +3,7 @@
 import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 SHIFTED = r"[^^*`+()]+([+-][\d.]+([eE][+-]?\d+)?)?"
 FUNCTION = rf"(log|log10|exp|sqrt|square)\({SHIFTED}\)|\((1/)?\(?{SHIFTED}\)?\)"
@@ -89,6 +89,26 @@ def total_degree(variables: int, degree: int, interaction: int) -> list[Exponent
                 powers = dict(zip(chosen, parts, strict=True))
                 found.append(tuple(powers.get(v, 0) for v in range(variables)))
     return sorted(found, key=order)
+
+
+def levelled(
+    exponents: Iterable[Exponents], words: Sequence[str], curves: Collection[str] = ()
+) -> list[Exponents]:
+    """Terms of a polynomial in the variables that are numbers, with those of levels.
+
+    words: of each variable the column whose level it is, "" of a number. Each level has an offset,
+    a term of its own; those of the columns `curves` are multiplied with all other terms as well.
+    They come after the term that they belong to, so that a lower degree's terms come first.
+    """
+    numbers, found = [d for d, column in enumerate(words) if not column], []
+    for e in exponents:
+        powers = dict(zip(numbers, e, strict=True))
+        plain = tuple(powers.get(d, 0) for d in range(len(words)))
+        found.append(plain)
+        for d, column in enumerate(words):
+            if column and (column in curves or not any(e)):
+                found.append((*plain[:d], 1, *plain[d + 1 :]))
+    return found
 
 
 def order(exponents: Exponents) -> tuple[int, list[int]]:

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from polyreg.fields import MAX_TAG
+from polyreg.inference.levels import base_levels, level_lines
 from polyreg.inference.surface import refusal
-from polyreg.least_squares import Problem
 from polyreg.least_squares.notes import doubtful_chi2
 from polyreg.least_squares.origin import Source
 from polyreg.polynomials.module import FittedModel
@@ -19,12 +19,13 @@ from polyreg.polynomials.result import Result
 from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
 from polyreg.reports.columns import curve_grid, drawn, scaled
+from polyreg.reports.levels import level_figure
+from polyreg.reports.plans import features
 from polyreg.reports.study import deviation, record_study, study_lines
 from polyreg.reports.study.back import back_line, record_back_calculated
-from polyreg.tables import Block, Survey, Table
-from polyreg.tables.hints import remarks
+from polyreg.tables import Block
 from polyreg.tables.missing import counts
-from polyreg.text import aligned, plural
+from polyreg.text import aligned
 from polyreg.tracking import Clock, Run
 
 GRID = 121  # points along each axis of the contours
@@ -62,7 +63,7 @@ def record_loaded(run: Run, result: Result, register_as: str = "") -> None:
 def title(result: Result) -> str:
     """A fit's name: table, features and degree, and what was given besides the defaults."""
     chosen = result.selection.chosen if result.selection else None
-    features = (result.target,) if result.swapped else result.variables
+    features = (result.target,) if result.swapped else result.named
     return result.origin.config.named(features, chosen)
 
 
@@ -146,7 +147,7 @@ def figures(result: Result) -> Iterator[tuple[str, Any]]:
     from polyreg.reports import figures as draw
 
     yield "fit", fit_figure(result)
-    if len(result.variables) == 2 and (result.low < result.high).all():
+    if len(result.design.numeric) == 2 and (result.low < result.high).all():
         yield "contour", contour_figure(result)
     if result.residual_sd > 0:  # nan where there are as many terms as rows
         result = result.as_fitted
@@ -211,6 +212,8 @@ def fit_figure(result: Result) -> Any:
     """The fit with its bands over the rows; of several variables, observed against fitted."""
     from polyreg.reports import figures as draw
 
+    if result.levels and len(result.design.numeric) == 1:
+        return level_figure(result, *points(result.as_fitted)[:2], title(result))
     x, y, weights = points(result)
     about: dict[str, Any] = {"level": result.level, "title": title(result), "label": label(result)}
     if len(result.variables) > 1:
@@ -235,9 +238,10 @@ def contour_figure(result: Result) -> Any:
     """The polynomial in two variables over the data's range; of degree 2 its stationary point."""
     from polyreg.reports.study.contour import Stationary, contour
 
-    found = None if refusal(result) else result.stationary_point()
+    found, base = None if refusal(result) else result.stationary_point(), base_levels(result)
     result = result.as_fitted
-    axes = [np.linspace(*ends, GRID) for ends in result.domain.values()]
+    numeric, names = result.design.numeric, [*result.variables]
+    axes = [np.linspace(result.low[d], result.high[d], GRID) for d in numeric]
     if found and np.isfinite(found.std_errors).all():  # its region can be smaller than a step
         reach = 2 * np.sqrt(2 * found.region.limit) * found.std_errors
         finer = np.linspace(found.x - reach, found.x + reach, GRID // 2).T
@@ -245,6 +249,9 @@ def contour_figure(result: Result) -> Any:
         axes = [np.union1d(c, f[(f > c[0]) & (f < c[-1])]) for c, f in pairs]
     mesh = np.meshgrid(*axes)
     at = np.column_stack([part.ravel() for part in mesh])
+    x = np.zeros((len(at), len(names)))  # of words their base levels
+    x[:, numeric] = at
+    height = with_units(result, result.target) + f" at {base}" * bool(base)
     stationary = None
     if found:
         name = f"stationary point ({found.kind})"
@@ -256,9 +263,9 @@ def contour_figure(result: Result) -> Any:
         stationary = Stationary(found.x, name, statistic, found.region.limit, region)
     return contour(
         (axes[0], axes[1]),
-        result.predict(at).reshape(mesh[0].shape),
-        points(result)[0],
-        names=[with_units(result, name) for name in (*result.variables, result.target)],
+        result.predict(x).reshape(mesh[0].shape),
+        points(result)[0][:, numeric],
+        names=[*(with_units(result, names[d]) for d in numeric), height],
         title=title(result),
         label=label(result),
         stationary=stationary,
@@ -277,42 +284,6 @@ def prediction_band(result: Result, grid: np.ndarray) -> tuple[np.ndarray, np.nd
         return None
     _, low, high = result.predict(grid, "prediction")
     return low, high
-
-
-def about(rows: Table, survey: Survey) -> list[str]:
-    """How the table was read, and what is to be said of its columns, before they are fitted."""
-    told = rows.unusual()
-    read = [f"{rows.title}: {told}, {plural(survey.rows, 'row')}"] if told else []
-    return read + [f"note: {remark}" for remark in remarks(rows, survey)]
-
-
-def plan(problem: Problem, rows: Table, survey: Survey, engine: Any) -> list[str]:
-    """What a fit would do, a line each."""
-    terms = problem.terms
-    shown = ", ".join(terms[:8]) + (f", ... {terms[-1]}" if len(terms) > 8 else "")
-    condition = problem.expected_condition(survey.sample)
-    dropped = f", and {rows.missing_rows:,} dropped" if rows.missing_rows else ""
-    left_out = f", and {len(rows.skipped)} left out" if rows.skipped else ""
-    used = rows.columns
-    told = {
-        "data": f"{len(rows.files)} {rows.format} file(s), {rows.size:,} bytes{left_out}",
-        "rows": f"{survey.rows:,}{dropped}",
-        "features": features(rows.names, [name for name, _ in rows.schema if name not in used]),
-        "terms": f"{len(terms):,}: {shown}",
-        "precision": problem.precision,
-        "memory": f"{problem.memory() / 1e6:,.0f} MB, whatever the rows",
-        "device": problem.device,
-        "engine": str(engine or "this process"),
-        "condition": f"about {condition:.3g}, in the scaled basis"
-        if condition < float("inf")
-        else "beyond float64, by the sample: terms may depend on each other",
-    }
-    return [f"{what:<11}{value}" for what, value in told.items()]
-
-
-def features(names: tuple[str, ...], unused: list[str]) -> str:
-    """The columns that are used, and those that are not."""
-    return ", ".join(names) + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
 def report(result: Result) -> tuple[list[str], list[str]]:
@@ -365,7 +336,8 @@ def summary(result: Result) -> Iterator[str]:
     yield ", ".join(told)
     if result.has_errors:
         yield from scale(result)
-    yield f"features {features(result.variables, result.origin.unused)}"
+    yield f"features {features(result.named, result.origin.unused)}"
+    yield from level_lines(result)
     yield from shape(result)
     if result.selection:
         yield result.selection.sentence()

@@ -7,6 +7,7 @@ import numpy as np
 
 from polyreg.polynomials.variables import Variable
 from polyreg.tables.rows import Rows, Survey
+from polyreg.text import listed
 
 UNCERTAIN = re.compile(
     r"(?i)(.*[\W_])?(u|unc|uncertainty|sigma|sd|std|stdev|se|err|error|weights?|w)([\W_].*)?"
@@ -30,6 +31,7 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
         )
     named = filter(None, (*rows.names, rows.target, rows.weights, *rows.more))
     columns = dict(zip(named, _arrays(survey), strict=True))
+    yield from lone_levels(rows)
     for name, values in _as_read(rows, columns).items():
         for code in codes(values):
             yield (
@@ -57,6 +59,16 @@ def _as_read(rows: Rows, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray
     made = {v.name: v for v in (*rows.functions.inputs, rows.functions.outcome) if v}
     pairs = ((made.get(name, Variable(name, name)), a) for name, a in columns.items())
     return {v.column: v.inverse(a) for v, a in pairs}
+
+
+def lone_levels(rows: Rows) -> Iterator[str]:
+    """Levels of words that one row has."""
+    for name, words in rows.lexicon.items():
+        if lone := [f"{name}={word}" for word, count in words.rows.items() if count == 1]:
+            told = f"{listed(lone)} has one row, which its offset fits exactly: the residual is 0"
+            if lone[1:]:
+                told = f"{listed(lone)} have one row each, which their offsets fit exactly"
+            yield told
 
 
 def _arrays(survey: Survey) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache, partial
+from numbers import Real
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from polyreg.tables.parts import Codes, as_float64, exactly
 from polyreg.tables.rows import InMemory
 from polyreg.tables.variables import Functions
 from polyreg.tables.variables.written import is_function
+from polyreg.tables.words import Words, lexicon_of
 from polyreg.text import listed
 
 TITLE = "the data"
@@ -85,6 +87,7 @@ def in_memory(
     in_frame = {what: name for what, name in besides.items() if isinstance(name, str)}
     units: dict[str, str] = {}
     left_out: list[tuple[str, str]] = []
+    lexicon: dict[str, Words] = {}
     if isinstance(y, str):
         raise BadTable(f"y={y!r} is a name; a column of x is named by target={y!r}")
     target = None if target is None else name_of(target)
@@ -106,12 +109,18 @@ def in_memory(
         names = asked
         if not asked:
             names, left_out = features_of([frame], [*other, *keys], exclude)
-        require_numbers([frame], [*names, *other], names)
+        lexicon = lexicon_of([frame], functions.plain if functions else asked, {}, codes)
+        require_numbers([frame], [c for c in (*names, *other) if c not in lexicon], names)
         given = {str(label): label for label in labels(x)}
         used = [*dict.fromkeys([*names, *other])]
         units = {c: units_of(_whole(a)) for c, a in frame.columns.items() if is_time(a.type)}
         units = {c: unit for c, unit in units.items() if c in used}
-        found = {c: _of_frame(frame.columns[c], x[given[c]], units.get(c, "")) for c in used}
+        found = {
+            c: _of_words(frame.columns[c], lexicon[c])
+            if c in lexicon
+            else _of_frame(frame.columns[c], x[given[c]], units.get(c, ""))
+            for c in used
+        }
         xs = [found[name] for name in names]
     else:
         for what, name in in_frame.items():
@@ -162,7 +171,7 @@ def in_memory(
         more={in_frame.get(what, what): column.high for what, column in extra.items()} | coded,
     )
     made.keys = told
-    made.codes = codes_of(codes)
+    made.codes, made.lexicon = codes_of(codes), lexicon
     if functions:
         made.units = units
         made.apply(functions)
@@ -236,9 +245,10 @@ def _arrow(column: Any, name: str) -> Any:
     except BadTable:
         if not isinstance(column, Iterable):
             raise
-        return pa.array(
-            [None if value is None else str(value) for value in column]
-        )  # no number, which is said if it is asked for
+        # No number, which is said if it is asked for; words if it is words that are not all text.
+        is_words = all(value is None or isinstance(value, str | Real) for value in column)
+        found = [None if value is None else str(value) for value in column]
+        return pa.array(found, pa.string() if is_words else pa.binary())
     return pa.array(_shaped(numbers, f"column {name}", 1))
 
 
@@ -253,6 +263,11 @@ def _of_frame(column: Any, given: Any, units: str = "") -> Exact:
     if pa.types.is_floating(whole.type):
         return Exact(high, partial(decimals.of_numbers, given, high))
     return Exact(high, lambda: exactly(whole, units)[1])
+
+
+def _of_words(column: Any, words: Words) -> Exact:
+    """Codes of a column of words."""
+    return Exact(words(_whole(column)), lambda: None)
 
 
 def _nth(columns: Callable[[], np.ndarray | None], d: int) -> np.ndarray | None:

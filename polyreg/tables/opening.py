@@ -5,9 +5,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
+
 from polyreg.errors import BadTable, NotNow
 from polyreg.fields import Reading
 from polyreg.tables.files import File
+from polyreg.tables.formats.cells import BadCell
 from polyreg.tables.formats.dates import Order, is_day_first
 
 Each = Callable[[Callable, Iterable], Iterable]  # like `map`
@@ -75,3 +78,11 @@ def read_through(columns: list[str], numbers: list[str], file: File) -> File:
     for _ in file.batches(columns, numbers=numbers):
         pass
     return file
+
+
+def typed(file: File, column: str, cells: pa.Array, kind: pa.DataType | None) -> pa.Array:
+    """A text table's column as of a kind. Raises BadCell, with its column."""
+    try:
+        return file.typed(column, cells, kind)
+    except BadCell as error:
+        raise BadCell(error.index, error.text, column) from error

@@ -16,11 +16,10 @@ from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.decimals import inverse_power
 from polyreg.tables.files import BLOCK_ROWS, Place
 from polyreg.tables.missing import MissingRows
-from polyreg.tables.sampling import SAMPLE, Profile
+from polyreg.tables.sampling import SAMPLE, Profile, bounds
 from polyreg.tables.variables import Functions
 from polyreg.text import listed
 
-CACHED = 2**16  # values, which a core's second cache holds
 USUAL = "separated by ','"
 Columns = list[np.ndarray]
 Low = Sequence[np.ndarray | None]  # what float64 leaves of each column; None where it is nothing
@@ -58,8 +57,8 @@ class Survey:
 
     From Parquet's metadata, rows and bounds may include rows that turn out to be missing.
     y_size is max |y| (0 without a target), weight_size the largest weight and weight_low the least
-    (1 without weights). Where features or target are functions of columns: ranges of the
-    features' columns (C, 2), and given, the sample's rows as they were read.
+    (1 without weights). ranges: of the columns (C, 2) that features are functions of; given: the
+    sample's rows as they were read; words: as of Rows
     """
 
     rows: int
@@ -71,6 +70,7 @@ class Survey:
     sample: Block
     ranges: np.ndarray | None = None
     given: Block | None = None
+    words: tuple[str, ...] = ()
 
 
 class Rows:
@@ -95,6 +95,7 @@ class Rows:
     left_out: Sequence[tuple[str, str]] = ()  # columns that are no features, and why
     chosen_by_default = False  # the features
     unread: Sequence[str] = ()  # names of arrays that read as functions, and are none
+    lexicon: Mapping[str, Any] = {}  # features that are words: of each its Words, which are codes
 
     def apply(self, functions: Functions) -> None:
         """Take these functions of the columns that were chosen as features and target.
@@ -144,8 +145,13 @@ class Rows:
 
     @property
     def numbers(self) -> list[str]:
-        """The columns without the keys, which may be words."""
-        return [c for c in self.columns if c not in self.keys]
+        """The columns without the keys and features that may be words."""
+        return [c for c in self.columns if c not in self.keys and c not in self.lexicon]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of each feature the column whose level it is, "" of a number; () of numbers alone."""
+        return self.functions.words if self.functions else ()
 
     def _read(self, exact: bool = False) -> Read:
         """The columns in blocks; and if it is to be `exact`, what float64 leaves of them."""
@@ -154,11 +160,12 @@ class Rows:
     def _decoded(self, exact: bool = False) -> Read:
         """As `_read`, without codes."""
         for place, arrays, low in self._read(exact):
-            yield place, [*map(self._uncoded, arrays)], low
+            yield place, [*map(self._uncoded, arrays, self.columns)], low
 
-    def _uncoded(self, values: np.ndarray) -> np.ndarray:
-        """nan where a code stands for a missing value."""
-        return np.where(np.isin(values, self.codes), np.nan, values) if self.codes else values
+    def _uncoded(self, values: np.ndarray, column: str = "") -> np.ndarray:
+        """nan where a code stands for a missing value of a column that is no words."""
+        is_coded = self.codes and column not in self.lexicon
+        return np.where(np.isin(values, self.codes), np.nan, values) if is_coded else values
 
     def blocks(self, exact: bool = False) -> Iterator[Block]:
         """One pass over the clean rows, in order, if `exact` with their low parts.
@@ -171,7 +178,7 @@ class Rows:
     def placed(self, exact: bool = False) -> Iterator[tuple[Place, np.ndarray | slice, Block]]:
         """The same, each block with where it was read, and which of the rows there it kept."""
         gaps = MissingRows()
-        for place, kept, _, arrays, low in self._judged(gaps, exact):
+        for place, kept, _, arrays, low in self.judged(gaps, exact):
             block = self._block(arrays, low).take(kept)
             if len(block.x[0]):
                 yield place, kept, block
@@ -186,7 +193,7 @@ class Rows:
     def profile(self, seed: int) -> Profile:
         """Bounds and a sample of the clean rows, by one pass; raises as `blocks` does."""
         gaps, profile = MissingRows(), Profile(seed, self.width)
-        for place, kept, raw, arrays, _ in self._judged(gaps):
+        for place, kept, raw, arrays, _ in self.judged(gaps):
             profile.add(place, [*arrays, *raw] if self.functions else arrays, kept)
         self.check_missing(gaps)
         return profile
@@ -198,7 +205,7 @@ class Rows:
             return len(self.columns)
         return 2 * len(self.columns) + len(self.names) - len(self.inputs)
 
-    def _judged(self, gaps: MissingRows, exact: bool = False) -> Iterator[tuple]:
+    def judged(self, gaps: MissingRows, exact: bool = False) -> Iterator[tuple]:
         """Place, kept rows, the columns as they are read, and features, target, ... with low."""
         for place, raw, low in self._decoded(exact):
             kept, arrays = self._kept(gaps, place, raw), raw
@@ -268,6 +275,7 @@ class Rows:
             sample=self._block(sample),
             ranges=ranges,
             given=given,
+            words=self.words,
         )
 
     def _block(self, arrays: Columns, low: Low = (), size: int | None = None) -> Block:
@@ -347,7 +355,7 @@ class InMemory(Rows):
     def survey(self, seed: int = 0) -> Survey:
         if not self.rows or self.codes or self.functions:
             return super().survey(seed)
-        low, high = np.array([_bounds(a) for a in self._arrays]).T
+        low, high = np.array([bounds(a) for a in self._arrays]).T
         clean = np.isfinite(low).all() and np.isfinite(high).all()
         if not clean or (self.weights and low[self._weighed] <= 0):
             return super().survey(seed)
@@ -384,10 +392,3 @@ class InMemory(Rows):
             part = slice(start, start + BLOCK_ROWS)
             rest = [None if a is None else a[part] for a in low]
             yield Place(self.title, 0, start), [a[part] for a in self._arrays], rest
-
-
-def _bounds(values: np.ndarray) -> tuple[float, float]:
-    """The least and the largest of (n,), by one reading of memory; nan where there is one."""
-    parts = [values[i : i + CACHED] for i in range(0, len(values), CACHED)]
-    low, high = zip(*((part.min(), part.max()) for part in parts), strict=True)
-    return np.min(low), np.max(high)

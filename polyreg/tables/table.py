@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from threading import Thread
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,17 +21,18 @@ from polyreg.fields import Reading
 from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.columns import features_of, require_columns, require_numbers
 from polyreg.tables.files import File, sha256
-from polyreg.tables.formats.cells import BadCell, codes_of
+from polyreg.tables.formats.cells import codes_of
 from polyreg.tables.formats.dates import is_time, units_of
 from polyreg.tables.listing import find
 from polyreg.tables.missing import MissingRows
-from polyreg.tables.opening import Each, decided, read_through, sound, tried
+from polyreg.tables.opening import Each, decided, read_through, sound, tried, typed
 from polyreg.tables.parts import Codes, Part, Piece, as_float64
 from polyreg.tables.rows import Read, Rows, Survey
 from polyreg.tables.sampling import Profile
 from polyreg.tables.sampling.footers import footer, spread
 from polyreg.tables.variables import Functions
 from polyreg.tables.variables.possible import require_possible
+from polyreg.tables.words import lexicon_of
 
 # A part is as many row groups as make this, or as make MOST_PARTS of any table.
 PART_ROWS, PART_BYTES, MOST_PARTS = 2**20, 1 << 26, 2**14
@@ -57,8 +60,10 @@ class Table(Rows):
         is_sigma: bool = False,
         more: Sequence[str] = (),
         keys: Sequence[str] = (),
+        words: Mapping[str, Any] = MappingProxyType({}),
     ):
         self.keys = {name: Codes() for name in keys}
+        self.lexicon = words
         more = (*more, *keys)
         self.root = f"{root}/{files[0].name}" if len(files) == 1 else root
         self.target, self.weights, self.is_sigma, self.more = target, weights, is_sigma, (*more,)
@@ -108,6 +113,7 @@ class Table(Rows):
         more: Sequence[str] = (),
         keys: Sequence[str] = (),
         as_functions: bool = False,
+        levels: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> "Table":
         """Finds the files, reads their first blocks or footers, and checks names and types.
 
@@ -115,7 +121,8 @@ class Table(Rows):
         cannot be read are refused or, by a pass more, found and left out. `each` is who opens the
         files; `units` are those of dates that a model knows; `is_sigma`: the weights are
         standard uncertainties; `more`: columns that are read besides, `keys`: as codes;
-        `as_functions`: features and target may be functions of columns, such as log(x).
+        `as_functions`: features and target may be functions of columns, such as log(x), and words;
+        `levels`: those that a model knows of features that are words.
         """
         root, found = find(data)
         if each is None:
@@ -139,7 +146,7 @@ class Table(Rows):
 
         def made(files: list[File], features: Sequence[str] = features) -> Table:
             table = cls(
-                root, files, target, features, weights, exclude, units, is_sigma, more, keys
+                root, files, target, features, weights, exclude, units, is_sigma, more, keys, words
             )
             table.missing, table._each = missing, each
             table.codes = codes_of(reading.missing_values)
@@ -150,6 +157,8 @@ class Table(Rows):
         require_columns(files, asked)
         besides = (*exclude, *keys)
         files = decided(files, numbers if features else None, besides, reading, each)
+        plain = functions.plain if functions else features if as_functions else ()
+        words = lexicon_of(files, plain, levels, reading.missing_values)
         table = made(files)
         if skip_bad_files:
             reading_all = tried(partial(read_through, table.columns, table.numbers))
@@ -290,7 +299,7 @@ class Table(Rows):
         files = [piece.file for piece in pieces]
         self._require_unchanged(files)
         for piece in pieces:
-            yield from piece.read(self.columns, self.units, exact, self.keys)
+            yield from piece.read(self.columns, self.units, exact, {**self.keys, **self.lexicon})
         self._require_unchanged(files)
 
     def records(
@@ -307,13 +316,17 @@ class Table(Rows):
             before = 0
             for batch in file.batches(every, numbers=()):
                 columns = dict(zip(every, batch.columns, strict=True))
-                meant = file.meant(columns, self.inputs, before)
+                numbers = [c for c in self.inputs if c not in self.lexicon]
+                meant = file.meant(columns, numbers, before)
                 before += batch.num_rows
-                x = [as_float64(meant[c], self.units.get(c, "")) for c in self.inputs]
+                read = {
+                    c: self._uncoded(as_float64(meant[c], self.units.get(c, ""))) for c in numbers
+                }
+                x = [read[c] if c in read else self.lexicon[c](columns[c]) for c in self.inputs]
                 if file.text:
-                    kept = [_typed(file, c, a, kinds.get(c)) for c, a in columns.items()]
+                    kept = [typed(file, c, a, kinds.get(c)) for c, a in columns.items()]
                     batch = pa.record_batch(kept, names=every)
-                yield batch, self._uncoded(np.column_stack(x))
+                yield batch, np.column_stack(x)
         self._require_unchanged(self._files)
 
     def kinds(self) -> dict[str, pa.DataType]:
@@ -369,13 +382,6 @@ class Table(Rows):
             return digests[0]
         lines = (f"{d}  {f.name}\n" for d, f in zip(digests, self._files, strict=True))
         return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()
-
-
-def _typed(file: File, column: str, cells: pa.Array, kind: pa.DataType | None) -> pa.Array:
-    try:
-        return file.typed(column, cells, kind)
-    except BadCell as error:
-        raise BadCell(error.index, error.text, column) from error
 
 
 def at_once(function: Callable, items: Iterable) -> Iterator:

@@ -24,7 +24,7 @@ from polyreg.errors import Refused
 from polyreg.inference import inversion
 from polyreg.polynomials import predictor
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.variables import variable
+from polyreg.polynomials.variables import variable, words
 from polyreg.tracking.store import line, reading, require_store
 
 # What `load` reads: of a model, and of those that were saved before the two flavours were one.
@@ -119,7 +119,8 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     python_function: what predictor.py makes of the result's document: columns by name to
     prediction, low, high and extrapolated. The signature is this one's.
     A tensor has no names: the module takes columns by position, in the order of result.columns,
-    which the signature and the metadata `columns` tell.
+    which the signature and the metadata `columns` tell; of a column of words the place among its
+    levels, from 0, which are in the metadata `levels`.
 
     example (at least 2, D): an x. MLflow's own save_model takes one flavour, and looks through
     every installed package for each, which took half a second.
@@ -127,10 +128,11 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     names = list(result.columns)
     about = Model(
         signature=_signature(result),
-        saved_input_example_info=write_example(pd.DataFrame(example, columns=names), folder),
+        saved_input_example_info=write_example(_with_words(result, example), folder),
         metadata={
             "columns": {"pytorch": {"by position": names}, "python_function": {"by name": names}}
-        },
+        }
+        | ({"levels": {c: list(w) for c, w in result.levels.items()}} if result.levels else {}),
     )
     version = write_module(module, example, folder)
     about.add_flavor("pytorch", model_data=str(MODULE.parent), pytorch_version=version, code=None)
@@ -150,9 +152,17 @@ def save_model(module: torch.nn.Module, result: Result, example: np.ndarray, fol
     about.save(folder / MLMODEL_FILE_NAME)
 
 
+def _with_words(result: Result, example: np.ndarray) -> pd.DataFrame:
+    """Rows (N, C) by name, with words in place of the numbers of levels."""
+    found = pd.DataFrame(example, columns=[*result.columns])
+    for name, levels in result.levels.items():
+        found[name] = [levels[int(code)] for code in found[name]]
+    return found
+
+
 def model_code() -> str:
     """The file that loads the model: variables, what predicts, what inverts, and MLflow's class."""
-    parts = [inspect.getsource(part) for part in (variable, predictor, inversion)]
+    parts = [inspect.getsource(part) for part in (variable, words, predictor, inversion)]
     own = [re.sub(r"^from polyreg[^(\n]*(\([^)]*\))?$", "", part, flags=re.M) for part in parts]
     return "\n\n".join(own) + PREDICTOR
 
@@ -171,9 +181,10 @@ def _signature(result: Result) -> ModelSignature:
         if name not in result.columns:
             inputs.append(ColSpec(AnyType(), name, required=False))
     numbers = [ColSpec(DataType.double, name) for name in ("prediction", "low", "high")]
+    flags = ["extrapolated"] + ["known"] * bool(result.levels)
     return ModelSignature(
         inputs=Schema(inputs),
-        outputs=Schema([*numbers, ColSpec(DataType.boolean, "extrapolated")]),
+        outputs=Schema([*numbers, *(ColSpec(DataType.boolean, name) for name in flags)]),
         params=ParamSchema(
             [
                 ParamSpec("interval", DataType.string, "prediction"),

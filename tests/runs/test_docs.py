@@ -55,6 +55,19 @@ def test_the_five_commands_of_a_calibration_print_what_the_page_says(store):
     assert [line for line in printed if line not in map(str.split, said.splitlines())] == []
 
 
+def test_a_fit_with_a_column_of_words_prints_what_its_page_says(store):
+    (store / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "yield.csv", store / "docs")
+    page = (ROOT / "docs" / "fit.md").read_text()
+    section = page[page.index("## Columns of words") :].partition("\n## ")[0]
+    [command] = re.findall(r"^polyreg fit .*$", section, flags=re.MULTILINE)
+    ran = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert ran.exit_code == 0, ran.output
+    [block] = re.findall(r"```\n(.*?)```", section.partition(command)[2][4:], flags=re.DOTALL)
+    printed = block.splitlines()
+    assert len(printed) > 10 and [line for line in printed if line not in ran.output] == []
+
+
 def test_a_fit_of_many_curves_prints_what_its_page_says(store):
     (store / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "sensors.csv", store / "docs")

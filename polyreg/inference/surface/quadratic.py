@@ -39,13 +39,16 @@ class Quadratic:
 
     @classmethod
     def of(cls, result: Any) -> "Quadratic":
-        """The polynomial of a result of degree 2."""
-        half = result.high / 2 - result.low / 2
-        centre = result.low / 2 + result.high / 2
-        windows = list(zip(centre.tolist(), half.tolist(), strict=True))
+        """The polynomial of a result of degree 2, in its numbers: of words at their base levels."""
+        numeric = result.design.numeric
+        low, high = result.low[numeric], result.high[numeric]
+        half, centre = high / 2 - low / 2, low / 2 + high / 2
+        windows = [(0.0, 1.0)] * len(result.low)
+        for d, *window in zip(numeric, centre.tolist(), half.tolist(), strict=True):
+            windows[d] = (window[0], window[1])
         powers = Powers(result.design, windows)
         found = floats(powers.coefficients([Fraction(w) for w in result.solution.weights.tolist()]))
-        singles, pairs = _places(result.design.exponents)
+        singles, pairs = _places(result.design.exponents, numeric)
         size, matrix = len(half), np.zeros((len(half),) * 2)
         errors = np.nan_to_num(result.solution.errors, nan=0.0, posinf=0.0)
         rounding = 0.0
@@ -98,11 +101,16 @@ class Quadratic:
         return self.scale * np.sqrt(np.maximum(((rows @ self.inverse) * rows).sum(1), 0))
 
 
-def _places(exponents: Sequence[Exponents]) -> tuple[np.ndarray, tuple[tuple[int, int, int], ...]]:
-    """Where the terms t_d are, and the t_j t_k."""
+def _places(
+    exponents: Sequence[Exponents], numeric: Sequence[int]
+) -> tuple[np.ndarray, tuple[tuple[int, int, int], ...]]:
+    """Where the terms t_d are, and the t_j t_k, d, j and k counted among the numbers."""
     singles, pairs = [], []
     for at, e in enumerate(exponents):
-        variables = [d for d, power in enumerate(e) for _ in range(power)]
+        powers = [e[d] for d in numeric]
+        if sum(powers) < sum(e):  # of a level
+            continue
+        variables = [d for d, power in enumerate(powers) for _ in range(power)]
         if len(variables) == 1:
             singles.append((variables[0], at))
         if len(variables) == 2:

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import fdtri, gammaincinv
 
 from polyreg.errors import PolyregError
+from polyreg.inference.levels import base_levels
 from polyreg.inference.surface.quadratic import Quadratic
 from polyreg.polynomials.inputs import rows_of
 from polyreg.text import aligned, brief, number, plus_minus, precise
@@ -83,6 +84,8 @@ class StationaryPoint:
     eigenvectors: np.ndarray  # (D, D) column k belongs to eigenvalue k
     inside: bool  # whether x lies in the domain
     region: Region
+    base: str = ""  # levels of words that it is of, the base's: `site=A`
+    only_of_base: bool = False  # other levels have curves, and points, of their own
 
     def contains(self, x: Any) -> np.ndarray:
         """As `region.contains`: which x can be the stationary point  ->  (N,) bool."""
@@ -94,6 +97,7 @@ class StationaryPoint:
         values = zip(self.eigenvalues, self.eigenvalue_errors, strict=True)
         told = _first([plus_minus(*pair) for pair in values])
         told = f"eigenvalue{'s' if len(self.x) > 1 else ''} {told} in coded units"
+        told += f"; {self.base}" * self.only_of_base
         if np.isnan(self.x).any():
             return f"no stationary point, but a ridge: an eigenvalue is 0 ({told})"
         rows = zip(self.variables, self.x, self.std_errors, strict=True)
@@ -119,8 +123,9 @@ class StationaryPoint:
         ]
         said = [self.line, ""]
         if not math.isnan(self.value):
+            at = f" at {self.base}" * bool(self.base)
             head = ["variable", "x", "std error", "coded", "centre", "half width"]
-            said += [aligned(head, point), f"{self.target} there: {number(self.value)}", ""]
+            said += [aligned(head, point), f"{self.target} there{at}: {number(self.value)}", ""]
         said += [
             aligned(["eigenvalue", "std error", *self.variables], axes),
         ]
@@ -146,7 +151,8 @@ def stationary_point(
     level = result.level if level is None else level
     quantile = result.quantile(level)
     quadratic = Quadratic.of(result)
-    windows = _windows(result.variables, quadratic, coding or {})
+    names = tuple(result.variables[d] for d in result.design.numeric)
+    windows = _windows(names, quadratic, coding or {})
     centre, half = np.array([*windows.values()]).T
 
     ratio = half / quadratic.half
@@ -164,7 +170,7 @@ def stationary_point(
         std_errors = quadratic.scale * quadratic.half * np.sqrt(np.maximum(np.diag(covariance), 0))
     x = quadratic.centre + quadratic.half * t
     return StationaryPoint(
-        variables=result.variables,
+        variables=names,
         target=result.target,
         x=x,
         std_errors=std_errors,
@@ -176,7 +182,9 @@ def stationary_point(
         eigenvalue_errors=errors,
         eigenvectors=vectors,
         inside=bool((np.abs(t) <= 1).all()),
-        region=Region(level, _limit(result, level), result.variables, result.units, quadratic),
+        region=Region(level, _limit(result, level), names, result.units, quadratic),
+        base=base_levels(result),
+        only_of_base=any(0 < result.design.degree_of(e) < sum(e) for e in result.exponents),
     )
 
 
@@ -194,7 +202,7 @@ def _kind(eigenvalues: np.ndarray) -> str:
 
 
 def _limit(result: Any, level: float) -> float:
-    size = len(result.variables)
+    size = len(result.design.numeric)
     if not result.has_errors:
         return math.nan
     if result.is_normal:

@@ -40,6 +40,7 @@ class Wanted:
     fixed: tuple[tuple[Exponents, Fraction], ...] = ()
     points: tuple[Point, ...] = ()
     slopes: tuple[Point, ...] = ()
+    lower: tuple[Exponents, ...] | None = None  # the terms of the design, where they are given
 
     @property
     def all_terms(self) -> tuple[Exponents, ...] | None:
@@ -47,8 +48,8 @@ class Wanted:
 
         Powers of a shifted x make lower powers of x. Raises Refused above MAX_TERMS.
         """
-        if self.exponents is None:
-            return None
+        if self.exponents is None or self.lower is not None:
+            return self.lower
         found: set[Exponents] = set()
         for e in self.exponents:
             if math.prod(n + 1 for n in e) > MAX_TERMS:
@@ -113,7 +114,7 @@ def settled(passes: Any, config: FitConfig) -> FitConfig:
         config = replace(config, target=passes.table.target)
     if not (config.terms or config.degrees):
         return config
-    names = variables(passes.table.names, config)
+    names = variables(numbers_of(passes.table.names, passes.table.words), config)
     found = chosen(config, names) or ()
     used = [any(e[d] for e in found) for d in range(len(names))]
     if not config.swap and any(used) and not all(used) and passes.table.chosen_by_default:
@@ -132,6 +133,12 @@ def settled(passes: Any, config: FitConfig) -> FitConfig:
 def variables(names: Sequence[str], config: FitConfig) -> tuple[str, ...]:
     """Those of the polynomial: with --swap the table's target."""
     return (config.target,) if config.swap else tuple(names)
+
+
+def numbers_of(names: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """The variables that are no levels. words: as of Rows"""
+    columns = words or ("",) * len(names)
+    return tuple(name for name, column in zip(names, columns, strict=True) if not column)
 
 
 class Scanner:

@@ -102,7 +102,7 @@ def solution(
         for v, b in zip(squares, bits, strict=True)
     ]
     rounded = fixed_point.to_float(inverse)
-    error = ERROR * (1 + design.degree) ** 2 * float(fixed_point.rational(4 * gram[0, 0]))
+    error = ERROR * (1 + design.depth) ** 2 * float(fixed_point.rational(4 * gram[0, 0]))
     error *= (1 + np.abs(fixed_point.to_float(step)).sum()) / 4
     rows, largest = design.powers.scaled()
     coefficients = floats(design.powers.coefficients(weights))

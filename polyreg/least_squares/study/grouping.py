@@ -6,7 +6,7 @@ import numpy as np
 
 from polyreg.inference.degrees import Replicates
 
-MOST = 10**6  # distinct x
+MOST = 10**6  # distinct x; of several variables as many numbers
 
 
 class Grouping:
@@ -17,7 +17,7 @@ class Grouping:
     """
 
     def __init__(self) -> None:
-        self.rows, self.reason = 0, ""
+        self.rows, self.reason, self.most = 0, "", MOST
         self.x = np.empty(0)
         self.sums = np.empty((3, 0))  # mass, mean, squares
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
@@ -27,9 +27,10 @@ class Grouping:
         self.rows += len(x)
         if self.reason:
             return
+        self.most = MOST // max(1, x.itemsize // 8)
         w = np.ones(len(x)) if weights is None else weights
         self._waiting.append(_grouped(x, np.stack([w, y, np.zeros(len(x))])))
-        if sum(len(found) for found, _ in self._waiting) > max(MOST // 4, len(self.x)):
+        if sum(len(found) for found, _ in self._waiting) > max(self.most // 4, len(self.x)):
             self._merge()
 
     def _merge(self) -> None:
@@ -40,8 +41,8 @@ class Grouping:
             np.concatenate([x for x, _ in parts]), np.concatenate([s for _, s in parts], axis=1)
         )
         self._waiting = []
-        if len(self.x) > MOST:
-            self.reason = f"replicates are not counted above {MOST:,} distinct x"
+        if len(self.x) > self.most:
+            self.reason = f"replicates are not counted above {self.most:,} distinct x"
             self.x, self.sums = np.empty(0), np.empty((3, 0))
 
     def found(self) -> Replicates:
@@ -52,12 +53,20 @@ class Grouping:
         return Replicates(len(self.x), self.rows, float(self.sums[2].sum()))
 
 
-def joined(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of several variables, each (n,), as one column (n,) of values that can be compared."""
+def joined(columns: Sequence[np.ndarray], words: Sequence[str] = ()) -> np.ndarray:
+    """Rows of several variables, each (n,), as one column (n,) of values that can be compared.
+
+    words: of each variable the column whose level it is, "" of a number; () of numbers alone
+    """
     if len(columns) == 1:
         return columns[0]
-    rows = np.stack(columns, axis=1) + 0.0  # bytes are compared, and -0.0 is 0
-    return rows.view(f"V{8 * len(columns)}")[:, 0]
+    names = words or ("",) * len(columns)
+    parts = [values for values, column in zip(columns, names, strict=True) if not column]
+    for column in dict.fromkeys(filter(None, names)):  # the levels of a column as one number
+        own = [values for values, name in zip(columns, names, strict=True) if name == column]
+        parts.append(np.sum([k * values for k, values in enumerate(own, 1)], axis=0))
+    rows = np.stack(parts, axis=1) + 0.0  # bytes are compared, and -0.0 is 0
+    return rows.view(f"V{8 * len(parts)}")[:, 0]
 
 
 def _grouped(x: np.ndarray, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -106,7 +106,7 @@ def in_both(result: Result, rows: Any, config: FitConfig) -> Study:
 
 def no_degrees(result: Result, config: FitConfig) -> str:
     """Why degrees are not compared; "" where they are."""
-    if len(result.variables) > 1:
+    if len(result.design.numeric) > 1:
         return "degrees are compared of one variable, and there are several"
     if result.ridge:
         return "with a ridge, nested tests do not hold"

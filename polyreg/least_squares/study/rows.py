@@ -68,7 +68,7 @@ class RowPass:
         e = r if root is None else r * root
         self.count, self.rss = self.count + len(e), self.rss + float(e @ e)
         self.tests.add(x, e)
-        self.groups.add(joined(block.x), y, w)
+        self.groups.add(joined(block.x, self.main.design.words), y, w)
         if self.measures is not None:
             h = self.measures.leverage(q[:, : len(self.main.weights)], w)
             self._keep(place, rows, (x, y, r), h, self.measures(e, h))

@@ -22,7 +22,7 @@ def columns_at(result: Any, x: Any) -> dict[str, np.ndarray]:
     """The columns of x, as `Result.predict` takes it, by name, (N,) each; PolyregError names one
     with a number that its function does not take.
     """
-    rows = rows_of(x, result.columns, result.units)
+    rows = rows_of(x, result.columns, result.units, result.levels)
     found = dict(zip(result.columns, rows.T, strict=True))
     try:
         require_values(result.inputs, found)

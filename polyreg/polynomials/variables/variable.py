@@ -2,6 +2,8 @@
 
     z = f(x + shift),   f one of identity, log, log10, exp, sqrt, square, reciprocal
 
+or of a column of words, whose levels are numbered, 1 at one level and 0 at the others.
+
 This file travels with a logged model, before predictor.py: it imports nothing but numpy.
 """
 
@@ -57,6 +59,8 @@ class Variable:
 
     name: as terms have it, `log(freq)`; column: of the table, `freq`; kind: of f
     low, high: range of the column in the data; None where it is not known
+    words: levels of the column where kind is `level`, sorted, the base first; place: its own among
+    them, which is not 0; x + shift is 0 there
     """
 
     name: str
@@ -65,6 +69,11 @@ class Variable:
     shift: float = 0.0
     low: float | None = None
     high: float | None = None
+    words: tuple[str, ...] = ()
+    place: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "words", tuple(self.words))  # a document has lists
 
     @property
     def is_plain(self) -> bool:
@@ -84,17 +93,21 @@ class Variable:
 
     def values(self, x):
         """x (N,)  ->  z (N,), nan or infinite where the function has no value."""
+        if self.words:
+            return np.where(x >= 0, (x + self.shift == 0) * 1.0, np.nan)
         with np.errstate(all="ignore"):
             return FUNCTIONS[self.kind](x + self.shift if self.shift else x)
 
     def slopes(self, x):
-        """dz/dx (N,)"""
+        """dz/dx (N,); 0 of levels, which have none"""
+        if self.words:
+            return np.zeros_like(x)
         with np.errstate(all="ignore"):
             return SLOPES[self.kind](x + self.shift)
 
     def inverse(self, z):
         """z (N,)  ->  x (N,), nan where no x has that z; of a square the x of the data's sign."""
-        if self.is_plain:
+        if self.is_plain or self.words:
             return z
         with np.errstate(all="ignore"):
             z = np.where(z < LEAST.get(self.kind, -np.inf), np.nan, z)
@@ -154,7 +167,10 @@ class Variable:
 
     def to_dict(self) -> dict:
         """What a document holds of it; `Variable(**document)` reads it back."""
-        return asdict(self)
+        found = asdict(self)
+        if not self.words:
+            del found["words"], found["place"]
+        return found
 
 
 def columns_of(variables) -> list[str]:
@@ -167,9 +183,14 @@ def values_of(variables, columns) -> np.ndarray:
     return np.stack([v.values(columns[v.column]) for v in variables], axis=1)
 
 
+def words_of(variables) -> dict[str, tuple[str, ...]]:
+    """The columns of words, and their levels, the base first."""
+    return {v.column: v.words for v in variables if v.words}
+
+
 def require_values(variables, columns) -> None:
     """Raise ValueError with the first number of a column for which a function has no value."""
-    for variable in (v for v in variables if not v.is_plain):
+    for variable in (v for v in variables if not (v.is_plain or v.words)):
         x = columns[variable.column]
         lost = np.isfinite(x) & ~np.isfinite(variable.values(x))
         if lost.any():

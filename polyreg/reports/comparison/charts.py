@@ -161,8 +161,9 @@ def observed(groups: Sequence[Together], which: Sequence[int]) -> Iterator:
             continue
         x, y = one.sample
         points.append(chart.Points(f"run {k + 1}", one.polynomial.predict(x), y, look, k))
-    names = ", ".join(first.variables)
-    note = f"A curve is shown for one variable; these runs have {len(first.variables)}: {names}."
+    named = first.polynomial.named
+    names = ", ".join(named)
+    note = f"A curve is shown for one variable; these runs have {len(named)}: {names}."
     if any(len(groups[k]) > 1 for k in which):
         note += " Of several seeds: the first."
     if bare:
@@ -259,7 +260,7 @@ def coefficients(groups: Sequence[Together], which: Sequence[int]) -> chart.Coef
     ]
     first = drawn(groups[which[0]])[0]
     return chart.Coefficients(
-        title=f"Coefficients of {first.target} by {', '.join(first.variables) or 'nothing'}",
+        title=f"Coefficients of {first.target} by {', '.join(first.polynomial.named) or 'nothing'}",
         terms=terms,
         note=" ".join(coefficient_notes([groups[k] for k in which], found, known, len(order))),
         drawn=STRIPPED,

@@ -82,10 +82,10 @@ def described(group: Together) -> dict[str, str]:
     if len(group) > 1:
         del found["seed"]
     if first.polynomial is not None and {"target", "features"} <= found.keys():
-        found[EXPLAINED] = variables(first.target, first.variables)
+        found[EXPLAINED] = variables(first.target, first.polynomial.named)
         del found["target"], found["features"]
         if found.get("degree") == "auto":
-            found["degree"] = f"auto → {max(map(sum, first.polynomial.exponents), default=0)}"
+            found["degree"] = f"auto → {first.polynomial.design.degree}"
     if found.get("data"):
         found["data"] = last_part(found["data"])
     order = [name for name in WORDS if name in found]

@@ -1,5 +1,5 @@
 """Bounds and a uniform sample of a table's rows."""
 
-from polyreg.tables.sampling.profile import SAMPLE, Profile
+from polyreg.tables.sampling.profile import SAMPLE, Profile, bounds
 
-__all__ = ["SAMPLE", "Profile"]
+__all__ = ["SAMPLE", "Profile", "bounds"]

@@ -1,6 +1,6 @@
 """Variables of a table's rows: what features and target are of the columns that are read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,6 +66,23 @@ class Functions:
     def columns(self) -> list[str]:
         """That features are functions of, each once."""
         return columns_of(self.inputs)
+
+    @property
+    def plain(self) -> list[str]:
+        """Columns that are features as they are, and in no function."""
+        others = {v.column for v in self.inputs if not v.is_plain}
+        return [v.column for v in self.inputs if v.column not in others]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of each feature the column whose level it is, "" of a number; () of numbers alone."""
+        found = tuple(v.column if v.words else "" for v in self.inputs)
+        return found if any(found) else ()
+
+    def with_levels(self, levels: Mapping[str, Sequence[Variable]]) -> "Functions":
+        """With the levels of columns of words in place of the columns."""
+        found = [levels.get(v.name, (v,)) for v in self.inputs]
+        return replace(self, inputs=tuple(v for several in found for v in several))
 
     def within(
         self,

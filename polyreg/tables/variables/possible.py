@@ -4,10 +4,12 @@ from typing import Any
 
 from polyreg.config import FitConfig
 from polyreg.errors import Refused
+from polyreg.tables.words import possible as words
 
 
 def require_possible(rows: Any, config: FitConfig) -> None:
     """Raise Refused where an option is of columns as they are, and rows have functions of them."""
+    words.require_possible(rows, config)
     if rows.functions is None:
         return
     outcome = rows.functions.outcome

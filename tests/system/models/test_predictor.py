@@ -20,6 +20,7 @@ import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 
+import polyreg
 from polyreg.config import FitConfig
 from polyreg.least_squares.fitting import fit
 from polyreg.polynomials.predictor import Predictor
@@ -49,10 +50,14 @@ def saved(tmp_path_factory) -> dict:
         FitConfig(data="m", target="y", degree=1),
     )
     made = {"fit": answered(variables=2), "trained": trained([1.0, 2.0, 3.0]), "odd": odd}
+    site = np.array([*"ABC" * 10])
+    frame = pd.DataFrame({"u": x[:30, 0], "site": site, "y": x[:30, 1] + (site == "B")})
+    words = polyreg.fit(frame, target="y", features=["u", "site"], degree=1)
     root = tmp_path_factory.mktemp("models")
-    for name, found in made.items():
+    for name, found in (made | {"words": words}).items():
         (root / name).mkdir()
         example = np.arange(2.0 * len(found.variables)).reshape(2, -1)
+        example = found.example() if found.levels else example
         save_model(module_of(found), found, example, root / name)
     blocker = tmp_path_factory.mktemp("blocker")
     (blocker / "sitecustomize.py").write_text(
@@ -64,7 +69,7 @@ def saved(tmp_path_factory) -> dict:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db",
     }
-    return {"made": made, "root": root, "environment": environment}
+    return {"made": made, "root": root, "environment": environment, "words": words}
 
 
 def test_saving_is_silent_and_takes_nothing_from_the_working_folder(
@@ -289,7 +294,8 @@ for name in ("polyreg", "torch", "scipy"):
 import mlflow, numpy as np, pandas as pd
 events = []
 sys.addaudithook(lambda event, _: events.append(event) if event.startswith("pickle") else None)
-models = {{n: mlflow.pyfunc.load_model("{saved["root"]}/" + n) for n in ("fit", "trained", "odd")}}
+names = ("fit", "trained", "odd", "words")
+models = {{n: mlflow.pyfunc.load_model("{saved["root"]}/" + n) for n in names}}
 assert events == [], events
 import pickle
 pickle.loads(pickle.dumps(print))  # the hook does hear it
@@ -303,6 +309,7 @@ print(json.dumps({{
     "dict": models["fit"].predict({{"a": [0.5, 7.0], "b": [0, 2]}}).values.tolist(),
     "trained": models["trained"].predict(pd.DataFrame({{"x": [-1, 2]}})).to_dict("list"),
     "odd": models["odd"].predict(odd[odd.columns[::-1]]).values.tolist(),
+    "words": models["words"].predict(pd.DataFrame({{"site": ["B", "D"], "u": 2}})).to_dict("list"),
 }}))
 """
     done = subprocess.run(
@@ -319,6 +326,9 @@ print(json.dumps({{
     expected = saved["made"]["trained"].predict([-1.0, 2.0])
     np.testing.assert_allclose(found["trained"]["prediction"], expected, rtol=1e-14)
     assert found["trained"]["low"] == [None, None]
+    expected = saved["words"].predict([[2, "B"]])[0]
+    assert found["words"]["prediction"] == [pytest.approx(expected, rel=1e-14), None]
+    assert found["words"]["known"] == [True, False]
     odd = pd.DataFrame(found["odd"], columns=COLUMNS)
     agree(odd, saved["made"]["odd"], np.arange(2.0 * len(ODD)).reshape(2, -1), "prediction")
 

@@ -392,7 +392,7 @@ REFUSED = {
     "categories": (
         (FRAME.assign(a=pd.Categorical(TEXT)),),
         dict(target="y", features="a"),
-        "column a is not a number",
+        "no feature is a number, and a polynomial needs one; name one beside a",
     ),
     "sparse": ((scipy.sparse.csr_array(AB), Y), "x is sparse; give x.toarray()"),
     "sparse torch": (

@@ -76,7 +76,7 @@ def test_differences_of_criteria_are_those_of_the_likelihood():
     assert np.diff(table.bic) == pytest.approx(np.diff(bic), rel=1e-9)
 
 
-@pytest.mark.parametrize("most", [10**6, 12])
+@pytest.mark.parametrize("most", [10**6, 24])
 def test_lack_of_fit_of_several_variables_is_that_of_the_cell_means(monkeypatch, most):
     monkeypatch.setattr("polyreg.tables.rows.BLOCK_ROWS", 11)
     monkeypatch.setattr(grouping, "MOST", most)

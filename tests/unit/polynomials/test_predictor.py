@@ -21,7 +21,7 @@ from polyreg.polynomials import predictor, result
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
-from polyreg.polynomials.variables import variable
+from polyreg.polynomials.variables import variable, words
 from polyreg.sgd.training import Training
 from polyreg.tables.rows import InMemory
 from tests.support.problems import PROBLEMS, make
@@ -281,8 +281,9 @@ def test_odd_names_are_names():
 
 
 def test_it_imports_the_standard_library_numpy_and_pandas_alone():
-    own = {"polyreg.polynomials.variables.variable"}  # which travels with it
-    for module, wanted in ((predictor, {"numpy", "pandas"} | own), (variable, {"numpy"})):
+    own = {f"polyreg.polynomials.variables.{name}" for name in ("variable", "words")}  # with it
+    alone = [(module, {"numpy"}) for module in (variable, words)]
+    for module, wanted in ((predictor, {"numpy", "pandas"} | own), *alone):
         nodes = list(ast.walk(ast.parse(Path(module.__file__).read_text())))
         names = [a.name for node in nodes if isinstance(node, ast.Import) for a in node.names]
         names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
