@@ -172,8 +172,15 @@ def test_exact_rows_give_the_shape_that_made_them():
         assert found[key].coefficients == pytest.approx([10.0 * key, 2, -3], abs=1e-11)
         assert found[key].solution.exact_fit
     assert found.shape.residual_sd < 1e-11 and found.shape.r2 == pytest.approx(1)
-    chosen = fitted(frame, "offset", "auto", max_degree=6)
-    assert chosen.shape.degree == 2
+
+
+@pytest.mark.parametrize("criterion", ["aicc", "bic", "f"])
+def test_rounding_chooses_no_degree(criterion):
+    s, x = np.repeat(np.arange(5), 12), np.random.default_rng(0).uniform(0, 4, (20, 60))
+    for row in x:
+        frame = pd.DataFrame({"s": s, "x": row, "y": s + row / 3 + row**2 / 7})
+        found = fitted(frame, "offset", "auto", max_degree=6, criterion=criterion)
+        assert found.shape.degree == 2
 
 
 @pytest.mark.parametrize("criterion", ["aicc", "bic", "f"])
