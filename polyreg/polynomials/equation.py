@@ -238,9 +238,10 @@ def _told_levels(result: Any) -> str:
     """What the variables that are levels stand for, in words."""
     told = []
     for column, (base, *others) in result.levels.items():
-        said = f"{column}={others[0]} is 1 where {column} is {others[0]}"
+        base, first = (" ".join(word.split()) for word in (base, others[0]))
+        said = f"{column}={first} is 1 where {column} is {first}"
         if others[1:]:
-            said = f"{column}={others[0]}, ... are 1 at that level of {column}"
+            said = f"{column}={first}, ... are 1 at that level of {column}"
         told.append(f"{said}, else 0 (base {base})")
     return ", ".join(told)
 

@@ -19,9 +19,9 @@ import pandas as pd
 from scipy.special import chdtrc, fdtrc
 
 from polyreg.inference.degrees import SIGNIFICANT
-from polyreg.text import as_p
+from polyreg.text import as_p, short
 
-SHOWN = 8  # levels in a line
+SHOWN, LONGEST = 8, 30  # levels in a line, characters of one
 
 
 class LevelTest(NamedTuple):
@@ -90,7 +90,8 @@ def _tested(result: Any, column: str, of_curves: bool, places: list[int]) -> Lev
 def level_lines(result: Any) -> list[str]:
     """Of each column of words its base, its other levels, and what the tests say: a line each."""
     tests, lines = level_tests(result), []
-    for column, (base, *others) in result.levels.items():
+    for column, words in result.levels.items():
+        base, *others = (short(" ".join(word.split()), LONGEST) for word in words)
         said = "; ".join(test.line for test in tests if test.column == column)
         more = f", and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
         told = f"levels of {column}: {base} (base), {', '.join(others[:SHOWN])}{more}"

@@ -19,6 +19,8 @@ from polyreg.tables.missing import MissingRows
 from polyreg.tables.variables import Functions
 from polyreg.text import listed
 
+EMPTY = pa.null()  # the kind of a column without a value in its file
+
 
 class Words:
     """Codes 0, 1, ... of a column's words, in the order of their first appearance."""
@@ -106,12 +108,20 @@ def lexicon_of(
 
 def word_columns(files: Sequence[Columns], features: Sequence[str]) -> list[str]:
     """Those of the features that hold words: categories, or text that is not mostly numbers."""
-    return [name for name in features if all(_is_words(file, name) for file in files)]
+    found = []
+    for name in features:
+        told = [file for file in files if name in file.schema.names and _kind(file, name) != EMPTY]
+        if told and all(_is_words(file, name) for file in told):
+            found.append(name)
+    return found
+
+
+def _kind(file: Columns, name: str) -> pa.DataType:
+    return file.schema.field(name).type
 
 
 def _is_words(file: Columns, name: str) -> bool:
-    place = file.schema.get_field_index(name)
-    if place < 0 or not is_text(kind := file.schema.field(place).type):
+    if not is_text(kind := _kind(file, name)):
         return False
     if pa.types.is_dictionary(kind):
         return True

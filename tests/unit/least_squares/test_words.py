@@ -14,6 +14,7 @@ from statsmodels.stats.anova import anova_lm
 
 import polyreg
 from polyreg.errors import PolyregError
+from polyreg.inference.levels import level_lines
 from polyreg.polynomials.module import FittedModel
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
@@ -185,6 +186,27 @@ def test_categories_may_be_numbers_as_text_and_those_without_rows_are_no_levels(
     assert np.isfinite(fitted(mixed).predict(mixed)).all()
     with pytest.raises(PolyregError, match="column site is not a number"):
         fitted(frame.assign(site=[{"A": 1}, {"B": 2}] * 30))
+
+
+def test_odd_words_are_quoted_in_terms_and_stay_in_their_line():
+    frame = table(80)
+    odd = ["a*b", "x^2", "two\nlines", "l" * 300, "`tick`"]
+    frame["site"] = np.random.default_rng(3).choice(odd, 80)
+    found = fitted(frame, "site")
+    assert {"`site=x^2`", "u*site=two lines"} <= {*found.terms}
+    [line] = level_lines(found)
+    assert "\n" not in line and len(line) < 250
+    assert "\n" not in found.equation() and np.isfinite(found.predict(frame)).all()
+
+
+def test_a_file_without_words_in_the_column_tells_nothing_of_its_kind(tmp_path):
+    frame = table(40)
+    frame[:20].to_csv(tmp_path / "1.csv", index=False)
+    frame[20:].assign(site="").to_csv(tmp_path / "2.csv", index=False)
+    with pytest.raises(PolyregError, match="20 of 40 rows of 2 files have a missing"):
+        fitted(str(tmp_path))
+    found = fitted(str(tmp_path), missing="drop")
+    assert (found.nobs, found.levels) == (20, {"site": ("A", "B", "C")})
 
 
 def test_several_columns_of_words_are_additive():
