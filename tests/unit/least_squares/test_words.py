@@ -293,6 +293,8 @@ def test_the_equation_says_the_base_and_holds_in_each_form():
         text = result.equation(form)
         assert text.endswith(", site=B, ... are 1 at that level of site, else 0 (base A)")
         assert "*site=B" in text and "T_1(site" not in text
+    # It is looked at where rows can be: in one level each.
+    assert {*result.equations._x[:, 1:].sum(axis=1)} == {0.0, 1.0}
     assert result.equations.holds("centred") and not result.equations.holds("powers")
     assert "levels of site: A (base), B, C; they differ (F = " in result.summary().replace(
         "\n    ", " "
