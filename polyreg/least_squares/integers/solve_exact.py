@@ -18,6 +18,7 @@ from polyreg.polynomials.solution import EXACT_FIT, Solution
 # data's rounding; and of the bound on all terms, where less would leave errors under 6 digits.
 OWN_BITS, LEAST_BITS = 88, 84
 ERROR = 2.0**-103  # of a term in limbs; it grows with the square of the degree
+UNSEEN = 2.0**-38  # part of y
 ROUNDING = 2.0**-53  # of y
 SHOWN = 1e-9  # part of a relation that is told
 
@@ -113,6 +114,8 @@ def solution(
     is_zero = (np.abs(coefficients) <= errors) & (
         errors <= ROUNDING * times(np.abs(rows).sum(1), largest, sums.y_unit)
     )
+    # Far from 0 such parts are large, and y would show what is left out.
+    is_zero &= _seen(design, errors) <= UNSEEN * float(sums.y_unit)
     is_zero[known] = False
     unit = sums.factor * sums.y_unit**2
     return Solution(
@@ -131,6 +134,13 @@ def solution(
         ),
         **held(conditions),
     )
+
+
+def _seen(design: Design, errors: np.ndarray) -> np.ndarray:
+    """What errors (K,) of the powers of x can do to y on the table's range."""
+    sizes = [abs(r.centre) + r.radius for r in design.recurrences]
+    with np.errstate(over="ignore"):
+        return errors * np.prod(np.power(sizes, design.exponents), axis=1)
 
 
 def _condition(gram: np.ndarray, inverse: np.ndarray) -> float:

@@ -407,6 +407,15 @@ def test_a_coefficient_that_is_exactly_0_is_0_with_all_digits(x, degree, interce
     assert far.coefficients[3:].tolist() == [0] * (degree - 2) and (far.digits > 15.9).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_taken_for_0_where_y_would_show_it(seed):
+    x = 1e9 + np.random.default_rng(seed).uniform(-1, 1, 12)  # powers of x hide a constant of 0.1
+    answer = fitted([x], np.full(12, 0.1), degree=3)
+    off = np.abs(answer.coefficients - [0.1, 0, 0, 0])
+    assert (off <= answer.solution.errors + 1e-17).all() and answer.coefficients[0] != 0
+    assert (answer.digits < 3).all()
+
+
 def test_no_coefficient_that_is_small_beside_y_is_taken_for_0():
     x = np.arange(-3.0, 4)
     small = 2.0**-60
