@@ -29,7 +29,8 @@ def remarks(rows: Rows, survey: Survey) -> Iterator[str]:
             f"{name} is the name of an array, which is taken as it is; for a function of a column "
             "give a frame, or a dictionary of arrays"
         )
-    named = filter(None, (*rows.names, rows.target, rows.weights, *rows.more))
+    # A name may be empty.
+    named = [c for c in (*rows.names, rows.target, rows.weights, *rows.more) if c is not None]
     columns = dict(zip(named, _arrays(survey), strict=True))
     yield from lone_levels(rows)
     for name, values in _as_read(rows, columns).items():

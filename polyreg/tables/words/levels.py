@@ -109,7 +109,7 @@ def lexicon_of(
 def word_columns(files: Sequence[Columns], features: Sequence[str]) -> list[str]:
     """Those of the features that hold words: categories, or text that is not mostly numbers."""
     found = []
-    for name in features:
+    for name in filter(None, features):  # levels are told by the column's name
         told = [file for file in files if name in file.schema.names and _kind(file, name) != EMPTY]
         if told and all(_is_words(file, name) for file in told):
             found.append(name)

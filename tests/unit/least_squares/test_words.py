@@ -199,6 +199,13 @@ def test_odd_words_are_quoted_in_terms_and_stay_in_their_line():
     assert "\n" not in found.equation() and np.isfinite(found.predict(frame)).all()
 
 
+def test_a_column_without_a_name_can_be_a_number_and_no_words():
+    frame = table(40).rename(columns={"u": ""})
+    assert fitted(frame, features=["", "site"], degree=1).terms == ["1", "site=B", "site=C", "``"]
+    with pytest.raises(PolyregError, match="column  is not a number"):
+        fitted(table(40).rename(columns={"site": ""}), features=["u", ""])
+
+
 def test_a_file_without_words_in_the_column_tells_nothing_of_its_kind(tmp_path):
     frame = table(40)
     frame[:20].to_csv(tmp_path / "1.csv", index=False)
