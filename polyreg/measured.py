@@ -145,7 +145,8 @@ class Measured(Options):
             self.covariance,
             "needs --sigma and --sigma-x",
         )
-        require(not self.swap or bool(self.sigma_x), "swap", "on", "needs --sigma and --sigma-x")
+        if self.swap and not self.sigma_x:
+            raise Refused("--swap is of errors in x and y; it needs --sigma and --sigma-x")
         require(
             self.loss == "squares" or not self.sigma_x,
             "loss",

@@ -13,6 +13,7 @@ from polyreg.least_squares.study import examine
 from polyreg.polynomials.result import Result
 from polyreg.tables import Block, InMemory, Survey, Table
 from polyreg.tables.hints import remarks
+from polyreg.tables.missing import counts
 
 
 @dataclass(kw_only=True)
@@ -119,6 +120,13 @@ def _given(rows: Table | InMemory, given: Block) -> Block:
     return given._replace(x=tuple(columns.values()))
 
 
+def _dropped(rows: Table | InMemory) -> Iterator[str]:
+    """How many rows are not among those fitted, and for what."""
+    if missing := rows.missing_rows:
+        each = f": {counts(rows.missing_by)}" if rows.missing_by else ""
+        yield f"{missing:,} row{'s' * (missing != 1)} dropped for lack of a finite value{each}"
+
+
 def originated(
     result: Result, rows: Table | InMemory, config: FitConfig, survey: Survey, device: str
 ) -> Result:
@@ -137,7 +145,7 @@ def originated(
         names=rows.names,
         columns=tuple(rows.columns),
         missing_rows=rows.missing_rows,
-        remarks=(*unusual(rows), *remarks(rows, survey)),
+        remarks=(*unusual(rows), *remarks(rows, survey), *_dropped(rows)),
         missing_by=dict(rows.missing_by),
     )
     look = partial(examine, rows=rows, config=config, survey=survey, device=device)

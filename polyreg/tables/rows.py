@@ -15,7 +15,7 @@ from polyreg.errors import BadTable
 from polyreg.polynomials.predictor import is_dated
 from polyreg.tables.decimals import inverse_power
 from polyreg.tables.files import BLOCK_ROWS, Place
-from polyreg.tables.missing import MissingRows
+from polyreg.tables.missing import MissingRows, counts
 from polyreg.tables.sampling import SAMPLE, Profile, bounds
 from polyreg.tables.variables import Functions
 from polyreg.text import listed
@@ -247,7 +247,10 @@ class Rows:
     def surveyed(self, profile: Profile) -> Survey:
         """What a whole pass found."""
         if not profile.rows:
-            lost = f" without a missing value in {listed(self.columns)}" * bool(self.missing_rows)
+            lost = ""
+            if self.missing_rows:
+                each = f" ({counts(self.missing_by)})" if self.missing_by else ""
+                lost = f" without a missing value in {listed(self.columns)}{each}"
             raise BadTable(f"{self.title} has no rows{lost}; a fit needs some")
         return self._survey(profile.rows, profile.low, profile.high, profile.sample())
 

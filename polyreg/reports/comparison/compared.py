@@ -31,7 +31,7 @@ def compared(read: Read) -> chart.Comparison:
         + (f" in {plural(len(together), 'group')}" if is_grouped else ""),
         shared=told.shared,
         groups=[group_of(group, k, told, letters) for k, group in enumerate(together)],
-        warnings=different_data(together, letters),
+        warnings=[*different_data(together, letters), *different_targets(together)],
         notes=[*read.notes, *different_noise(together, letters)],
         sweeps=sweeps(together, read.sweeps),
         charts=[*charts, *distributions(many), *learning(together)],
@@ -96,6 +96,19 @@ def different_data(together: Sequence[Together], letters: dict) -> list[chart.Wa
         "data; ★ is the best there."
     )
     return [chart.Warned(said, lines(together, letters))]
+
+
+def different_targets(together: Sequence[Together]) -> list[chart.Warned]:
+    found: dict[str, list[int]] = {}
+    for k, group in enumerate(together):
+        found.setdefault(group[0].target, []).append(k)
+    if len(found) < 2:
+        return []
+    said = (
+        "These runs have different targets. Errors and criteria are of the target as it is fitted, "
+        "and compare only where it is the same."
+    )
+    return [chart.Warned(said, [f"{target}: {numbers(of)}" for target, of in found.items()])]
 
 
 def different_noise(together: Sequence[Together], letters: dict) -> list[str]:

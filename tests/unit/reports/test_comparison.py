@@ -186,6 +186,13 @@ def test_other_truths_and_tables_are_warned_of(other):
     assert "different tables or truths" in warned.text and len(warned.lines) == 2
 
 
+def test_other_targets_of_one_table_are_warned_of():
+    found = comparison(fitted(), fitted(target="log(y)"), fitted(degree=4))
+    [warned] = found.warnings
+    assert warned.text.startswith("These runs have different targets.")
+    assert warned.lines == ["y: runs 1, 3", "log(y): run 2"]
+
+
 def test_stars_are_where_a_best_exists():
     found = comparison(trained(steps=30, gap=9e-4), trained(steps=20, gap=8e-4, degree=4))
     steps = column(found, "steps")

@@ -139,6 +139,7 @@ def test_what_a_function_does_not_take_is_one_line_with_its_place(holder):
         assert str(told.value).startswith(why) and str(told.value).endswith(way_out)
         assert re.search(place, str(told.value))
     found = polyreg.fit(data, target="y", features=["log(x)"], degree=1, missing="drop")
+    assert any("dropped for lack of a finite value: " in note for note in found.notes)
     assert found.nobs == 40
     assert found.origin.missing_rows == 2 and found.origin.missing_by == {"log(x)": 2}
     same = polyreg.fit(ROWS, target="y", features=["log(x)"], degree=1)
