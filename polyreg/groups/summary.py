@@ -68,7 +68,7 @@ def report(results: Any, reasons: str = "groups.parquet") -> tuple[list[str], li
     worst = fitted[noise].dropna().sort_values(ascending=False).head(NAMED)
     if len(worst):
         told = [f"{results.named(g)} {number(sd)}" for g, sd in worst.items()]
-        lines.append(f"largest {NOISE[noise]}: {', '.join(told)}")
+        lines.append(f"largest {NOISE[noise]}: {_several(results, told)}")
     lines += shared(results)
     warnings = [f"note: {note}" for note in results.notes]
     if results.failed:
@@ -76,7 +76,7 @@ def report(results: Any, reasons: str = "groups.parquet") -> tuple[list[str], li
         more = f", and {len(results.failed) - NAMED:,} more" if len(results.failed) > NAMED else ""
         warnings.append(
             f"warning: {plural(len(results.failed), 'group')} without a polynomial, with the "
-            f"reason in {reasons}: {', '.join(some)}{more}"
+            f"reason in {reasons}: {_several(results, some)}{more}"
         )
     if results.source:
         warnings += [f"warning: left out: {file}" for file in results.source.skipped]
@@ -116,7 +116,10 @@ def shared(results: Any) -> list[str]:
     common = results.pooled
     if common is None:
         return []
-    lines = ["", f"do {common.groups:,} groups of degree {common.degree} need their own curves?"]
+    which = f"groups of degree {common.degree}"
+    if common.groups < len(results):
+        which = f"of the groups, those with rows for their own degree {common.degree},"
+    lines = ["", f"do {common.groups:,} {which} need their own curves?"]
     header, rows = ["", "parameters", "chi2 / df" if results.is_known else "F", "p"], []
     for row in common.frame("tests").itertuples():
         F = _known(row.F, "{:.4g}".format)
@@ -139,8 +142,13 @@ def shared(results: Any) -> list[str]:
     if far:
         some = [f"{results.named(g)} ({as_p(p)})" for g, p in far[:NAMED]]
         more = ", and more" if len(far) > NAMED else ""
-        lines.append(f"farthest from one curve, by Bonferroni: {', '.join(some)}{more}")
+        lines.append(f"farthest from one curve, by Bonferroni: {_several(results, some)}{more}")
     return lines
+
+
+def _several(results: Any, told: list[str]) -> str:
+    """Groups in a line; keys of several columns have commas of their own."""
+    return (", " if len(results.by) == 1 else "; ").join(told)
 
 
 def _quantiles(column: pd.Series) -> list[str]:

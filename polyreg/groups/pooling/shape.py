@@ -142,7 +142,7 @@ def without_own(factors: Factors, usable: np.ndarray, config: FitConfig) -> dict
         failed[g] = (
             "1 row for an offset and a slope"
             if rows == 1
-            else f"{rows} rows of about one x, {factors.low[g]:g}, tell no slope"
+            else f"{rows} rows, all near x = {factors.low[g]:g}, tell no slope"
         )
     return failed
 

@@ -69,7 +69,8 @@ class Dialect:
 
     def described(self) -> str:
         """What was found, in words."""
-        said = [f"separated by {_shown(self.separator)}"]
+        is_one = len(self.names) == 1 and self.width < 2
+        said = ["one column" if is_one else f"separated by {_shown(self.separator)}"]
         if self.numbers.decimal != ".":
             said.append("decimal comma")
         if self.numbers.grouping:

@@ -157,7 +157,7 @@ def test_groups_that_tell_no_slope_of_their_own_have_their_reason():
     found = fitted(pd.concat([frame, more], ignore_index=True), "offset+slope")
     assert found.failed == {
         "one": "1 row for an offset and a slope",
-        "flat": "3 rows of about one x, 2, tell no slope",
+        "flat": "3 rows, all near x = 2, tell no slope",
     }
     assert found["s1"].to_dict() == fitted(frame, "offset+slope")["s1"].to_dict()
     with pytest.raises(PolyregError, match="require_all: 2 of 8 groups cannot be fitted"):
