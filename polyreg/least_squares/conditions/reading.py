@@ -151,7 +151,7 @@ class Scanner:
             known[f"`{' '.join(name.split())}`"] = d
             known[terms.quoted(name)] = d
             if name.startswith("(1/"):  # as it is asked for
-                known[name[1:-1]] = d
+                known[name[1:-1]] = known[f"`{name[1:-1]}`"] = d
         self._known = sorted(known.items(), key=lambda pair: -len(pair[0]))
 
     def items(self) -> Iterator[int]:
