@@ -61,20 +61,6 @@ def pieces(result: Any) -> list[Piece]:
     return [Piece(a, b, rises(exact, a, b)) for a, b in pairs if a < high and b > low]
 
 
-def described(result: Any) -> str:
-    """Whether a polynomial is monotone on its domain, or where it turns, in words."""
-    if not result.pieces:
-        return "constant"
-    if result.inputs and not result.inputs[0].is_monotone:
-        return f"as a function of {result.inputs[0].written} {described(result.as_fitted)}"
-    [(name, (low, high))] = result.ranges.items()
-    if result.monotone:
-        way = "rising" if rises_in_columns(result, result.pieces[0]) else "falling"
-        return f"monotone ({way}) on [{low:.6g}, {high:.6g}]"
-    turns = ", ".join(f"{x:.6g}" for x in result.turning_points)
-    return f"not monotone on [{low:.6g}, {high:.6g}]: turns at {name} = {turns}"
-
-
 def rises_in_columns(result: Any, piece: Piece) -> bool:
     """Whether y rises with x on a piece, both by their columns."""
     return piece.rises * direction(result.inputs[:1]) * direction([result.outcome]) > 0

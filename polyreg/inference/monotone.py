@@ -33,13 +33,28 @@ def turning_points(coefficients: Sequence[Fraction], low: float, high: float) ->
     return sorted(found)
 
 
+def roots(coefficients: Sequence[Fraction], low: float, high: float) -> list[float]:
+    """The x in (low, high) where the polynomial is 0, each once, in order; none of 0 itself.
+
+    coefficients: of powers of x, constant first
+    """
+    start, width = Fraction(low), Fraction(high) - Fraction(low)
+    on_unit = _integers(_moved(coefficients, start, width))
+    if len(on_unit) < 2 or width <= 0:
+        return []
+    simple = _square_free(on_unit)
+    found = [_refined(simple, left, right) for left, right in _isolated(simple)]
+    return sorted(float(start + width * (left + right) / 2) for left, right in found)
+
+
 def rises(coefficients: Sequence[Fraction], low: float, high: float) -> int:
     """Whether the polynomial is larger at high than at low: 1, -1, or 0 where it is the same."""
-    ends = [_value(coefficients, Fraction(x)) for x in (low, high)]
+    ends = [value(coefficients, Fraction(x)) for x in (low, high)]
     return (ends[1] > ends[0]) - (ends[1] < ends[0])
 
 
-def _value(coefficients: Sequence, x: Fraction) -> Fraction:
+def value(coefficients: Sequence[Fraction], x: Fraction) -> Fraction:
+    """The polynomial at x, exactly."""
     found = Fraction(0)
     for c in reversed(coefficients):
         found = found * x + c

@@ -11,6 +11,7 @@ import numpy as np
 from polyreg.errors import PolyregError
 from polyreg.inference import calibration, influence
 from polyreg.inference.back_calculated import back_calculated
+from polyreg.inference.breaks import Breaks, breaks, turning_points
 from polyreg.inference.degrees import LackOfFit
 from polyreg.inference.estimates import Estimates
 from polyreg.inference.limits import Limits, limits
@@ -202,14 +203,22 @@ class Result(Estimates):
 
     @property
     def monotone(self) -> bool:
-        """Whether the polynomial rises, or falls, on its whole domain; a constant does neither."""
-        return len(self.pieces) == 1
+        """Whether y rises, or falls, with x in all of the range; a constant does neither.
+
+        Both by their columns: not with a pole inside, nor where a part has no prediction.
+        """
+        is_one = not self.inputs or self.inputs[0].is_monotone
+        return len(self.pieces) == 1 and is_one and not self.breaks
 
     @property
     def turning_points(self) -> np.ndarray:
-        """Where the polynomial turns in its domain: the x where its derivative changes sign."""
-        z = np.array([piece.high for piece in self.pieces[:-1]])
-        return self.inputs[0].inverse(z) if self.inputs else z
+        """Where y turns in the range: the x where its derivative changes sign."""
+        return turning_points(self)
+
+    @cached_property
+    def breaks(self) -> Breaks:
+        """Where y breaks off in the range of x: .poles, .of_x (poles of 1/x itself), .lost"""
+        return breaks(self)
 
     def inverse(
         self,

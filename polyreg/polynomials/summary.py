@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from polyreg.inference.calibration import described
+from polyreg.inference.breaks import described
 from polyreg.inference.levels import level_lines
 from polyreg.inference.surface import refusal
 

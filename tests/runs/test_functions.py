@@ -187,3 +187,12 @@ def test_rows_that_a_function_does_not_take_are_dropped_and_counted(gains):
                "--degree", "1", "--missing", "drop")  # fmt: skip
     assert "49 rows (1 dropped: log(freq-1) 1)" in said
     assert only_run().data.metrics["rows_missing"] == 1
+
+
+def test_poles_inside_the_range_are_told_on_the_terminal(store):
+    x = np.linspace(-5, 5, 21)
+    pd.DataFrame({"x": x, "y": 1 / (1.1 + 2 * x)}).to_csv("t.csv", index=False)
+    said = ran("fit", "--data", "t.csv", "--target", "1/y", "--features", "x", "--degree", "1")
+    assert "not monotone on [-5, 5]; 1/y is 0 at x = -0.55: y has a pole there" in said
+    assert "monotone (" not in said
+    assert artifact(only_run(), "back_calculated.json").exists()  # a y has one x all the same

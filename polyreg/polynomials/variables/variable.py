@@ -141,11 +141,16 @@ class Variable:
         return self.low >= -self.shift or self.high <= -self.shift
 
     @property
+    def has_pole(self) -> bool:
+        """Whether it is infinite at a place inside the range of the data."""
+        if self.kind != "reciprocal" or self.low is None or self.high is None:
+            return False
+        return self.low < -self.shift < self.high
+
+    @property
     def is_monotone(self) -> bool:
         """Whether it rises, or falls, over the range of the data."""
-        if self.kind == "reciprocal" and self.low is not None and self.high is not None:
-            return not self.low < -self.shift < self.high
-        return self.has_inverse
+        return self.has_inverse and not self.has_pole
 
     @property
     def is_falling(self) -> bool:

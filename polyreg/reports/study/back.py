@@ -10,11 +10,11 @@ from polyreg.tracking import Run
 
 
 def back_calculated(result: Result) -> Any:
-    """The table of a monotone fit in one variable whose rows are all in its sample; else None."""
+    """The table of a fit in one variable that has one x for a y, its rows all in its sample."""
     drawn = result.origin.given
     if len(result.variables) > 1 or len(drawn.y) != result.nobs or result.swapped:
         return None
-    if not result.monotone or (result.inputs and not result.inputs[0].has_inverse):
+    if len(result.pieces) != 1 or (result.inputs and not result.inputs[0].has_inverse):
         return None
     return result.back_calculated(drawn.x[0], drawn.y)
 

@@ -7,7 +7,7 @@ import pytest
 
 import polyreg
 from polyreg.errors import PolyregError
-from polyreg.inference.monotone import turning_points
+from polyreg.inference.monotone import roots, turning_points
 
 
 def with_turns(roots) -> list[Fraction]:
@@ -33,6 +33,14 @@ def test_a_double_root_of_the_derivative_is_no_turn_and_one_beside_it_makes_two(
     found = turning_points(with_turns([third, third + near]), 0.0, 1.0)
     assert found == pytest.approx([1 / 3, 1 / 3 + 1e-12], abs=1e-16)
     assert turning_points(with_turns([third, third, Fraction(1, 2)]), 0.0, 1.0) == [0.5]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_roots_are_all_that_lie_within_each_once(seed):
+    rng = np.random.default_rng(seed)
+    known = [Fraction(int(v), 64) for v in rng.integers(-20, 84, rng.integers(1, 9))]
+    derivative = [k * c for k, c in enumerate(with_turns(known))][1:]
+    assert roots(derivative, 0.0, 1.0) == sorted({float(r) for r in known if 0 < r < 1})
 
 
 def test_a_turn_at_an_end_of_the_domain_is_not_within():

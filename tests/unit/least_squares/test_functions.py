@@ -9,6 +9,7 @@ import statsmodels.api as sm
 
 import polyreg
 from polyreg.errors import PolyregError
+from polyreg.inference.breaks import described
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
 
@@ -236,12 +237,14 @@ def test_the_range_and_the_turn_are_told_in_the_column():
     with pytest.raises(PolyregError, match=r"1 \(falling from 1 to 10\), 2 \(rising from 10 to 10"):
         found.inverse(1.5)
     np.testing.assert_allclose(found.inverse(1.25, branch=2).x, 10**1.5)
-    rising = polyreg.fit({"x": x, "y": x**2}, target="1/y", features=["1/x"], degree=1)
+    rising = polyreg.fit({"x": x, "y": x / (1 + x)}, target="1/y", features=["1/x"], degree=1)
     assert "monotone (rising) on [1, 100]" in rising.summary()
     two = polyreg.fit(
         {"x": np.r_[-x, x], "y": np.r_[-x, x]}, target="y", features=["1/x"], degree=1
     )
-    assert "as a function of 1/x" in two.summary()
+    assert "as a function of 1/x monotone (rising) on" in two.summary()
+    assert "1/x has a pole at x = 0" in two.summary() and not two.monotone
+    assert two.breaks.of_x == (0.0,)
 
 
 def test_a_square_of_both_signs_has_no_inverse_and_says_so():
@@ -320,3 +323,79 @@ def test_a_stored_result_answers_alike():
     assert again.equation() == found.equation() and again.ranges == found.ranges
     with pytest.raises(PolyregError, match="no column 'x'"), warnings.catch_warnings():
         again.predict(at[["b"]])
+
+
+def test_a_target_whose_reciprocal_passes_0_has_a_pole_there_and_is_not_monotone():
+    x = np.linspace(-5, 5, 21)
+    line = polyreg.fit({"x": x, "y": 1 / (1.1 + 2 * x)}, target="1/y", features=["x"], degree=1)
+    np.testing.assert_allclose(line.breaks.poles, [-0.55], rtol=1e-12)
+    assert not line.monotone and not len(line.turning_points)
+    said = "not monotone on [-5, 5]; 1/y is 0 at x = -0.55: y has a pole there"
+    assert described(line) == said and said in line.summary()
+    assert line.inverse(1 / 3.1).x == pytest.approx(1.0)  # one x for each y all the same
+    x = np.geomspace(1, 100, 30)
+    both = polyreg.fit({"x": x, "y": x**2}, target="1/y", features=["1/x"], degree=1)
+    constant, slope = both.coefficients
+    np.testing.assert_allclose(both.breaks.poles, [-slope / constant], rtol=1e-12)
+    x = np.linspace(-5, 5, 21)
+    two = polyreg.fit({"x": x, "y": 1 / (x**2 - 4.2)}, target="1/y", features=["x"], degree=2)
+    np.testing.assert_allclose(two.breaks.poles, [-(4.2**0.5), 4.2**0.5], rtol=1e-12)
+    [turn] = two.turning_points
+    assert described(two) == (
+        f"not monotone on [-5, 5]: turns at x = {turn:.6g}; 1/y is 0 at x = -2.04939, 2.04939: "
+        "y has poles there"
+    )
+
+
+def test_no_y_is_told_where_the_fit_leaves_the_range_of_the_targets_function():
+    x = np.linspace(-5, 5, 21)
+    kinds = {"sqrt(y)": np.square, "square(y)": np.sqrt, "exp(y)": np.log}
+    for target, back in kinds.items():
+        frame = {"x": x, "y": back(np.maximum(x + 2.76, 0.125))}
+        line = polyreg.fit(frame, target=target, features=["x"], degree=1)
+        root = -line.coefficients[0] / line.coefficients[1]
+        [(low, high)] = line.breaks.lost
+        assert low == -5 and high == pytest.approx(root, rel=1e-12)
+        assert np.isnan(line.predict([high - 1e-9])).all()
+        assert np.isfinite(line.predict([high + 1e-9])).all()
+        assert not line.monotone
+        assert described(line) == (
+            f"monotone (rising) on [{root:.6g}, 5]; the fit has {target} below 0 where x is below "
+            f"{root:.6g}: no prediction there"
+        )
+    hollow = polyreg.fit({"x": x, "y": np.maximum(x**2 - 4, 0) ** 2}, target="sqrt(y)",
+                         features=["x"], degree=2)  # fmt: skip
+    [(low, high)] = hollow.breaks.lost
+    assert low == pytest.approx(-high) and not len(hollow.turning_points)  # it turns below 0
+    above = polyreg.fit({"x": x, "y": np.maximum(4 - x, 0) ** 2}, target="sqrt(y)", features=["x"],
+                        degree=2, fix={"x^2": 0})  # fmt: skip
+    assert f"where x is above {above.breaks.lost[0][0]:.6g}:" in described(above)
+    nowhere = polyreg.fit({"x": x, "y": np.exp(-x)}, target="sqrt(y)", features=["x"], degree=1,
+                          fix={"1": -100})  # fmt: skip
+    assert described(nowhere) == "no prediction on [-5, 5]: the fit has sqrt(y) below 0 there"
+
+
+def test_the_square_of_a_column_of_both_signs_turns_at_0_on_both_sides():
+    x = np.linspace(-3, 4, 29)
+    frame = {"x": x, "y": (x**2 - 4) ** 2}
+    found = polyreg.fit(frame, target="y", features=["square(x)"], degree=2)
+    np.testing.assert_allclose(found.turning_points, [-2, 0, 2], atol=1e-9)
+    assert not found.monotone
+    frame = {"x": x, "y": np.maximum(x**2 - 4, 0) ** 2}
+    hollow = polyreg.fit(frame, target="sqrt(y)", features=["square(x)"], degree=1)
+    [(low, high)] = hollow.breaks.lost
+    assert low == pytest.approx(-high) and not len(hollow.turning_points)
+    short = {"x": x[x < 1], "y": np.maximum(x[x < 1] ** 2 - 4, 0) ** 2}
+    falling = polyreg.fit(short, target="sqrt(y)", features=["square(x)"], degree=1)
+    assert "monotone (falling) on [-3, " in described(falling)
+
+
+def test_names_of_python_conditions_may_be_those_of_the_features():
+    rng = np.random.default_rng(0)
+    frame = {"T": rng.uniform(1, 9, 30), "f": rng.uniform(1, 9, 30), "y": rng.uniform(size=30)}
+    asked = {"target": "y", "features": ["log(f)", "1/T"]}
+    for name in ("1/T", "(1/T)"):
+        found = polyreg.fit(frame, **asked, through=[({"log(f)": 0, name: 0}, 1)])
+        assert found.coefficients[0] == 1.0
+        found = polyreg.fit(frame, **asked, degrees={name: 1, "log(f)": 1}, interaction_degree=1)
+        assert list(found.terms) == ["1", "log(f)", "(1/T)"]
