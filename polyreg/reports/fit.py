@@ -18,7 +18,7 @@ from polyreg.polynomials.predictor import weight_of
 from polyreg.polynomials.result import Result
 from polyreg.polynomials.summary import quality, scale, shape
 from polyreg.polynomials.terms import keys
-from polyreg.reports.columns import curve_grid, drawn, scaled
+from polyreg.reports.columns import curve_grid, drawn, framed, scaled
 from polyreg.reports.levels import level_figure
 from polyreg.reports.plans import features
 from polyreg.reports.study import deviation, record_study, study_lines
@@ -226,12 +226,16 @@ def fit_figure(result: Result) -> Any:
     kind = result.origin.config.band
     curve, *confidence = result.predict(grid, "confidence", band=kind)
     names = (with_units(result, result.columns[0]), with_units(result, result.target_column))
+    new = prediction_band(result, grid)
+    ends, cut = framed(result, y, [curve, *confidence, *(new or ())])
+    low, high = map(cut, confidence)
+    new = new and (cut(new[0]), cut(new[1]))
     figure = draw.band(
-        (x[:, 0], y), grid, curve, tuple(confidence), prediction_band(result, grid), names=names,
+        (x[:, 0], y), grid, cut(curve), (low, high), new, names=names,
         error=1 / np.sqrt(weights) if result.is_known else None, error_x=uncertainty_of_x(result),
         band=kind, **about,
     )  # fmt: skip
-    return scaled(result, figure)
+    return scaled(result, figure, ends)
 
 
 def contour_figure(result: Result) -> Any:

@@ -8,7 +8,7 @@ from polyreg.config import TrainConfig
 from polyreg.errors import PolyregError
 from polyreg.polynomials.result import Result
 from polyreg.reports import figures, fit, training
-from polyreg.reports.columns import curve_grid, scaled
+from polyreg.reports.columns import curve_grid, framed, scaled
 from polyreg.sgd.optimum import TrainingTable
 
 
@@ -25,16 +25,19 @@ def plot(result: Result) -> Any:
         )
     grid = curve_grid(result)
     curve, *confidence = result.predict(grid, "confidence")
+    new = fit.prediction_band(result, grid)
+    ends, cut = framed(result, np.empty(0), [curve, *confidence, *(new or ())])
+    low, high = map(cut, confidence)
     names = (result.columns[0], result.target_column)
     figure = figures.band(
         (np.empty(0), np.empty(0)),
         grid,
-        curve,
-        tuple(confidence),
-        fit.prediction_band(result, grid),
+        cut(curve),
+        (low, high),
+        new and (cut(new[0]), cut(new[1])),
         level=result.level,
         names=names,
         title=f"{result.target} ~ {result.variables[0]} · degree {result.design.degree}",
         label="",
     )
-    return scaled(result, figure)
+    return scaled(result, figure, ends)

@@ -1,5 +1,5 @@
 """Figures of a fit in the quantities of its columns: sample, grid and scales."""
 
-from polyreg.reports.columns.scales import curve_grid, drawn, scaled
+from polyreg.reports.columns.scales import curve_grid, drawn, framed, scaled
 
-__all__ = ["curve_grid", "drawn", "scaled"]
+__all__ = ["curve_grid", "drawn", "framed", "scaled"]

@@ -72,6 +72,56 @@ def test_known_uncertainties_of_both_are_drawn_along_their_own_axes(swap):
         assert np.diff(ends)[:, 0] / 2 == pytest.approx(wanted)
 
 
+def drawn_fit(result):
+    """The curve of the fit's figure, the ends of its axis of y, and the figure itself."""
+    figure = result.plot()
+    [axes] = figure.axes
+    [line] = [line for line in axes.get_lines() if line.get_label() == "fit"]
+    return *line.get_data(), axes.get_ylim(), figure
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+@pytest.mark.parametrize("target, feature, pole", [("1/y", "x", -0.55), ("y", "1/x", 0.0)])
+def test_curves_break_off_at_a_pole_and_leave_the_axis_there(
+    target, feature, pole, is_loaded, tmp_path
+):
+    x = np.linspace(-5, 5, 40)
+    y = 1 / (1.1 + 2 * x) if target == "1/y" else 1 + 3 / x
+    y *= 1 + 0.02 * np.random.default_rng(0).normal(size=40)
+    result = polyreg.fit({"x": x, "y": y}, target=target, features=[feature], degree=1)
+    pole = [*result.breaks.poles, *result.breaks.of_x][0]
+    if is_loaded:
+        result = polyreg.Result.from_dict(result.to_dict())
+    at, curve, (low, high), figure = drawn_fit(result)
+    figure.savefig(tmp_path / "fit.png")
+    assert np.isnan(curve).sum() == 1 and np.isnan(at).sum() == 1
+    [k] = np.flatnonzero(np.isnan(at))
+    assert at[k - 1] < pole < at[k + 1]
+    assert {curve[k - 1] > high, curve[k + 1] > high} == {True, False}  # out by both ends
+    assert {curve[k - 1] < low, curve[k + 1] < low} == {True, False}
+    if not is_loaded:
+        assert low < y.min() and y.max() < high
+        assert high - low < 2 * np.ptp(y)
+
+
+def test_curves_without_a_prediction_leave_a_gap():
+    x = np.linspace(-5, 5, 40)
+    frame = {"x": x, "y": np.maximum(x**2 - 4, 0) ** 2}
+    result = polyreg.fit(frame, target="sqrt(y)", features=["x"], degree=2)
+    at, curve, _, _ = drawn_fit(result)
+    [(low, high)] = result.breaks.lost
+    assert (np.isnan(curve) == (np.isnan(at) | ((low < at) & (at < high)))).all()
+    assert np.nanmin(np.where(at < low, low - at, np.inf)) < 1e-3
+
+
+def test_a_logarithmic_axis_stays_above_0_beside_a_pole_of_x():
+    x = np.linspace(-5, 5, 40)
+    result = polyreg.fit({"x": x, "y": np.exp(2 / x)}, target="log(y)", features=["1/x"], degree=1)
+    _, _, (low, high), figure = drawn_fit(result)
+    assert figure.axes[0].get_yscale() == "log" and 0 < low < np.exp(2 / x).min()
+    assert np.exp(2 / x).max() < high < 1e30
+
+
 def test_residuals_show_the_data_and_the_error(tmp_path):
     axes, labels = png(figures.residuals((X, X), (X, -X), "t"), tmp_path / "residuals.png")
     assert labels[1:] == ["data (a sample)", "truth - learned"]
