@@ -1,6 +1,8 @@
 """Sums of many groups: their triangular factors, which take rows in any order."""
 
+import functools
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -119,6 +121,14 @@ def in_parts(work: Callable[[int, int], None], starts: np.ndarray, is_large: boo
         return work(0, groups)
     cuts = np.searchsorted(starts, np.linspace(0, starts[-1], threads + 1)[1:-1])
     ends = [0, *cuts.tolist(), groups]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, a, b) for a, b in itertools.pairwise(ends)]:
-            done.result()
+    for done in [_workers(threads).submit(work, a, b) for a, b in itertools.pairwise(ends)]:
+        done.result()
+
+
+@functools.cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """Kept, since a thread that starts waits for those that read."""
+    return ThreadPoolExecutor(threads)
+
+
+os.register_at_fork(after_in_child=_workers.cache_clear)  # which has no threads but its own
