@@ -168,7 +168,7 @@ def rows_of(
 
 
 def _is_numbers(x: Any) -> bool:
-    return hasattr(x, "detach") or np.asarray(x, dtype=None).dtype.kind in "biuf"
+    return hasattr(x, "detach") or np.asarray(x).dtype.kind in "biuf"
 
 
 def _named(x: Any, names: Sequence[str]) -> pd.DataFrame:

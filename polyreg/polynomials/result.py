@@ -293,9 +293,6 @@ class Result(Estimates):
         z = answers.variables_at(self, x)
         return np.any((z < self.low) | (z > self.high), axis=1)
 
-    def _matrix(self, x) -> np.ndarray:
-        return answers.matrix(self, answers.variables_at(self, x))
-
     @cached_property
     def as_fitted(self) -> "Result":
         """The polynomial of the variables as they are written: of log(x), where that is one."""

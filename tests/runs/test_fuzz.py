@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 import polyreg
@@ -45,8 +45,8 @@ from polyreg.options import command, from_params, params
 from polyreg.polynomials.predictor import Predictor
 from polyreg.tables.table import Table
 from tests.conftest import TOLD
+from tests.support.hunting import asked
 
-TIMES = int(os.environ.get("POLYREG_FUZZ", 0))
 SECONDS = 60  # of one example at most, on a machine that others use too
 NUMBERS = [
     *("0", "-0", "1", "-1", "1.5", "0.9", "1e-3", "1e3", "1e15", "1.0000001e15", "1e16", "1e-320"),
@@ -81,18 +81,6 @@ NAMES = [
     *("__index_level_0__", "x^2", "x*y", "`", "`x`", "x.2", "coef", "mlflow.runName", "+", "None"),
     *TEXTS,
 ]
-
-
-def asked(examples: int):
-    """Settings for so many examples, which are the same each time unless a hunt is asked for."""
-    return settings(
-        max_examples=examples * max(TIMES, 1),
-        derandomize=not TIMES,
-        deadline=None,
-        database=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 # What is done, and what is to hold after it.

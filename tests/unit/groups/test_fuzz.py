@@ -4,19 +4,18 @@ POLYREG_FUZZ=<n> takes n times as many examples, and others each time.
 """
 
 import math
-import os
 import re
 
 import numpy as np
 import pandas as pd
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import Phase, event, given
 from hypothesis import strategies as st
 
 import polyreg
 from polyreg.errors import PolyregError
 from polyreg.groups.summary import report
+from tests.support.hunting import asked
 
-TIMES = int(os.environ.get("POLYREG_FUZZ", 0))
 TEXTS = [
     "a",
     "A",
@@ -36,18 +35,6 @@ TEXTS = [
 KEYS = [TEXTS, [7, 0, -3, 10**15], [True, False]]
 SCALES = [1.0, 1e-30, 1e30, 1e-3, 1e6]
 SHIFTS = [0.0, 1.0, 1e3, 1e9, -1e6]
-
-
-def asked(examples: int):
-    return settings(
-        max_examples=examples * max(TIMES, 1),
-        derandomize=not TIMES,
-        deadline=None,
-        database=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
 
 
 @st.composite
@@ -103,7 +90,7 @@ def alone(rows, weighted, **options):
         return str(error)
 
 
-@asked(60)
+@asked(60, phases=[Phase.generate])
 @given(tables(), st.sampled_from([0, 1, 2, 3, 4, "auto"]), st.booleans(), st.booleans())
 def test_each_group_has_the_fit_of_its_rows_or_a_reason(frame, degree, weighted, intercept):
     options = {"degree": degree or int(not intercept), "intercept": intercept, "max_degree": 4}
@@ -137,7 +124,7 @@ def test_each_group_has_the_fit_of_its_rows_or_a_reason(frame, degree, weighted,
         assert (off <= errors + 2**-51 * np.abs(known.coefficients))[is_told].all()
 
 
-@asked(60)
+@asked(60, phases=[Phase.generate])
 @given(tables(), st.integers(1, 4), st.booleans(), st.sampled_from([1, 2]))
 def test_one_shape_fits_its_rows_as_least_squares_with_dummies(frame, degree, weighted, own):
     pool = ["offset", "offset+slope"][own - 1]

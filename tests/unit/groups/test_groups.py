@@ -16,6 +16,7 @@ from polyreg.errors import BadTable, PolyregError, Refused
 from polyreg.groups import curves, solving, sums, triangles
 from polyreg.groups.module import GroupedModel
 from polyreg.groups.summary import report
+from tests.support.designs import matrix_at
 
 
 def table(offset: float = 0.0, groups: int = 25, rows: int = 700, seed: int = 0) -> pd.DataFrame:
@@ -31,8 +32,8 @@ def basis(result, x):
     """A design matrix in the Result's own scale, which is no trouble to statsmodels."""
     x = np.asarray(x)
     if result.intercept:
-        return result._matrix(x[:, None])
-    return result._matrix(x[:, None])[:, :-1] * x[:, None]
+        return matrix_at(result, x[:, None])
+    return matrix_at(result, x[:, None])[:, :-1] * x[:, None]
 
 
 def top(result, known):

@@ -12,6 +12,7 @@ from polyreg.errors import PolyregError
 from polyreg.inference.degrees import by_test
 from polyreg.least_squares.study import grouping
 from tests.support import oracle
+from tests.support.designs import matrix_at
 
 # Montgomery, Peck, Vining: Introduction to Linear Regression Analysis, section 4.5 (replicates).
 X = [1, 1, 2, 3.3, 3.3, 4, 4, 4, 4.7, 5, 5.6, 5.6, 5.6, 6, 6, 6.5, 6.9]
@@ -46,7 +47,7 @@ def test_nested_f_is_that_of_statsmodels_in_a_basis_where_float64_can_say_it(nam
     w = np.random.default_rng(5).uniform(0.5, 2, len(x)) if kind == "weights" else np.ones(len(x))
     found = polyreg.fit(x, y, degree=degree, weights=None if kind == "equal" else w)
     table = found.degrees
-    basis = np.linalg.qr(np.sqrt(w)[:, None] * found._matrix(x))[0] / np.sqrt(w)[:, None]
+    basis = np.linalg.qr(np.sqrt(w)[:, None] * matrix_at(found, x))[0] / np.sqrt(w)[:, None]
     for k in range(1, degree + 1):
         low, high = (sm.WLS(y, basis[:, : d + 1], weights=w).fit() for d in (k - 1, k))
         wanted = anova_lm(low, high).iloc[1]

@@ -14,6 +14,7 @@ import polyreg
 from polyreg.errors import PolyregError
 from polyreg.inference.residuals import Residuals
 from tests.support import oracle
+from tests.support.designs import matrix_at
 
 YEARS = np.arange(2001.0, 2020.0)
 
@@ -38,7 +39,7 @@ def test_influence_is_that_of_statsmodels(name, weighted):
     found = polyreg.fit(x, y, degree=degree, weights=w)
     table = found.diagnostics(x, y, weights=w)
     root = np.ones(len(x)) if w is None else np.sqrt(w)
-    q = np.linalg.qr(found._matrix(x) * root[:, None])[0]  # float64 can say it in this basis
+    q = np.linalg.qr(matrix_at(found, x) * root[:, None])[0]  # float64 can say it in this basis
     told = OLSInfluence(sm.OLS(y * root, q).fit())
     near = {"rel": 1e-9, "abs": 1e-9}
     assert table.leverage.to_numpy() == pytest.approx(told.hat_matrix_diag, **near)

@@ -15,6 +15,7 @@ from polyreg.errors import PolyregError
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
 from tests.support import oracle
+from tests.support.designs import matrix_at
 
 X = np.arange(1.0, 7.0)
 EQUAL = [3.3, 5.6, 7.1, 9.3, 10.7, 12.1]  # ISO/TS 28037:2010, 6.3, u(y) = 0.5
@@ -63,11 +64,11 @@ def test_errors_are_those_of_weighted_least_squares_of_fixed_scale(name):
     x, y, degree = nist(name)
     sigma = np.random.default_rng(1).uniform(0.5, 2, len(y))
     found = polyreg.fit(x, y, degree=degree, sigma=sigma)
-    q = found._matrix(x)
+    q = matrix_at(found, x)
     known = sm.WLS(y, q, weights=sigma**-2).fit(cov_type="fixed scale")
     grid = np.linspace(x.min(), x.max(), 50)
     _, low, high = found.predict(grid, "confidence", level=0.9)
-    told = known.get_prediction(found._matrix(grid)).summary_frame(alpha=0.1)
+    told = known.get_prediction(matrix_at(found, grid)).summary_frame(alpha=0.1)
     scale = np.abs(y).max()
     assert np.abs(low - told.mean_ci_lower).max() < 1e-9 * scale
     assert np.abs(high - told.mean_ci_upper).max() < 1e-9 * scale

@@ -21,6 +21,7 @@ from polyreg.least_squares.outliers.breakdown import least_trimmed
 from polyreg.polynomials.predictor import Predictor
 from polyreg.polynomials.result import Result
 from polyreg.tables.rows import InMemory
+from tests.support.designs import matrix_at
 
 NORMS = {
     "huber": sm.robust.norms.HuberT(1.345),
@@ -58,7 +59,7 @@ def fits(kind, loss):
     x, y, degree = data(kind)
     found = polyreg.fit(x, y, degree=degree, loss=loss)
     start = found.weights if loss == "bisquare" else None  # of its several solutions, this one
-    known = sm.RLM(y, found._matrix(x), M=NORMS[loss])
+    known = sm.RLM(y, matrix_at(found, x), M=NORMS[loss])
     return found, known.fit(tol=1e-14, maxiter=2000, conv="coefs", start_params=start)
 
 
@@ -117,7 +118,7 @@ def test_a_row_of_its_own_weight_is_one_multiplied_by_the_root(given, loss):
     found = polyreg.fit(x, y, degree=degree, loss=loss, **options)
     root, start = np.sqrt(own), found.weights if loss == "bisquare" else None
     fixed = {"start_scale": 1.0, "update_scale": False} if given == "sigma" else {}
-    known = sm.RLM(y * root, found._matrix(x) * root[:, None], M=NORMS[loss]).fit(
+    known = sm.RLM(y * root, matrix_at(found, x) * root[:, None], M=NORMS[loss]).fit(
         tol=1e-14, maxiter=2000, conv="coefs", start_params=start, **fixed
     )
     assert found.weights == pytest.approx(known.params, abs=1e-10 * np.abs(known.params).max())
@@ -154,7 +155,7 @@ def test_least_trimmed_squares_are_the_same_for_a_seed_and_find_half_of_the_rows
 def test_l1_is_the_least_sum_and_goes_through_as_many_rows_as_terms(kind):
     x, y, degree = data(kind)
     found = polyreg.fit(x, y, degree=degree, loss="l1")
-    matrix, size = found._matrix(x), len(found.weights)
+    matrix, size = matrix_at(found, x), len(found.weights)
     left = y - matrix @ found.weights
     near = np.argsort(np.abs(left))
     on, off = near[:size], near[size:]
@@ -170,7 +171,7 @@ def test_l1_is_the_least_sum_and_goes_through_as_many_rows_as_terms(kind):
 def test_errors_of_l1_are_koenkers_of_equal_densities(kind):
     x, y, degree = data(kind)
     found = polyreg.fit(x, y, degree=degree, loss="l1")
-    matrix = found._matrix(x)
+    matrix = matrix_at(found, x)
     left = y - matrix @ found.weights
     low, high = np.percentile(left, [25, 75])
     h = hall_sheather(len(y), 0.5)

@@ -24,6 +24,7 @@ from polyreg.polynomials.result import Result
 from polyreg.polynomials.variables import variable, words
 from polyreg.sgd.training import Training
 from polyreg.tables.rows import InMemory
+from tests.support.designs import matrix_at
 from tests.support.problems import PROBLEMS, make
 from tests.unit.polynomials.test_design import textbook
 from tests.unit.polynomials.test_result import KINDS, answered
@@ -73,7 +74,7 @@ def module_of(found: Result) -> torch.nn.Module:
 def agree(found: pd.DataFrame, answer: Result, x, interval: str, weights=None) -> None:
     """The same products, summed in another order: K eps of the sum of their sizes."""
     prediction, low, high = answer.predict(x, interval, weights=weights)
-    q = answer._matrix(x)
+    q = matrix_at(answer, x)
     near = 2 * EPS * q.shape[1]
     size = np.abs(q) @ np.abs(answer.solution.weights)
     assert (np.abs(found.prediction - prediction) <= near * size).all()

@@ -24,6 +24,7 @@ from polyreg.polynomials.solution import information
 from polyreg.sgd.descend import descend
 from polyreg.sgd.training import Training
 from polyreg.tables.rows import InMemory
+from tests.support.designs import matrix_at
 
 EPS = 2.0**-52
 
@@ -418,7 +419,7 @@ def test_what_an_earlier_version_wrote_says_what_it_said(path):
     assert found.coefficients.tolist() == [row["estimate"] for row in old["document"]["terms"]]
     assert found.extrapolated(x).tolist() == old["extrapolated"]
     assert found.condition == old["document"]["condition"]
-    size = np.abs(found._matrix(x)) @ np.abs(found.weights)
+    size = np.abs(matrix_at(found, x)) @ np.abs(found.weights)
     assert (np.abs(found(x) - old["prediction"]) <= 4 * EPS * size).all()
     # Written anew, it is a document of today, for the predictor too.
     assert again(found).to_dict() == found.to_dict()
